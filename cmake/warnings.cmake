@@ -1,0 +1,7 @@
+# One interface target carries the warnings of the project's own code.
+add_library(palimpsest_warnings INTERFACE)
+target_compile_options(palimpsest_warnings INTERFACE
+  -Wall -Wextra -Wshadow -Wcast-qual -Wwrite-strings
+  $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wvla>
+  $<$<BOOL:${PALIMPSEST_WERROR}>:-Werror>)
+target_include_directories(palimpsest_warnings INTERFACE ${PROJECT_SOURCE_DIR})

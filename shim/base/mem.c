@@ -1,0 +1,46 @@
+/*
+ * mem.c: the four memory routines that compilers call on their own. They replace libc's in every program that holds shim
+ * code: libc's use vector registers, which hold the guest's values while the shim runs.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+void *memcpy(void *restrict dst, const void *restrict src, size_t size);
+void *memmove(void *dst, const void *src, size_t size);
+void *memset(void *dst, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
+
+void *memcpy(void *restrict dst, const void *restrict src, size_t size)
+{
+    void *d = dst;
+    const void *s = src;
+    __asm__ volatile("rep movsb" : "+D"(d), "+S"(s), "+c"(size) : : "memory");
+    return dst;
+}
+
+void *memmove(void *dst, const void *src, size_t size)
+{
+    if ((uintptr_t)dst - (uintptr_t)src >= size)
+        return memcpy(dst, src, size);
+    unsigned char *d = dst;
+    const unsigned char *s = src;
+    while (size-- > 0)
+        d[size] = s[size];
+    return dst;
+}
+
+void *memset(void *dst, int byte, size_t size)
+{
+    void *d = dst;
+    __asm__ volatile("rep stosb" : "+D"(d), "+c"(size) : "a"(byte) : "memory");
+    return dst;
+}
+
+int memcmp(const void *a, const void *b, size_t size)
+{
+    const unsigned char *x = a, *y = b;
+    for (size_t i = 0; i < size; i++)
+        if (x[i] != y[i])
+            return x[i] - y[i];
+    return 0;
+}
