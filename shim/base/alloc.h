@@ -1,0 +1,23 @@
+/*
+ * alloc.h: the shim's heap, in memory that every thread of the instance sees. Any thread; takes only its own lock.
+ */
+#ifndef PALIMPSEST_SHIM_BASE_ALLOC_H
+#define PALIMPSEST_SHIM_BASE_ALLOC_H
+
+#include <stddef.h>
+
+#include "platform/annotations.h"
+
+/* 16-byte aligned; NULL when memory is short (callers report -ENOMEM). size 0 gives a unique pointer. */
+MUST_USE void *shim_alloc(size_t size);
+MUST_USE void *shim_zalloc(size_t size);
+/* Like realloc: NULL leaves `ptr` as it was. */
+MUST_USE void *shim_realloc(void *ptr, size_t size);
+/* NULL is allowed. */
+void shim_free(void *ptr);
+MUST_USE char *shim_strdup(const char *s);
+MUST_USE char *shim_strndup(const char *s, size_t size);
+/* Bytes in use now, for leak tests and /proc/meminfo. */
+size_t shim_alloc_in_use(void);
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * file.h: open files, descriptor tables and what every kind of file offers. Path names and inodes: vfs.h.
+ */
+#ifndef PALIMPSEST_SHIM_FS_FILE_H
+#define PALIMPSEST_SHIM_FS_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/guest_memory.h"
+#include "platform/thread.h"
+#include "shim/sync.h"
+
+struct task;
+struct inode;
+struct file;
+struct dentry;
+
+/* struct stat of the x86-64 ABI plus what statx adds. */
+struct file_stat {
+    uint64_t dev, ino, nlink, rdev, size, blocks; /* blocks of 512 bytes */
+    uint32_t mode, uid, gid, block_size;
+    int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+};
+
+/* One poll(2), select(2) or epoll_wait(2) in progress: file->ops->poll registers with it. */
+struct poll_table {
+    struct poll_waiter *waiters;      /* filled by poll_table_add; owned by the table */
+    size_t count, capacity;
+    struct thread_wait_file *files;   /* host files to wait for as well */
+    size_t file_count, file_capacity;
+    bool failed;                      /* out of memory */
+};
+/* Called by file_ops.poll when table != NULL: be woken when `q` is. */
+void poll_table_add(struct poll_table *table, struct wait_queue *q);
+void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events);
+
+typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,
+                        uint64_t next_offset); /* non-zero: the buffer is full */
+
+/* What a kind of file does. NULL slots answer with the errno in the comment. `task` is the caller. */
+struct file_ops {
+    const char *kind; /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
+    /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or -errno. NULL: -EINVAL. */
+    int64_t (*read)(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);
+    int64_t (*write)(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
+    /* POLL* bits that hold. NULL: always readable and writable. */
+    uint32_t (*poll)(struct task *task, struct file *f, struct poll_table *table);
+    int64_t (*ioctl)(struct task *task, struct file *f, unsigned request, uint64_t arg); /* NULL: -ENOTTY */
+    /* New offset, or -ESPIPE (NULL). */
+    int64_t (*seek)(struct task *task, struct file *f, int64_t offset, int whence);
+    /* The object to map, referenced for the caller. *offset may be changed. NULL: -ENODEV. */
+    struct memory_object *(*map)(struct task *task, struct file *f, enum memory_sharing sharing, unsigned prot,
+                                 uint64_t *offset, int *err);
+    int (*readdir)(struct task *task, struct file *f, uint64_t *offset, dir_emit emit, void *arg); /* -ENOTDIR */
+    int (*truncate)(struct task *task, struct file *f, uint64_t size);  /* NULL: the inode's, else -EINVAL */
+    int (*fallocate)(struct task *task, struct file *f, int mode, uint64_t offset, uint64_t size); /* -EOPNOTSUPP */
+    int (*sync)(struct task *task, struct file *f);                     /* NULL: 0 */
+    int (*stat)(struct file *f, struct file_stat *out);                 /* NULL: the inode's */
+    void (*flags_changed)(struct file *f);                              /* after F_SETFL; may be NULL */
+    /* A descriptor (not the last reference) was closed by `task`: POSIX locks. May be NULL. */
+    void (*flush)(struct task *task, struct file *f);
+    void (*release)(struct file *f);                                    /* last reference gone */
+};
+
+struct file {
+    uint32_t refs; /* atomic */
+    const struct file_ops *ops;
+    uint32_t flags;            /* O_* status and access mode; changed atomically by F_SETFL */
+    struct dentry *dentry;     /* owned; NULL for pipes, sockets, ... */
+    struct inode *inode;       /* owned; NULL likewise */
+    void *data;                /* the kind's own */
+    struct mutex pos_lock;     /* guards pos for regular files and directories */
+    uint64_t pos;
+    int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
+    uint64_t id;               /* unique; inode number of anonymous kinds */
+};
+
+/* A file without a name. Owner: caller. `flags`: O_*. */
+struct file *file_create(const struct file_ops *ops, uint32_t flags, void *data, int *err);
+void file_get(struct file *f);
+void file_put(struct file *f); /* last: ops->release; may sleep */
+
+/* Checked entry points: access mode, NULL slots, O_APPEND, RLIMIT_FSIZE. offset NULL: the file's own position. */
+int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);
+int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
+uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table);
+int file_stat(struct file *f, struct file_stat *out);
+/* Text that /proc/PID/fd/N links to: a path, "pipe:[12]", ... Into out; result: length. */
+int file_describe(struct task *task, struct file *f, char *out, size_t size);
+
+/* Descriptor tables. */
+struct fd_table;
+struct fd_table *fd_table_create(int *err);
+struct fd_table *fd_table_copy(struct fd_table *from, int *err);
+void fd_table_get(struct fd_table *t);
+void fd_table_put(struct task *task, struct fd_table *t); /* last: closes everything */
+/* Owner: caller gets a reference. NULL: no such descriptor (-EBADF). */
+struct file *fd_get(struct task *task, int fd);
+/* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference still consumed). */
+enum fd_flags { FD_KEEP = 0, FD_CLOSE_ON_EXEC = 1 };
+int fd_install(struct task *task, struct file *f, int min, enum fd_flags flags);
+int fd_install_in(struct fd_table *t, struct file *f, int fd, enum fd_flags flags); /* before the first task runs */
+int fd_close(struct task *task, int fd);
+void fd_close_on_exec(struct task *task); /* execve: close what is marked; unshare first if shared */
+/* Calls fn for each open descriptor in order while it returns 0. The table may belong to another process. */
+int fd_table_walk(struct fd_table *t, int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg);
+
+#endif

@@ -1,0 +1,108 @@
+/*
+ * vfs.h: names, inodes, mounts. A dentry is a name in a directory with its inode (or none: a negative entry); dentries form the tree
+ * in which paths are resolved. File systems fill struct inode_ops.
+ */
+#ifndef PALIMPSEST_SHIM_FS_VFS_H
+#define PALIMPSEST_SHIM_FS_VFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shim/fs/file.h"
+
+struct task;
+struct process;
+
+/* Place in the tree: owned references inside; released by path_put. */
+struct mount;
+struct path {
+    struct mount *mount;
+    struct dentry *dentry;
+};
+void path_get(const struct path *path);
+void path_put(struct path *path);
+
+/* Root, working directory, umask of a task; shared by CLONE_FS. */
+struct fs_state;
+struct fs_state *fs_state_create(int *err); /* root and cwd "/", umask 022 */
+struct fs_state *fs_state_copy(struct fs_state *from, int *err);
+void fs_state_get(struct fs_state *fs);
+void fs_state_put(struct fs_state *fs);
+uint32_t fs_umask(struct fs_state *fs);
+uint32_t fs_set_umask(struct fs_state *fs, uint32_t mask); /* result: the old one */
+
+enum lookup_flags { /* bits */
+    LOOKUP_FOLLOW = 1,    /* the last component too */
+    LOOKUP_PARENT = 2,    /* stop at the directory that holds the last component */
+    LOOKUP_DIRECTORY = 4, /* -ENOTDIR otherwise */
+    LOOKUP_EMPTY = 8,     /* AT_EMPTY_PATH */
+};
+/* dirfd: AT_FDCWD or a descriptor. Errors: -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -EACCES, -EBADF. */
+MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out);
+/* open(2). Owner: caller. flags: O_*. Errors: NULL, *err. */
+MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
+                               int *err);
+MUST_USE struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags, int *err);
+/* Absolute path seen from the task's root, into out. Result: length, -ENAMETOOLONG, -ENOENT (deleted: " (deleted)" is appended). */
+int path_to_string(struct task *task, const struct path *path, char *out, size_t size);
+/* Execute permission, regular file, readable; used by execve. Owner: caller. */
+MUST_USE struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags, int *err);
+
+/*
+ * For file systems. Inodes are reference-counted; ops run without any lock of the caller but the directory's lock, which the VFS
+ * holds for lookup, create, link, unlink, rename (both directories, in address order).
+ */
+struct inode_ops;
+struct inode {
+    uint32_t refs; /* atomic */
+    const struct inode_ops *ops;
+    const struct file_ops *file_ops; /* what open gives; may be changed by ops->open */
+    struct superblock *sb;
+    uint64_t ino;
+    uint32_t mode; /* with type bits; permission bits may be stale for host inodes until getattr */
+    struct mutex lock; /* directory: entries; regular: size and data */
+    void *data;
+    struct flock_list *locks; /* fs/locks.c */
+    struct pipe *fifo;
+};
+struct superblock {
+    const char *type; /* "tmpfs", "proc", "host", "overlay", "devtmpfs" */
+    uint64_t dev, magic, next_ino;
+    bool read_only;
+    void *data;
+    int (*statfs)(struct superblock *sb, void *abi_statfs);
+};
+struct inode_ops {
+    /* Owner: caller. NULL and *err -ENOENT when not there. */
+    struct inode *(*lookup)(struct inode *dir, const char *name, int *err);
+    int (*getattr)(struct inode *inode, struct file_stat *out);
+    int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr); /* HOST_SET_* mask bits */
+    struct inode *(*create)(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
+                            uint32_t gid, int *err); /* any type but symlink; also mkdir */
+    struct inode *(*symlink)(struct inode *dir, const char *name, const char *target, uint32_t uid, uint32_t gid,
+                             int *err);
+    int (*link)(struct inode *dir, const char *name, struct inode *target);
+    int (*unlink)(struct inode *dir, const char *name, struct inode *victim); /* also rmdir: -ENOTEMPTY */
+    int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags);
+    int (*readlink)(struct inode *inode, char *out, size_t size); /* bytes */
+    /* A magic link (/proc/self/exe, /proc/PID/fd/N): where it really leads. NULL: an ordinary link. */
+    int (*follow)(struct task *task, struct inode *inode, struct path *out);
+    /* Prepare an open file (set f->data, f->ops); NULL: nothing to do. */
+    int (*open)(struct task *task, struct inode *inode, struct file *f);
+    void (*release)(struct inode *inode); /* last reference gone */
+};
+struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err);
+void inode_get(struct inode *inode);
+void inode_put(struct inode *inode);
+
+/* Called once by shim_main: mounts from the configuration, /proc, /dev, /tmp, /dev/shm. 0 or -errno with a sentence in why. */
+struct shim_config;
+MUST_USE int vfs_init(const struct shim_config *config, char *why, size_t why_size);
+/* Roots of the file systems that other modules provide. Owner: caller. */
+struct inode *procfs_root(int *err);
+struct inode *devfs_root(int *err);
+struct inode *tmpfs_root(uint32_t mode, int *err);
+/* Character devices by number, for device inodes: fills f->ops, f->data. -ENXIO when there is none. */
+int chrdev_open(struct task *task, uint64_t rdev, struct file *f);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * mm.h: a guest's memory as Linux means it: VMAs, brk, the ranges /proc shows, and the space below. One per address space,
+ * shared by CLONE_VM tasks. The platform does the mapping; mm keeps the meaning.
+ */
+#ifndef PALIMPSEST_SHIM_MM_H
+#define PALIMPSEST_SHIM_MM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/address_space.h"
+#include "platform/guest_memory.h"
+#include "shim/sync.h"
+
+struct file;
+struct task;
+
+struct vma {
+    uint64_t start, end;          /* page aligned, start < end */
+    unsigned prot;                /* MEMORY_* */
+    enum memory_sharing sharing;
+    struct memory_object *object; /* owned reference; NULL: anonymous private */
+    uint64_t offset;              /* of start in object */
+    struct file *file;            /* owned reference; NULL: anonymous. Names it in /proc/PID/maps */
+    uint32_t flags;               /* VMA_* */
+    struct vma *prev, *next;      /* address order */
+};
+#define VMA_GROWSDOWN 1u
+#define VMA_STACK 2u      /* [stack] in maps */
+#define VMA_HEAP 4u       /* [heap] */
+#define VMA_DONTFORK 8u
+#define VMA_WIPEONFORK 16u
+#define VMA_NORESERVE 32u
+#define VMA_LOCKED 64u
+#define VMA_VDSO 128u
+#define VMA_SHM 256u      /* SysV segment */
+
+struct mm {
+    uint32_t users;    /* atomic: tasks; the last drop tears down */
+    struct mutex lock; /* everything below; taken after no file lock */
+    struct aspace *as; /* owned token; NULL once torn down */
+    struct vma *vmas;  /* sorted; lookup structure private to vma.c */
+    unsigned vma_count;
+    uint64_t total_pages;
+    uint64_t brk_start, brk_end;
+    uint64_t mmap_top; /* top-down search starts below */
+    uint64_t stack_top, code_start, code_end, data_start, data_end;
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
+    unsigned auxv_count;
+    bool thp_disable;
+};
+
+/* An empty mm over a fresh space. Owner: caller, one user. Errors: NULL, *err. */
+struct mm *mm_create(int *err);
+/* fork: child mm over aspace_fork, VMAs copied (DONTFORK left out). The caller's space is active. All or nothing. */
+struct mm *mm_fork(struct mm *parent, int *err);
+void mm_get(struct mm *mm);
+/*
+ * Drop one user. The last one tears VMAs down. If `leaving` the calling thread is inside this space and about to thread_exit: then the
+ * token comes back for thread_exit to consume (NULL when others remain). Otherwise the calling thread must not be inside and the space is
+ * destroyed here (result NULL).
+ */
+enum mm_drop_mode { MM_DROP_OUTSIDE, MM_DROP_LEAVING };
+struct aspace *mm_put(struct mm *mm, enum mm_drop_mode mode);
+
+/* mmap(2) core; addr 0: choose. flags: MAP_* of the Linux ABI. Result: address or -errno. `file` borrowed or NULL. */
+int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
+               struct file *file, uint64_t offset, uint32_t vma_flags);
+/* Map a memory object (shared memory, memfd) without a file. */
+int64_t mm_map_object(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
+                      struct memory_object *object, uint64_t offset, uint32_t vma_flags);
+int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size);
+/* Under mm->lock: the VMA that holds addr, or NULL. */
+struct vma *mm_find(struct mm *mm, uint64_t addr);
+
+/*
+ * A guest fault that the platform could not resolve: grows a GROWSDOWN VMA when that is what it is (true: retry the
+ * instruction), otherwise false: a signal is due.
+ */
+bool mm_fault(struct mm *mm, uint64_t addr, bool write);
+
+/*
+ * The key under which futex waiters on a word find each other: private words by space and address, shared mappings by object and
+ * offset. Errors: -EFAULT, -EINVAL (unaligned).
+ */
+struct futex_key {
+    uint64_t object; /* object pointer value, or 0 */
+    uint64_t space;  /* aspace_id when object == 0 */
+    uint64_t offset;
+};
+MUST_USE int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_key *key);
+
+/* /proc/PID/maps and numbers for statm, status. `full` adds smaps fields. */
+struct str_buf;
+void mm_print_maps(struct mm *mm, struct str_buf *out, bool full);
+uint64_t mm_resident_pages(struct mm *mm);
+
+/* execve: sys_exec.c. Builds a new mm and registers; on success the task runs the new image. path: guest path. */
+struct exec_args {
+    char **argv, **envp; /* from shim_alloc, NULL-terminated */
+    unsigned argc, envc;
+};
+/* Load `file` into a fresh mm and switch the task to it; the old mm is dropped. Before the point of no return an error leaves the
+ * task as it was; after it the task is killed by SIGSEGV as Linux does. `why` (may be NULL) gets a sentence for people. */
+struct exec_request {
+    const char *path; /* as the guest named it, absolute after resolution for AT_EXECFN */
+    struct file *file; /* opened for reading, execute permission checked; borrowed */
+    struct exec_args args;
+};
+MUST_USE int exec_load(struct task *task, const struct exec_request *req, char *why, size_t why_size);
+
+#endif

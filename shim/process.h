@@ -1,0 +1,171 @@
+/*
+ * process.h: tasks (threads), processes (thread groups), process groups, sessions.
+ *
+ * One lock, g_process_lock, guards the process tree: ids, parents, children, groups, sessions, task lists, states, exit
+ * codes, signal queues and dispositions. It is never held across a call that sleeps, a platform call other than
+ * unpark/interrupt/wake, or a guest copy. Lock order: docs/locking.md.
+ */
+#ifndef PALIMPSEST_SHIM_PROCESS_H
+#define PALIMPSEST_SHIM_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shim/base/hash.h"
+
+#include "platform/guest_context.h"
+#include "platform/thread.h"
+#include "shim/signal.h"
+#include "shim/sync.h"
+
+struct mm;
+struct fd_table;
+struct fs_state;
+struct tty_session;
+struct process;
+struct syscall_args;
+
+extern struct mutex g_process_lock;
+
+/* Results below -511 never reach a guest: syscall exit turns them into -EINTR or a restart, as Linux does. */
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+
+enum task_state {
+    TASK_RUNNING,  /* in guest or shim code */
+    TASK_SLEEPING, /* interruptible, in a wait queue or with a deadline */
+    TASK_STOPPED,  /* job control */
+    TASK_DEAD,
+};
+
+struct task {
+    /* fixed at birth */
+    int tid;
+    struct thread *thread;
+    struct guest_context *ctx;
+
+    /* changed only by the task itself (or before it runs); NULL once dropped in its own exit. Owned references. */
+    struct process *process;
+    struct mm *mm;
+    struct fd_table *files;
+    struct fs_state *fs;
+
+    /* under g_process_lock */
+    enum task_state state;
+    struct task *prev, *next;        /* process->tasks */
+    UT_hash_handle hh;               /* by tid */
+    struct sigset blocked;           /* written only by the task itself */
+    struct signal_queue pending;     /* directed at this task */
+
+    /* private to the task */
+    struct sigset saved_blocked;     /* to restore after sigsuspend, ppoll, ... */
+    bool restore_blocked;
+    struct signal_altstack altstack;
+    uint64_t clear_child_tid;        /* guest address; 0: none */
+    uint64_t set_child_tid;
+    uint64_t robust_list;            /* guest address of the head; 0: none */
+    uint64_t rseq_addr;
+    char comm[16];
+    struct restart_block {
+        long (*resume)(struct task *task); /* restart_syscall(2); NULL: none */
+        uint64_t deadline_ns, arg[4];
+    } restart;
+    bool in_syscall;                 /* registers hold a call that may be restarted */
+    uint64_t syscall_number;         /* original rax */
+    struct process *vfork_parent_wait; /* unused unless this is a vfork child's main task */
+    uint64_t start_ns;
+    uint64_t name_for_trace;
+
+    /* any thread, atomically */
+    uint32_t interrupted;            /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
+    uint32_t exiting;                /* 1: group is dying: leave as soon as possible */
+};
+
+enum process_state {
+    PROCESS_ALIVE,
+    PROCESS_STOPPED,
+    PROCESS_ZOMBIE, /* exited, not yet waited for */
+    PROCESS_REAPED,
+};
+
+struct process {
+    int pid;
+    UT_hash_handle hh;
+    /* under g_process_lock */
+    struct process *parent;
+    struct process *children, *sibling_prev, *sibling_next;
+    struct task *tasks;
+    unsigned task_count;
+    int pgid, sid;
+    struct tty_session *tty;       /* controlling terminal; shim/tty.h */
+    enum process_state state;
+    bool group_exiting;
+    int exit_code;                 /* wait status format */
+    int exit_signal;               /* SIGCHLD unless clone asked otherwise */
+    int stop_signal;               /* last stop, for WUNTRACED; 0: none to report */
+    bool continued_unreported;
+    bool did_exec;
+    struct sighand *sighand;       /* owned reference */
+    struct signal_queue pending;   /* directed at the process */
+    struct wait_queue child_wait;  /* this process's wait4 callers */
+    struct task *vfork_waiter;     /* parent task that sleeps until exec or exit; NULL: none */
+    uint32_t vfork_done;
+    int pdeath_signal;
+    bool child_subreaper, dumpable, no_new_privs, thp_disable;
+    struct shim_rlimit { uint64_t cur, max; } rlimits[16];
+    uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
+    uint32_t groups[32];
+    unsigned group_count;
+    int nice;
+    uint32_t personality;
+    struct itimer_state *itimers;  /* sys_time.c */
+    uint64_t start_ns;
+    uint64_t utime_ns, stime_ns, children_utime_ns, children_stime_ns; /* of ended tasks and reaped children */
+    /* guarded by its own lock (exec writes, /proc reads) */
+    struct mutex info_lock;
+    char *exe_path;                /* absolute guest path; owned */
+};
+
+/* The task of the calling thread. */
+struct task *task_current(void);
+
+/* Sleep until woken, interrupted or `deadline_ns`. 0 woken (recheck), -ERESTARTSYS when a signal, stop or exit waits for this
+ * task, -ETIMEDOUT. Use inside a wait_queue add/remove pair. */
+MUST_USE int task_sleep(struct task *task, uint64_t deadline_ns);
+/* The same, also ended by host files becoming ready (result 1). */
+MUST_USE int task_sleep_files(struct task *task, uint64_t deadline_ns, struct thread_wait_file *files, size_t count);
+/* A signal, stop or exit waits for this task. Cheap: one atomic load and, when set, a check under the lock. */
+bool task_interrupted(struct task *task);
+
+struct process *process_find(int pid); /* under g_process_lock; zombies too; NULL */
+struct task *task_find(int tid);       /* under g_process_lock; NULL */
+
+/* clone(2) in all its forms; see sys_proc.c. Result: tid of the child or -errno. */
+struct clone_request {
+    uint64_t flags;       /* CLONE_* without the exit signal */
+    int exit_signal;
+    uint64_t stack;       /* new rsp; 0: the caller's */
+    uint64_t tls;
+    uint64_t parent_tid, child_tid, pidfd; /* guest addresses */
+};
+long process_clone(struct task *task, const struct clone_request *req);
+
+/* The calling task ends; the last one ends its process. code: wait status format. Do not return. */
+NO_RETURN void task_exit(struct task *task, int code);
+/* All tasks of the process end with `code`; the caller ends through task_exit on its way out. */
+void process_exit_group(struct process *process, int code);
+/* Every other task of the process ends before this returns (execve). 0 or -ERESTARTNOINTR when this task is dying itself. */
+MUST_USE int process_kill_other_tasks(struct task *task);
+/* execve succeeded: signal handlers reset, CLOEXEC done by the caller, vfork parent released, comm set. */
+void process_did_exec(struct task *task, const char *comm);
+
+/* The first process (pid 2) with its only task, not yet running; and the loop every task runs. */
+MUST_USE struct task *process_create_first(int *err);
+NO_RETURN void task_loop(struct task *task);
+/* Start `task` as a thread in its mm's space (the thread's entry is task_loop). */
+MUST_USE int task_start(struct task *task);
+
+#endif

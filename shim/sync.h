@@ -1,0 +1,46 @@
+/*
+ * sync.h: locks and wait queues. All live in shim memory; none has an owner, so a thread may move between host threads.
+ * Lock order is written in docs/locking.md.
+ */
+#ifndef PALIMPSEST_SHIM_SYNC_H
+#define PALIMPSEST_SHIM_SYNC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/annotations.h"
+#include "platform/thread.h"
+
+/* Sleeping lock; zero-initialised is unlocked. 0 free, 1 held, 2 held and waited for. */
+struct mutex {
+    uint32_t state;
+};
+void mutex_lock(struct mutex *m);
+MUST_USE bool mutex_trylock(struct mutex *m);
+void mutex_unlock(struct mutex *m);
+
+/*
+ * Threads that wait for a condition. A waiter is on the waiting thread's stack; between wait_queue_add and wait_queue_remove any
+ * wake unparks that thread. Pattern:
+ *     struct waiter w; wait_queue_add(&q, &w);
+ *     while (!condition) { if (task_sleep(task, deadline) ...) break; }
+ *     wait_queue_remove(&w);
+ * A wake that comes after add is never lost: the unpark token is kept.
+ */
+struct waiter {
+    struct waiter *prev, *next; /* utlist DL */
+    struct wait_queue *queue;   /* NULL: on none */
+    struct thread *thread;
+    bool exclusive;             /* wake_one stops after this one */
+};
+struct wait_queue {
+    struct mutex lock;
+    struct waiter *head;
+};
+void wait_queue_add(struct wait_queue *q, struct waiter *w); /* w->thread = the caller; not exclusive */
+void wait_queue_add_exclusive(struct wait_queue *q, struct waiter *w);
+void wait_queue_remove(struct waiter *w); /* fine when on no queue */
+void wait_queue_wake_all(struct wait_queue *q);
+void wait_queue_wake_one(struct wait_queue *q); /* all non-exclusive waiters and one exclusive */
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * syscall.h: the table of system calls, dispatch and trace. Each family lists its calls once (SHIM_SYSCALLS_* in sys_*.h);
+ * prototypes, dispatch, trace names and docs/syscalls.md come from that list.
+ */
+#ifndef PALIMPSEST_SHIM_SYSCALL_H
+#define PALIMPSEST_SHIM_SYSCALL_H
+
+#include <stdint.h>
+
+#include <asm/unistd_64.h>
+
+#include "platform/guest_memory.h"
+#include "shim/process.h"
+
+struct syscall_args {
+    uint64_t a[6];
+};
+typedef long (*syscall_handler)(struct task *task, const struct syscall_args *args);
+
+enum syscall_level {
+    FULL,    /* as the man page says, as far as anybody noticed */
+    PARTIAL, /* the note says what a guest can notice */
+    NOOP,    /* accepted and without effect, harmlessly; the note says why */
+};
+/* A handler that wants registers to stay as they are (rt_sigreturn, execve) returns this. */
+#define SYSCALL_KEEP_REGS INT64_MIN
+
+struct syscall_entry {
+    const char *name;
+    syscall_handler handler;
+    uint8_t args;
+    enum syscall_level level;
+    const char *note;
+};
+#define SYSCALL_COUNT 512
+extern const struct syscall_entry g_syscalls[SYSCALL_COUNT]; /* by number; handler NULL: unknown */
+
+/* Run one call: count, trace, dispatch. The result goes to ctx->regs.rax unless SYSCALL_KEEP_REGS. */
+void syscall_dispatch(struct task *task);
+
+/* Copies between shim and the current task's memory; 0 or -EFAULT. */
+MUST_USE int user_read(void *dst, uint64_t src, size_t size);
+MUST_USE int user_write(uint64_t dst, const void *src, size_t size);
+/* A NUL-terminated guest string into shim_alloc memory; at most max bytes with NUL. NULL and *err: -EFAULT, -ENAMETOOLONG, -ENOMEM. */
+MUST_USE char *user_string(uint64_t src, size_t max, int *err);
+
+#endif
