@@ -21,14 +21,17 @@
 
 struct platform;
 
-/* Opaque. A platform embeds it as the first member of its own struct; slots are never handed back to an allocator. */
+/*
+ * Opaque. A platform embeds it as the first member of its own struct; slots are never handed back to an allocator, and the
+ * slot that has been free for longest is used first, so that a stale token meets a dead slot and not somebody else's.
+ */
 struct aspace {
     uint32_t magic;      /* ASPACE_MAGIC while live; anything else is stale or forged */
-    uint32_t generation; /* of the pool slot; raised by destroy */
+    uint32_t generation; /* of the pool slot; raised by stamp and unstamp: odd while live */
     uint64_t id;         /* never reused within an instance; > 0 */
     const struct platform *owner;
 };
-#define ASPACE_MAGIC 0x50414c53u /* "SLAP" in memory order; stamped by aspace.c of each platform through aspace_stamp() */
+#define ASPACE_MAGIC 0x50414c53u /* "SLAP" in memory order; set by aspace_stamp() */
 
 /*
  * Counters of one space. A platform sets a bit in `known` for each counter it can give exactly and leaves the others 0.

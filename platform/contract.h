@@ -10,10 +10,14 @@
 #include "platform/annotations.h"
 
 /*
- * Where the last words go and how everything ends. Each platform defines it once: writes `message` (NUL-terminated,
- * without a newline) where a person sees it, ends every thread of the instance, does not return. Async-signal safe.
+ * The last words, and the end of every thread of the instance: instance_ops.panic of the platform that platform_check() saw.
+ * Before that, a trap instruction. `message` is one line without a newline. Async-signal safe.
  */
 NO_RETURN void platform_panic(const char *message);
+
+struct platform;
+/* For platform_check(): from now on panics go through `p`. */
+void platform_panic_through(struct platform *p);
 
 NO_RETURN void platform_require_failed(const char *condition, const char *file, int line);
 NO_RETURN void platform_unimplemented(const char *what);

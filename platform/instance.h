@@ -34,6 +34,9 @@ struct instance_ops {
     void (*message)(struct platform *p, const char *text);
     /* Append to the trace sink named when the instance was configured (a file, or standard error). Whole lines. */
     void (*trace)(struct platform *p, const char *text, size_t size);
+    /* A bug was found: write `message` (one line, no newline) where a person sees it and end every thread of the instance, so
+     * that front.h's run() reports death by SIGABRT. Callable in any state of the caller, also inside a signal handler. */
+    void (*panic)(struct platform *p, const char *message) NO_RETURN;
 };
 
 int instance_next_event(struct platform *p, struct instance_event *out);

@@ -55,9 +55,9 @@ struct platform {
 };
 
 /*
- * Aborts unless the version matches, every pointer is set and the guest range is sane. Called once by the program that
- * chose the platform, before anything else.
+ * Aborts unless the version matches, every slot of every table is filled and the guest range is sane; from then on panics go
+ * through `p`. Called once by the platform's front, before the first code of the shim runs.
  */
-void platform_check(const struct platform *p);
+void platform_check(struct platform *p);
 
 #endif
