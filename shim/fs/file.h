@@ -16,6 +16,7 @@ struct task;
 struct inode;
 struct file;
 struct dentry;
+struct mount;
 
 /* struct stat of the x86-64 ABI plus what statx adds. */
 struct file_stat {
@@ -39,7 +40,10 @@ void poll_table_add_host(struct poll_table *table, struct host_file *file, uint3
 typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,
                         uint64_t next_offset); /* non-zero: the buffer is full */
 
-/* What a kind of file does. NULL slots answer with the errno in the comment. `task` is the caller. */
+/*
+ * What a kind of file does. NULL slots answer with the errno in the comment. `task` is the caller. A kind without seek is a
+ * stream: reads and writes are not serialised, offset points to a dummy, readv and writev move everything in one call.
+ */
 struct file_ops {
     const char *kind; /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
     /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or -errno. NULL: -EINVAL. */
@@ -53,7 +57,11 @@ struct file_ops {
     /* The object to map, referenced for the caller. *offset may be changed. NULL: -ENODEV. */
     struct memory_object *(*map)(struct task *task, struct file *f, enum memory_sharing sharing, unsigned prot,
                                  uint64_t *offset, int *err);
-    int (*readdir)(struct task *task, struct file *f, uint64_t *offset, dir_emit emit, void *arg); /* -ENOTDIR */
+    /*
+     * Emit entries from *offset (0: start) and advance it. next_offset is what *offset becomes once the entry was taken; > 0,
+     * <= INT64_MAX - 2. "." and ".." are left out: getdents adds them. emit non-zero: stop, entry not taken. NULL: -ENOTDIR.
+     */
+    int (*readdir)(struct task *task, struct file *f, uint64_t *offset, dir_emit emit, void *arg);
     int (*truncate)(struct task *task, struct file *f, uint64_t size);  /* NULL: the inode's, else -EINVAL */
     int (*fallocate)(struct task *task, struct file *f, int mode, uint64_t offset, uint64_t size); /* -EOPNOTSUPP */
     int (*sync)(struct task *task, struct file *f);                     /* NULL: 0 */
@@ -69,6 +77,7 @@ struct file {
     const struct file_ops *ops;
     uint32_t flags;            /* O_* status and access mode; changed atomically by F_SETFL */
     struct dentry *dentry;     /* owned; NULL for pipes, sockets, ... */
+    struct mount *mount;       /* of dentry; mounts live for ever */
     struct inode *inode;       /* owned; NULL likewise */
     void *data;                /* the kind's own */
     struct mutex pos_lock;     /* guards pos for regular files and directories */

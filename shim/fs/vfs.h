@@ -30,6 +30,10 @@ void fs_state_get(struct fs_state *fs);
 void fs_state_put(struct fs_state *fs);
 uint32_t fs_umask(struct fs_state *fs);
 uint32_t fs_set_umask(struct fs_state *fs, uint32_t mask); /* result: the old one */
+void fs_get_root(struct fs_state *fs, struct path *out); /* owner: caller */
+void fs_get_cwd(struct fs_state *fs, struct path *out);
+void fs_set_root(struct fs_state *fs, const struct path *path);
+void fs_set_cwd(struct fs_state *fs, const struct path *path);
 
 enum lookup_flags { /* bits */
     LOOKUP_FOLLOW = 1,    /* the last component too */
@@ -45,6 +49,14 @@ MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, u
 MUST_USE struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags, int *err);
 /* Absolute path seen from the task's root, into out. Result: length, -ENAMETOOLONG, -ENOENT (deleted: " (deleted)" is appended). */
 int path_to_string(struct task *task, const struct path *path, char *out, size_t size);
+/* Where an open file is; for one without a name (pipe, socket) a place made for it: opening that gives the same open file. Owner: caller. */
+MUST_USE int path_from_file(struct file *f, struct path *out);
+/* mknod(2) with any type but directory and link; bind(2) of an AF_UNIX socket uses it with S_IFSOCK. */
+MUST_USE int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev);
+/* Lines of /proc/mounts, oldest first; stops when fn returns non-zero. */
+int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type, const char *options),
+               struct task *task, void *arg);
+
 /* Execute permission, regular file, readable; used by execve. Owner: caller. */
 MUST_USE struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags, int *err);
 
@@ -69,6 +81,9 @@ struct superblock {
     const char *type; /* "tmpfs", "proc", "host", "overlay", "devtmpfs" */
     uint64_t dev, magic, next_ino;
     bool read_only;
+    /* Names come and go without the VFS (proc, a host directory): every step asks ops->lookup again and no absence is kept. A lookup
+     * that returns the same inode keeps the dentry. */
+    bool volatile_names;
     void *data;
     int (*statfs)(struct superblock *sb, void *abi_statfs);
 };
@@ -87,10 +102,12 @@ struct inode_ops {
     int (*readlink)(struct inode *inode, char *out, size_t size); /* bytes */
     /* A magic link (/proc/self/exe, /proc/PID/fd/N): where it really leads. NULL: an ordinary link. */
     int (*follow)(struct task *task, struct inode *inode, struct path *out);
-    /* Prepare an open file (set f->data, f->ops); NULL: nothing to do. */
+    /* Prepare an open file (set f->data, f->ops); NULL: nothing to do, except that the VFS itself opens devices (chrdev_open) and
+     * fifos (fifo_open). */
     int (*open)(struct task *task, struct inode *inode, struct file *f);
     void (*release)(struct inode *inode); /* last reference gone */
 };
+/* Takes the next number of sb->next_ino (atomically), one reference. data is not freed by inode_put but by ops->release. */
 struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err);
 void inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
@@ -104,5 +121,8 @@ struct inode *devfs_root(int *err);
 struct inode *tmpfs_root(uint32_t mode, int *err);
 /* Character devices by number, for device inodes: fills f->ops, f->data. -ENXIO when there is none. */
 int chrdev_open(struct task *task, uint64_t rdev, struct file *f);
+/* Opens inode->fifo, making it at need: fills f->ops, f->data; waits for the other end as open(2) says. fifo_release: inode gone. */
+int fifo_open(struct task *task, struct inode *inode, struct file *f);
+void fifo_release(struct inode *inode);
 
 #endif
