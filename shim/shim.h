@@ -41,6 +41,8 @@ static inline const char *shim_config_string(const struct shim_config *c, uint32
     return offset ? (const char *)c + offset : NULL;
 }
 
+extern const struct shim_config *g_config; /* set once by shim_main; lives as long as the instance */
+
 /* The platform_main of `pal run`. blob: a struct shim_config. */
 void shim_main(struct platform *p, void *blob, size_t size);
 

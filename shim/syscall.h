@@ -33,6 +33,9 @@ struct syscall_entry {
     const char *note;
 };
 #define SYSCALL_COUNT 512
+/* Makes the prototypes of a family's handlers from its list. */
+#define SYSCALL_PROTOTYPE(name, args, level, note)                                                 \
+    long sys_##name(struct task *task, const struct syscall_args *sys_args);
 extern const struct syscall_entry g_syscalls[SYSCALL_COUNT]; /* by number; handler NULL: unknown */
 
 /* Run one call: count, trace, dispatch. The result goes to ctx->regs.rax unless SYSCALL_KEEP_REGS. */

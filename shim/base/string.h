@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h> /* memcpy, memmove, memset, memcmp only: base/mem.c has them */
 
 #include "platform/annotations.h"
 

@@ -1,0 +1,182 @@
+/*
+ * alloc.c: size classes cut from 64 KiB pieces; big blocks straight from the platform. Each block has a 16-byte header, so
+ * that free needs no lookup and catches a double or wild free.
+ */
+#include "shim/base/alloc.h"
+
+#include <stdint.h>
+
+#include "platform/contract.h"
+#include "platform/guest_memory.h"
+#include "platform/platform.h"
+#include "shim/base/string.h"
+#include "shim/shim.h"
+#include "shim/sync.h"
+
+#define PIECE_SIZE (64u * 1024u)
+#define SMALL_MAX 8192u
+#define CLASS_COUNT 33u /* 16..128 by 16, then four a power of two up to SMALL_MAX */
+#define CLASS_BIG 0xffffu
+
+struct block {
+    uint32_t magic;
+    uint32_t class_index;
+    uint64_t size;      /* usable bytes */
+    struct block *next; /* free list; the first bytes of the payload */
+};
+#define HEADER_SIZE 16u
+#define MAGIC_USED 0x0a110cedu
+#define MAGIC_FREE 0xf9ee0000u
+_Static_assert(offsetof(struct block, next) == HEADER_SIZE, "the payload starts after the header");
+
+/* One lock a class: threads that allocate different things don't meet. */
+static struct size_class {
+    struct mutex lock;
+    struct block *free;
+    char *fresh; /* not yet cut */
+    size_t fresh_left;
+} g_classes[CLASS_COUNT];
+static uint64_t g_in_use;
+
+static unsigned class_of(size_t size)
+{
+    if (size <= 128)
+        return size ? (unsigned)(size - 1) / 16 : 0;
+    unsigned log = 63u - (unsigned)__builtin_clzll(size - 1); /* 2^log < size <= 2^(log+1) */
+    unsigned quarter = (unsigned)((size - 1) >> (log - 2)) & 3;
+    return 8 + (log - 7) * 4 + quarter;
+}
+
+static size_t class_size(unsigned index)
+{
+    if (index < 8)
+        return (index + 1) * 16;
+    unsigned log = 7 + (index - 8) / 4, quarter = (index - 8) % 4;
+    return ((size_t)1 << log) + (quarter + 1) * ((size_t)1 << (log - 2));
+}
+
+static void *block_payload(struct block *b)
+{
+    return (char *)b + HEADER_SIZE;
+}
+
+static struct block *payload_block(void *ptr)
+{
+    struct block *b = (struct block *)(void *)((char *)ptr - HEADER_SIZE);
+    PLATFORM_REQUIRE(b->magic == MAGIC_USED);
+    return b;
+}
+
+static void *alloc_big(size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size_t whole = (size + HEADER_SIZE + 4095) & ~(size_t)4095;
+    struct block *b = shim_memory_alloc(g_platform, whole);
+    if (!b)
+        return NULL;
+    b->magic = MAGIC_USED;
+    b->class_index = CLASS_BIG;
+    b->size = whole - HEADER_SIZE;
+    __atomic_fetch_add(&g_in_use, b->size, __ATOMIC_RELAXED);
+    return block_payload(b);
+}
+
+void *shim_alloc(size_t size)
+{
+    if (size > SMALL_MAX)
+        return alloc_big(size);
+    unsigned index = class_of(size);
+    struct size_class *c = &g_classes[index];
+    size_t usable = class_size(index);
+    size_t whole = usable + HEADER_SIZE;
+
+    mutex_lock(&c->lock);
+    struct block *b = c->free;
+    if (b) {
+        PLATFORM_REQUIRE(b->magic == MAGIC_FREE);
+        c->free = b->next;
+    } else {
+        if (c->fresh_left < whole) {
+            char *piece = shim_memory_alloc(g_platform, PIECE_SIZE);
+            if (!piece) {
+                mutex_unlock(&c->lock);
+                return NULL;
+            }
+            c->fresh = piece;
+            c->fresh_left = PIECE_SIZE;
+        }
+        b = (struct block *)(void *)c->fresh;
+        c->fresh += whole;
+        c->fresh_left -= whole;
+    }
+    mutex_unlock(&c->lock);
+    b->magic = MAGIC_USED;
+    b->class_index = index;
+    b->size = usable;
+    __atomic_fetch_add(&g_in_use, usable, __ATOMIC_RELAXED);
+    return block_payload(b);
+}
+
+void *shim_zalloc(size_t size)
+{
+    void *p = shim_alloc(size);
+    if (p)
+        memset(p, 0, size);
+    return p;
+}
+
+void shim_free(void *ptr)
+{
+    if (!ptr)
+        return;
+    struct block *b = payload_block(ptr);
+    __atomic_fetch_sub(&g_in_use, b->size, __ATOMIC_RELAXED);
+    b->magic = MAGIC_FREE;
+    if (b->class_index == CLASS_BIG) {
+        shim_memory_free(g_platform, b, b->size + HEADER_SIZE);
+        return;
+    }
+    PLATFORM_REQUIRE(b->class_index < CLASS_COUNT);
+    struct size_class *c = &g_classes[b->class_index];
+    mutex_lock(&c->lock);
+    b->next = c->free;
+    c->free = b;
+    mutex_unlock(&c->lock);
+}
+
+void *shim_realloc(void *ptr, size_t size)
+{
+    if (!ptr)
+        return shim_alloc(size);
+    struct block *b = payload_block(ptr);
+    if (size <= b->size && (b->class_index != CLASS_BIG || size > b->size / 2))
+        return ptr;
+    void *fresh = shim_alloc(size);
+    if (!fresh)
+        return NULL;
+    memcpy(fresh, ptr, size < b->size ? size : b->size);
+    shim_free(ptr);
+    return fresh;
+}
+
+char *shim_strndup(const char *s, size_t size)
+{
+    size_t length = str_nlength(s, size);
+    char *copy = shim_alloc(length + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, s, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+char *shim_strdup(const char *s)
+{
+    return shim_strndup(s, SIZE_MAX);
+}
+
+size_t shim_alloc_in_use(void)
+{
+    return __atomic_load_n(&g_in_use, __ATOMIC_RELAXED);
+}

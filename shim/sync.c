@@ -1,0 +1,106 @@
+#include "shim/sync.h"
+
+#include <stddef.h>
+
+#include <utlist.h>
+
+#include "shim/shim.h"
+
+/* Critical sections are short: a holder on another processor is usually done within this many looks. */
+#define SPIN_COUNT 100
+
+static bool mutex_try_from_free(struct mutex *m, uint32_t to)
+{
+    uint32_t expected = 0;
+    return __atomic_compare_exchange_n(&m->state, &expected, to, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+void mutex_lock(struct mutex *m)
+{
+    if (mutex_try_from_free(m, 1))
+        return;
+    for (int i = 0; i < SPIN_COUNT; i++) {
+        __builtin_ia32_pause();
+        if (!__atomic_load_n(&m->state, __ATOMIC_RELAXED) && mutex_try_from_free(m, 1))
+            return;
+    }
+    while (__atomic_exchange_n(&m->state, 2, __ATOMIC_ACQUIRE) != 0)
+        thread_wait(g_platform, &m->state, 2, THREAD_WAIT_FOREVER);
+}
+
+bool mutex_trylock(struct mutex *m)
+{
+    return mutex_try_from_free(m, 1);
+}
+
+void mutex_unlock(struct mutex *m)
+{
+    if (__atomic_exchange_n(&m->state, 0, __ATOMIC_RELEASE) == 2)
+        thread_wake(g_platform, &m->state, 1);
+}
+
+static void queue_add(struct wait_queue *q, struct waiter *w, bool exclusive)
+{
+    w->thread = thread_current(g_platform);
+    w->exclusive = exclusive;
+    w->queue = q;
+    mutex_lock(&q->lock);
+    DL_APPEND(q->head, w);
+    mutex_unlock(&q->lock);
+}
+
+void wait_queue_add(struct wait_queue *q, struct waiter *w)
+{
+    queue_add(q, w, false);
+}
+
+void wait_queue_add_exclusive(struct wait_queue *q, struct waiter *w)
+{
+    queue_add(q, w, true);
+}
+
+void wait_queue_remove(struct waiter *w)
+{
+    struct wait_queue *q = w->queue;
+    if (!q)
+        return;
+    mutex_lock(&q->lock);
+    DL_DELETE(q->head, w);
+    w->queue = NULL;
+    mutex_unlock(&q->lock);
+}
+
+void wait_queue_wake_all(struct wait_queue *q)
+{
+    /* Cheap when nobody waits: a waiter adds itself before it checks its condition, the waker changes that first. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
+        return;
+    mutex_lock(&q->lock);
+    struct waiter *w;
+    DL_FOREACH (q->head, w)
+        thread_unpark(g_platform, w->thread);
+    mutex_unlock(&q->lock);
+}
+
+void wait_queue_wake_one(struct wait_queue *q)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
+        return;
+    mutex_lock(&q->lock);
+    struct waiter *w, *chosen = NULL;
+    DL_FOREACH (q->head, w) {
+        if (w->exclusive && chosen)
+            continue;
+        if (w->exclusive)
+            chosen = w;
+        thread_unpark(g_platform, w->thread);
+    }
+    if (chosen) { /* the next wake is for somebody else, even if this one did not run yet */
+        DL_DELETE(q->head, chosen);
+        DL_APPEND(q->head, chosen);
+    }
+    mutex_unlock(&q->lock);
+}

@@ -1,0 +1,56 @@
+/*
+ * user.c: copies between the shim and the calling task's memory.
+ */
+#include "platform/errno.h"
+#include "platform/guest_memory.h"
+#include "shim/base/alloc.h"
+#include "shim/shim.h"
+#include "shim/syscall.h"
+
+int user_read(void *dst, uint64_t src, size_t size)
+{
+    return guest_copy_in(g_platform, dst, guest_addr(src), size) ? -EFAULT : 0;
+}
+
+int user_write(uint64_t dst, const void *src, size_t size)
+{
+    return guest_copy_out(g_platform, guest_addr(dst), src, size) ? -EFAULT : 0;
+}
+
+char *user_string(uint64_t src, size_t max, int *err)
+{
+    char first[256]; /* most strings are short: one copy finds their length */
+    size_t limit = max < sizeof(first) ? max : sizeof(first);
+    int64_t length = guest_string_in(g_platform, first, guest_addr(src), limit);
+    if (length < 0) {
+        *err = (int)length;
+        return NULL;
+    }
+    if ((size_t)length < limit) {
+        char *copy = shim_strndup(first, (size_t)length);
+        if (!copy)
+            *err = -ENOMEM;
+        return copy;
+    }
+    if (limit == max) {
+        *err = -ENAMETOOLONG;
+        return NULL;
+    }
+    for (size_t size = 4096;; size *= 4) {
+        if (size > max)
+            size = max;
+        char *buffer = shim_alloc(size);
+        if (!buffer) {
+            *err = -ENOMEM;
+            return NULL;
+        }
+        length = guest_string_in(g_platform, buffer, guest_addr(src), size);
+        if (length >= 0 && (size_t)length < size)
+            return buffer;
+        shim_free(buffer);
+        if (length < 0 || size == max) {
+            *err = length < 0 ? (int)length : -ENAMETOOLONG;
+            return NULL;
+        }
+    }
+}
