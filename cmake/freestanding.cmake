@@ -8,3 +8,5 @@ target_compile_options(palimpsest_freestanding INTERFACE
   -Wframe-larger-than=4096>
   -fPIE)
 target_compile_definitions(palimpsest_freestanding INTERFACE _FORTIFY_SOURCE=0)
+# Headers instead of libc's, for code that libc's headers would pull in (uthash).
+target_include_directories(palimpsest_freestanding BEFORE INTERFACE ${PROJECT_SOURCE_DIR}/shim/base/include)

@@ -1,0 +1,1 @@
+/* The <stdlib.h> of freestanding code, which uthash includes: nothing of it is used. */

@@ -1,0 +1,509 @@
+/*
+ * Job control, the requests every terminal answers, and the console: the terminal of the host.
+ */
+#include "shim/fs/tty.h"
+
+#include <asm/fcntl.h>
+#include <asm/ioctls.h>
+#include <asm/poll.h>
+#include <linux/kdev_t.h>
+#include <linux/signal.h>
+#include <linux/stat.h>
+
+#include "platform/errno.h"
+#include "shim/base/string.h"
+#include "shim/fs/pty.h"
+#include "shim/fs/stream.h"
+#include "shim/fs/vfs.h"
+#include "shim/process.h"
+#include "shim/process_tree.h"
+#include "shim/shim.h"
+#include "shim/signal.h"
+#include "shim/stats.h"
+#include "shim/syscall.h"
+
+/* /dev/console is 5:1 (Documentation/admin-guide/devices.txt). */
+#define CONSOLE_RDEV 0x501u
+
+/* ---- job control ------------------------------------------------------------------------------------------------ */
+
+static bool signal_ignored_or_blocked(const struct task *task, int sig)
+{
+    return sigset_has(task->blocked, sig) || task->process->sighand->action[sig - 1].handler == 1;
+}
+
+/* Orphaned: no member has a parent in another group of the same session; nobody could continue it. */
+static bool group_orphaned(int pgid)
+{
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
+        if (p->pgid != pgid || p->state >= PROCESS_ZOMBIE || !p->parent)
+            continue;
+        if (p->parent->pgid != pgid && p->parent->sid == p->sid)
+            return false;
+    }
+    return true;
+}
+
+/* Caller holds g_process_lock and found the task in the background. */
+static int background_signal(struct task *task, int sig)
+{
+    struct abi_siginfo info = signal_info_kernel(sig);
+
+    if (group_orphaned(task->process->pgid))
+        return -EIO;
+    signal_send_pgrp(task->process->pgid, &info);
+    return -ERESTARTSYS;
+}
+
+static bool in_background(const struct task *task, const struct tty_session *tty)
+{
+    return task->process->tty == tty && tty->pgid && task->process->pgid != tty->pgid;
+}
+
+int tty_check_read(struct task *task, struct tty_session *tty)
+{
+    int r = 0;
+
+    mutex_lock(&g_process_lock);
+    if (in_background(task, tty))
+        r = signal_ignored_or_blocked(task, SIGTTIN) ? -EIO : background_signal(task, SIGTTIN);
+    mutex_unlock(&g_process_lock);
+    return r;
+}
+
+int tty_check_change(struct task *task, struct tty_session *tty)
+{
+    int r = 0;
+
+    mutex_lock(&g_process_lock);
+    if (in_background(task, tty) && !signal_ignored_or_blocked(task, SIGTTOU))
+        r = background_signal(task, SIGTTOU);
+    mutex_unlock(&g_process_lock);
+    return r;
+}
+
+int tty_check_write(struct task *task, struct tty_session *tty)
+{
+    struct termios attr;
+    bool background;
+
+    mutex_lock(&g_process_lock);
+    background = in_background(task, tty);
+    mutex_unlock(&g_process_lock);
+    if (!background || tty->driver->get_attr(tty, &attr) || !(attr.c_lflag & TOSTOP))
+        return 0;
+    return tty_check_change(task, tty);
+}
+
+void tty_signal_foreground(struct tty_session *tty, int sig)
+{
+    struct abi_siginfo info = signal_info_kernel(sig);
+
+    mutex_lock(&g_process_lock);
+    if (tty->pgid)
+        signal_send_pgrp(tty->pgid, &info);
+    mutex_unlock(&g_process_lock);
+}
+
+static void session_loses_tty(struct tty_session *tty)
+{
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p->tty == tty)
+            p->tty = NULL;
+    tty->sid = 0;
+    tty->pgid = 0;
+}
+
+void tty_disassociate(struct process *leader)
+{
+    struct tty_session *tty = leader->tty;
+    struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
+
+    if (!tty || tty->sid != leader->sid)
+        return;
+    if (tty->pgid) {
+        signal_send_pgrp(tty->pgid, &hup);
+        signal_send_pgrp(tty->pgid, &cont);
+    }
+    session_loses_tty(tty);
+}
+
+void tty_hang_up(struct tty_session *tty)
+{
+    struct process *leader = tty->sid ? process_find(tty->sid) : NULL;
+    struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
+
+    if (leader && leader->state < PROCESS_ZOMBIE) {
+        signal_send_process(leader, &hup);
+        signal_send_process(leader, &cont);
+    }
+    if (tty->pgid && (!leader || tty->pgid != leader->pgid)) {
+        signal_send_pgrp(tty->pgid, &hup);
+        signal_send_pgrp(tty->pgid, &cont);
+    }
+    session_loses_tty(tty);
+}
+
+void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags)
+{
+    struct process *p = task->process;
+
+    if (flags & (O_NOCTTY | O_PATH))
+        return;
+    mutex_lock(&g_process_lock);
+    if (p->sid == p->pid && !p->tty && !tty->sid) {
+        tty->sid = p->sid;
+        tty->pgid = p->pgid;
+        p->tty = tty;
+    }
+    mutex_unlock(&g_process_lock);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------- */
+
+static int tty_set_controlling(struct task *task, struct tty_session *tty)
+{
+    struct process *p = task->process;
+    int r = 0;
+
+    mutex_lock(&g_process_lock);
+    if (p->sid == p->pid && tty->sid == p->sid && p->tty == tty) {
+        /* already so */
+    } else if (p->sid != p->pid || p->tty || tty->sid) {
+        r = -EPERM; /* stealing (argument 1) needs CAP_SYS_ADMIN, which no guest has over another session */
+    } else {
+        tty->sid = p->sid;
+        tty->pgid = p->pgid;
+        p->tty = tty;
+    }
+    mutex_unlock(&g_process_lock);
+    return r;
+}
+
+static int tty_give_up(struct task *task, struct tty_session *tty)
+{
+    struct process *p = task->process;
+    int r = 0;
+
+    mutex_lock(&g_process_lock);
+    if (p->tty != tty)
+        r = -ENOTTY;
+    else if (p->sid == p->pid)
+        tty_disassociate(p);
+    else
+        p->tty = NULL;
+    mutex_unlock(&g_process_lock);
+    return r;
+}
+
+static int tty_get_ids(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
+{
+    int id = 0, r = 0;
+
+    mutex_lock(&g_process_lock);
+    if (task->process->tty != tty || !tty->sid)
+        r = -ENOTTY;
+    else
+        id = request == TIOCGSID ? tty->sid : tty->pgid;
+    mutex_unlock(&g_process_lock);
+    return r ? r : user_write(arg, &id, sizeof(id));
+}
+
+static int tty_set_pgrp(struct task *task, struct tty_session *tty, uint64_t arg)
+{
+    int pgid, r = user_read(&pgid, arg, sizeof(pgid));
+
+    if (!r)
+        r = tty_check_change(task, tty);
+    if (r)
+        return r;
+    mutex_lock(&g_process_lock);
+    if (task->process->tty != tty || tty->sid != task->process->sid) {
+        r = -ENOTTY;
+    } else if (pgid < 0) {
+        r = -EINVAL;
+    } else {
+        r = -ESRCH;
+        for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
+            if (p->pgid != pgid || p->state == PROCESS_REAPED)
+                continue;
+            r = p->sid == tty->sid ? 0 : -EPERM;
+            break;
+        }
+        if (!r)
+            tty->pgid = pgid;
+    }
+    mutex_unlock(&g_process_lock);
+    return r;
+}
+
+static int tty_set_attr(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
+{
+    static const enum host_tty_request how[] = {HOST_TTY_SET_ATTR, HOST_TTY_SET_ATTR_DRAIN,
+                                                HOST_TTY_SET_ATTR_FLUSH};
+    struct termios attr;
+    int r = user_read(&attr, arg, sizeof(attr));
+
+    if (!r)
+        r = tty_check_change(task, tty);
+    return r ? r : tty->driver->set_attr(task, tty, how[request - TCSETS], &attr);
+}
+
+static int tty_set_winsize(struct tty_session *tty, uint64_t arg)
+{
+    struct winsize size, old;
+    int r = user_read(&size, arg, sizeof(size));
+
+    if (!r)
+        r = tty->driver->get_winsize(tty, &old);
+    if (r || !memcmp(&size, &old, sizeof(size)))
+        return r;
+    r = tty->driver->set_winsize(tty, &size);
+    if (!r)
+        tty_signal_foreground(tty, SIGWINCH);
+    return r;
+}
+
+int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
+{
+    union {
+        struct termios attr;
+        struct winsize size;
+        int number;
+    } out;
+    int r;
+
+    switch (request) {
+    case TCGETS:
+        r = tty->driver->get_attr(tty, &out.attr);
+        return r ? r : user_write(arg, &out.attr, sizeof(out.attr));
+    case TCSETS:
+    case TCSETSW:
+    case TCSETSF:
+        return tty_set_attr(task, tty, request, arg);
+    case TIOCGWINSZ:
+        r = tty->driver->get_winsize(tty, &out.size);
+        return r ? r : user_write(arg, &out.size, sizeof(out.size));
+    case TIOCSWINSZ:
+        return tty_set_winsize(tty, arg);
+    case TCFLSH:
+        r = tty_check_change(task, tty);
+        return r ? r : tty->driver->flush(tty, (int)arg);
+    case FIONREAD:
+        r = tty->driver->input_bytes(tty, &out.number);
+        return r ? r : user_write(arg, &out.number, sizeof(out.number));
+    case TIOCOUTQ:
+        r = tty->driver->output_bytes(tty, &out.number);
+        return r ? r : user_write(arg, &out.number, sizeof(out.number));
+    case TIOCGPGRP:
+    case TIOCGSID:
+        return tty_get_ids(task, tty, request, arg);
+    case TIOCSPGRP:
+        return tty_set_pgrp(task, tty, arg);
+    case TIOCSCTTY:
+        return tty_set_controlling(task, tty);
+    case TIOCNOTTY:
+        return tty_give_up(task, tty);
+    case TCXONC:  /* flow control and breaks mean nothing without a serial line */
+    case TCSBRK:  /* also tcdrain(3): output was handed on already */
+    case TCSBRKP:
+    case TIOCEXCL:
+    case TIOCNXCL:
+        return 0;
+    case TIOCGETD:
+        out.number = 0; /* N_TTY */
+        return user_write(arg, &out.number, sizeof(out.number));
+    default:
+        stats_unsupported("ioctl: terminal request");
+        return -ENOTTY;
+    }
+}
+
+/* ---- the console ------------------------------------------------------------------------------------------------ */
+
+static struct console {
+    struct tty_session tty;
+    struct host_file *host; /* owned, for good; NULL: no standard stream is a terminal */
+} g_console;
+
+static struct host_file *console_host(struct tty_session *tty)
+{
+    return ((struct console *)tty)->host;
+}
+
+static int console_get_attr(struct tty_session *tty, struct termios *out)
+{
+    return host_file_tty(g_platform, console_host(tty), HOST_TTY_GET_ATTR, out);
+}
+
+static int console_set_attr(struct task *task, struct tty_session *tty, enum host_tty_request how,
+                            const struct termios *attr)
+{
+    struct termios copy = *attr;
+
+    (void)task;
+    return host_file_tty(g_platform, console_host(tty), how, &copy);
+}
+
+static int console_get_winsize(struct tty_session *tty, struct winsize *out)
+{
+    return host_file_tty(g_platform, console_host(tty), HOST_TTY_GET_WINSIZE, out);
+}
+
+static int console_set_winsize(struct tty_session *tty, const struct winsize *size)
+{
+    struct winsize copy = *size;
+
+    return host_file_tty(g_platform, console_host(tty), HOST_TTY_SET_WINSIZE, &copy);
+}
+
+static int console_flush(struct tty_session *tty, int queue)
+{
+    return host_file_tty(g_platform, console_host(tty), HOST_TTY_FLUSH, &queue);
+}
+
+static int console_input_bytes(struct tty_session *tty, int *out)
+{
+    return host_file_tty(g_platform, console_host(tty), HOST_TTY_INPUT_BYTES, out);
+}
+
+static int console_output_bytes(struct tty_session *tty, int *out)
+{
+    (void)tty;
+    *out = 0;
+    return 0;
+}
+
+static const struct tty_driver console_driver = {
+    .get_attr = console_get_attr,
+    .set_attr = console_set_attr,
+    .get_winsize = console_get_winsize,
+    .set_winsize = console_set_winsize,
+    .flush = console_flush,
+    .input_bytes = console_input_bytes,
+    .output_bytes = console_output_bytes,
+};
+
+static int64_t console_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+{
+    int r = tty_check_read(task, &g_console.tty);
+
+    (void)offset;
+    return r ? r : host_stream_read(task, f, f->data, into);
+}
+
+static int64_t console_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+{
+    int r = tty_check_write(task, &g_console.tty);
+
+    (void)offset;
+    return r ? r : host_stream_write(task, f, f->data, from);
+}
+
+static uint32_t console_poll(struct task *task, struct file *f, struct poll_table *table)
+{
+    (void)task;
+    if (table)
+        poll_table_add_host(table, f->data, POLLIN | POLLOUT);
+    return host_file_poll(g_platform, f->data, POLLIN | POLLOUT);
+}
+
+static int64_t console_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
+{
+    (void)f;
+    return tty_ioctl(task, &g_console.tty, request, arg);
+}
+
+/* The same answers as for the node /dev/console, or ttyname(3) would not recognise it. */
+static int console_stat(struct file *f, struct file_stat *out)
+{
+    struct host_stat host;
+    int r = host_file_stat(g_platform, f->data, &host);
+
+    if (r)
+        return r;
+    host_stat_to_file(&host, out);
+    if (!f->inode) {
+        out->rdev = CONSOLE_RDEV;
+        return 0;
+    }
+    return f->inode->ops->getattr(f->inode, out);
+}
+
+static void console_release(struct file *f)
+{
+    host_file_close(g_platform, f->data);
+}
+
+static const struct file_ops console_ops = {
+    .kind = "tty",
+    .read = console_read,
+    .write = console_write,
+    .poll = console_poll,
+    .ioctl = console_ioctl,
+    .stat = console_stat,
+    .release = console_release,
+};
+
+struct file *tty_adopt_host(struct host_file *host, int *err)
+{
+    struct termios attr;
+    struct file *f;
+
+    if (host_file_tty(g_platform, host, HOST_TTY_GET_ATTR, &attr)) {
+        *err = -ENOTTY;
+        return NULL;
+    }
+    f = file_create(&console_ops, O_RDWR, host, err);
+    if (f && !g_console.host) {
+        host_file_get(g_platform, host);
+        g_console.host = host;
+        g_console.tty.driver = &console_driver;
+        g_console.tty.rdev = CONSOLE_RDEV;
+    }
+    return f;
+}
+
+void tty_attach_first(struct process *process)
+{
+    if (!g_console.host)
+        return;
+    mutex_lock(&g_process_lock);
+    g_console.tty.sid = process->sid;
+    g_console.tty.pgid = process->pgid;
+    process->tty = &g_console.tty;
+    mutex_unlock(&g_process_lock);
+}
+
+int tty_foreground_pgid(void)
+{
+    int pgid;
+
+    mutex_lock(&g_process_lock);
+    pgid = g_console.tty.pgid;
+    mutex_unlock(&g_process_lock);
+    return pgid;
+}
+
+int console_open(struct task *task, struct file *f)
+{
+    if (!g_console.host)
+        return -ENXIO;
+    host_file_get(g_platform, g_console.host);
+    f->ops = &console_ops;
+    f->data = g_console.host;
+    tty_opened(task, &g_console.tty, f->flags);
+    return 0;
+}
+
+int tty_open_controlling(struct task *task, struct file *f)
+{
+    struct tty_session *tty;
+
+    mutex_lock(&g_process_lock);
+    tty = task->process->tty;
+    mutex_unlock(&g_process_lock);
+    if (!tty)
+        return -ENXIO;
+    return tty == &g_console.tty ? console_open(task, f) : pty_open_slave(task, tty, f);
+}
