@@ -23,7 +23,6 @@ struct platform_options {
     int trace_fd;           /* sink of instance_trace; -1: none */
     bool detailed_stats;    /* keep counters that cost time */
     bool forward_signals;   /* hand SIGINT, SIGTERM, ... of this process to the instance as events */
-    unsigned fail_host_call; /* tests: the Nth host call that can fail (from 1) fails; 0: none. Counted from fault_arm() */
 };
 
 /* First code of the shim (or of a test): runs as a thread of thread.h with no space active; ends in instance_finish. `blob` is a
@@ -39,6 +38,9 @@ struct platform_front {
      * The calling process has one thread; afterwards nothing of the instance is left. One instance at a time; once per process. */
     int (*run)(const struct platform_options *options, platform_main entry, const void *blob, size_t size,
                int *wait_status, char *why, size_t why_size);
+    /* For tests, called by any thread of the instance: from now on the Nth host call that can fail (from 1), whichever thread
+     * makes it, fails once without having been made; 0: none any more. Result: did the failure armed before happen? */
+    bool (*fault_arm)(unsigned nth);
 };
 
 /* NULL-terminated list of the platforms built in, the default first. */

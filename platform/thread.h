@@ -34,7 +34,7 @@ struct thread_ops {
     /*
      * Start a thread that runs entry(arg), with `as` active (NULL: none). entry must end in thread_exit. *out is set before
      * the thread runs.
-     * Errors: -EAGAIN (host limit), -ENOMEM: nothing was started.
+     * Errors: -EAGAIN (host limit), -ENOMEM, -ENOTSUP (stock single_thread): nothing was started.
      * Threads: any. Requires: `as` NULL or live.
      */
     int (*spawn)(struct platform *p, const struct aspace *as, thread_entry entry, void *arg,
