@@ -5,3 +5,6 @@ target_compile_options(palimpsest_warnings INTERFACE
   $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wvla>
   $<$<BOOL:${PALIMPSEST_WERROR}>:-Werror>)
 target_include_directories(palimpsest_warnings INTERFACE ${PROJECT_SOURCE_DIR})
+if(PALIMPSEST_ANALYZER)
+  target_compile_options(palimpsest_warnings INTERFACE $<$<COMPILE_LANGUAGE:C>:-fanalyzer>)
+endif()

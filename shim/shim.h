@@ -29,6 +29,7 @@ struct shim_config {
     uint32_t argc, argv;    /* argv: offset of uint32_t[argc] */
     uint32_t envc, envp;
     uint32_t cwd;
+    uint32_t cwd_required;  /* 1: the user named it, a missing directory is an error; 0: fall back to / */
     uint32_t mount_count, mounts; /* struct shim_config_mount[] */
     uint32_t hostname;
     uint32_t trace;         /* 1: one line a call through instance_trace */

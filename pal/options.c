@@ -1,0 +1,264 @@
+/*
+ * options.c: reads the command line by one table per command; every complaint is one line that names the culprit.
+ */
+#include "pal/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char k_help[] =
+    "usage: pal COMMAND ...\n"
+    "\n"
+    "  pal run [OPTIONS] [--] PROGRAM [ARGUMENTS]   run an unmodified Linux x86-64 program in the library OS\n"
+    "  pal platforms                                what this machine can run it on, and how\n"
+    "  pal syscalls [--markdown]                    the system calls that programs get, and how completely\n"
+    "  pal --help, pal --version\n"
+    "\n"
+    "`pal run --help` explains the options of run.\n";
+
+static const char k_run_help[] =
+    "usage: pal run [OPTIONS] [--] PROGRAM [ARGUMENTS]\n"
+    "\n"
+    "Runs PROGRAM, found through PATH if it has no slash. It sees the host's files; what it changes stays in memory\n"
+    "and is gone afterwards, except below a mount that is rw. /tmp starts empty.\n"
+    "\n"
+    "  --platform NAME          one of `pal platforms`; the first that is available by default\n"
+    "  --root DIR               its / is DIR instead of the host's\n"
+    "  --mount SRC:DST[:ro|rw]  the host's SRC appears as DST; ro by default. May be repeated\n"
+    "  --env K=V                sets a variable of its environment. May be repeated\n"
+    "  --clear-env              starts from an empty environment instead of this one\n"
+    "  --cwd DIR                its working directory; by default the current one if it exists inside, else /\n"
+    "  --trace[=FILE]           one line for each system call, to FILE or standard error\n"
+    "  --stats                  counts of calls, faults, forks and copied pages on standard error at the end\n"
+    "  --intercept HOW          linux_user: auto, sud (syscall user dispatch) or seccomp\n"
+    "  --help                   this text\n"
+    "\n"
+    "Exit status: the program's; 128+N, as a shell reports it, when signal N ended it (pal ends by that signal too);\n"
+    "127 the program was not found; 126 it could not be executed; 125 pal itself failed; 2 a wrong option.\n";
+
+const char *options_help(enum pal_command command)
+{
+    return command == PAL_RUN_HELP ? k_run_help : k_help;
+}
+
+static int fail(char *error, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(char *error, size_t size, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(error, size, fmt, args);
+    va_end(args);
+    return -1;
+}
+
+static void *grow(void *array, size_t count, size_t element)
+{
+    /* Doubling at powers of two; count is the number in use. */
+    if (count & (count - 1))
+        return array;
+    void *bigger = realloc(array, (count ? count * 2 : 1) * element);
+    if (!bigger)
+        abort();
+    return bigger;
+}
+
+static int add_mount(struct pal_options *out, const char *value, char *error, size_t size)
+{
+    char *copy = strdup(value);
+    if (!copy)
+        abort();
+    char *target = strchr(copy, ':');
+    char *mode = target ? strchr(target + 1, ':') : NULL;
+    bool writable = false;
+    if (target)
+        *target++ = '\0';
+    if (mode)
+        *mode++ = '\0';
+    if (!target || !copy[0] || target[0] != '/' ||
+        (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)) {
+        free(copy);
+        return fail(error, size, "--mount: '%s' is not SRC:DST[:ro|rw] with an absolute DST", value);
+    }
+    if (mode)
+        writable = strcmp(mode, "rw") == 0;
+    out->mounts = grow(out->mounts, out->mount_count, sizeof(*out->mounts));
+    out->mounts[out->mount_count++] = (struct pal_mount){.source = copy, .target = target, .writable = writable};
+    return 0;
+}
+
+static int add_env(struct pal_options *out, const char *value, char *error, size_t size)
+{
+    const char *equals = strchr(value, '=');
+    if (!equals || equals == value)
+        return fail(error, size, "--env: '%s' is not NAME=VALUE", value);
+    out->env = grow(out->env, out->env_count, sizeof(*out->env));
+    out->env[out->env_count++] = value;
+    return 0;
+}
+
+enum argument { NO_ARGUMENT, ONE_ARGUMENT, OPTIONAL_ARGUMENT };
+enum option_id { OPT_PLATFORM, OPT_ROOT, OPT_MOUNT, OPT_ENV, OPT_CLEAR_ENV, OPT_CWD, OPT_TRACE, OPT_STATS, OPT_INTERCEPT,
+                 OPT_HELP, OPT_MARKDOWN };
+struct option_spec {
+    const char *name;
+    enum option_id id;
+    enum argument argument;
+};
+static const struct option_spec k_run_options[] = {
+    {"platform", OPT_PLATFORM, ONE_ARGUMENT}, {"root", OPT_ROOT, ONE_ARGUMENT},
+    {"mount", OPT_MOUNT, ONE_ARGUMENT},       {"env", OPT_ENV, ONE_ARGUMENT},
+    {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT}, {"cwd", OPT_CWD, ONE_ARGUMENT},
+    {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},  {"stats", OPT_STATS, NO_ARGUMENT},
+    {"intercept", OPT_INTERCEPT, ONE_ARGUMENT}, {"help", OPT_HELP, NO_ARGUMENT},
+};
+static const struct option_spec k_syscalls_options[] = {
+    {"markdown", OPT_MARKDOWN, NO_ARGUMENT},
+    {"help", OPT_HELP, NO_ARGUMENT},
+};
+static const struct option_spec k_platforms_options[] = {
+    {"help", OPT_HELP, NO_ARGUMENT},
+};
+
+static int apply(struct pal_options *out, enum option_id id, const char *value, char *error, size_t size)
+{
+    switch (id) {
+    case OPT_PLATFORM:
+        out->platform = value;
+        break;
+    case OPT_ROOT:
+        out->root = value;
+        break;
+    case OPT_MOUNT:
+        return add_mount(out, value, error, size);
+    case OPT_ENV:
+        return add_env(out, value, error, size);
+    case OPT_CLEAR_ENV:
+        out->clear_env = true;
+        break;
+    case OPT_CWD:
+        if (value[0] != '/')
+            return fail(error, size, "--cwd: '%s' is not an absolute path", value);
+        out->cwd = value;
+        break;
+    case OPT_TRACE:
+        out->trace = true;
+        out->trace_file = value;
+        break;
+    case OPT_STATS:
+        out->stats = true;
+        break;
+    case OPT_INTERCEPT:
+        if (strcmp(value, "auto") != 0 && strcmp(value, "sud") != 0 && strcmp(value, "seccomp") != 0)
+            return fail(error, size, "--intercept: '%s' is none of auto, sud, seccomp", value);
+        out->intercept = value;
+        break;
+    case OPT_HELP:
+        out->command = out->command == PAL_RUN ? PAL_RUN_HELP : PAL_HELP;
+        break;
+    case OPT_MARKDOWN:
+        out->markdown = true;
+        break;
+    }
+    return 0;
+}
+
+/* Options of one command from argv[i] on. Result: index of the first word that is none, or -1. */
+static int parse_options(int argc, char **argv, int i, const struct option_spec *specs, size_t count,
+                         struct pal_options *out, char *error, size_t size)
+{
+    for (; i < argc; i++) {
+        const char *word = argv[i];
+        if (word[0] != '-' || word[1] == '\0')
+            return i;
+        if (strcmp(word, "--") == 0)
+            return i + 1;
+        const struct option_spec *spec = NULL;
+        const char *value = strchr(word, '=');
+        size_t length = value ? (size_t)(value - word) : strlen(word);
+        for (size_t k = 0; k < count; k++)
+            if (strlen(specs[k].name) + 2 == length && strncmp(word, "--", 2) == 0 &&
+                strncmp(word + 2, specs[k].name, length - 2) == 0)
+                spec = &specs[k];
+        if (!spec && strcmp(word, "-h") == 0)
+            spec = &specs[count - 1]; /* help stands last in every table */
+        if (!spec)
+            return fail(error, size, "unknown option '%.*s'", (int)length, word);
+        if (value)
+            value++;
+        if (value && spec->argument == NO_ARGUMENT)
+            return fail(error, size, "--%s takes no value", spec->name);
+        if (!value && spec->argument == ONE_ARGUMENT) {
+            if (++i == argc)
+                return fail(error, size, "--%s needs a value", spec->name);
+            value = argv[i];
+        }
+        if (value && value[0] == '\0')
+            return fail(error, size, "--%s: the value is empty", spec->name);
+        if (apply(out, spec->id, value, error, size) != 0)
+            return -1;
+        if (spec->id == OPT_HELP)
+            return argc;
+    }
+    return i;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+int options_parse(int argc, char **argv, struct pal_options *out, char *error, size_t error_size)
+{
+    *out = (struct pal_options){.root = "/"};
+    const char *command = argc > 1 ? argv[1] : "";
+    const struct option_spec *specs = NULL;
+    size_t spec_count = 0;
+    if (strcmp(command, "run") == 0) {
+        out->command = PAL_RUN;
+        specs = k_run_options;
+        spec_count = COUNT(k_run_options);
+    } else if (strcmp(command, "platforms") == 0) {
+        out->command = PAL_PLATFORMS;
+        specs = k_platforms_options;
+        spec_count = COUNT(k_platforms_options);
+    } else if (strcmp(command, "syscalls") == 0) {
+        out->command = PAL_SYSCALLS;
+        specs = k_syscalls_options;
+        spec_count = COUNT(k_syscalls_options);
+    } else if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        out->command = PAL_HELP;
+        return 0;
+    } else if (strcmp(command, "--version") == 0) {
+        out->command = PAL_VERSION;
+        return 0;
+    } else if (command[0] == '\0') {
+        return fail(error, error_size, "no command given");
+    } else if (command[0] == '-') {
+        return fail(error, error_size, "unknown option '%s'", command);
+    } else {
+        return fail(error, error_size, "unknown command '%s'", command);
+    }
+
+    int i = parse_options(argc, argv, 2, specs, spec_count, out, error, error_size);
+    if (i < 0)
+        return -1;
+    if (out->command == PAL_RUN) {
+        if (i >= argc)
+            return fail(error, error_size, "run: no program given");
+        out->program = argv + i;
+        out->program_argc = argc - i;
+    } else if (i < argc) {
+        return fail(error, error_size, "%s: unexpected '%s'", command, argv[i]);
+    }
+    return 0;
+}
+
+void options_free(struct pal_options *options)
+{
+    for (size_t i = 0; i < options->mount_count; i++)
+        free(options->mounts[i].source);
+    free(options->mounts);
+    free(options->env);
+    options->mounts = NULL;
+    options->env = NULL;
+    options->mount_count = options->env_count = 0;
+}
