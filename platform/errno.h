@@ -5,4 +5,7 @@
 #ifndef PALIMPSEST_PLATFORM_ERRNO_H
 #define PALIMPSEST_PLATFORM_ERRNO_H
 #include <asm/errno.h>
+#ifndef ENOTSUP
+#define ENOTSUP EOPNOTSUPP
+#endif
 #endif
