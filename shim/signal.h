@@ -61,6 +61,17 @@ void signal_force(struct task *task, int sig); /* e.g. SIGSEGV for a bad frame *
 /* SIGPIPE to the caller, as write(2) does. */
 void signal_sigpipe(struct task *task);
 
+/* What waits for the task, blocked or not. Under g_process_lock. */
+struct sigset signal_pending_set(const struct task *task);
+/* Take the first waiting signal of `wanted` off its queue, blocked or not (signalfd, sigtimedwait). false: none. Takes
+ * g_process_lock. */
+bool signal_take(struct task *task, struct sigset wanted, struct abi_siginfo *out);
+/* Change the calling task's mask; SIGKILL and SIGSTOP stay unblocked. Takes g_process_lock. */
+void signal_set_blocked(struct task *task, struct sigset blocked);
+/* A mask for the rest of this system call (ppoll, sigsuspend): the old one returns when the call is over, after delivery if
+ * the call ends by -ERESTARTNOHAND or -EINTR. */
+void signal_set_temporary_mask(struct task *task, struct sigset blocked);
+
 /* Before going back to guest code: deliver, stop, die, restart the call. Called by task_loop only. */
 void signal_work(struct task *task);
 /* A deliverable (unblocked, not ignored) signal waits. */

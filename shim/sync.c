@@ -71,6 +71,14 @@ void wait_queue_remove(struct waiter *w)
     mutex_unlock(&q->lock);
 }
 
+static void waiter_wake(struct waiter *w)
+{
+    if (w->woken)
+        w->woken(w);
+    else
+        thread_unpark(g_platform, w->thread);
+}
+
 void wait_queue_wake_all(struct wait_queue *q)
 {
     /* Cheap when nobody waits: a waiter adds itself before it checks its condition, the waker changes that first. */
@@ -80,7 +88,7 @@ void wait_queue_wake_all(struct wait_queue *q)
     mutex_lock(&q->lock);
     struct waiter *w;
     DL_FOREACH (q->head, w)
-        thread_unpark(g_platform, w->thread);
+        waiter_wake(w);
     mutex_unlock(&q->lock);
 }
 
@@ -96,7 +104,7 @@ void wait_queue_wake_one(struct wait_queue *q)
             continue;
         if (w->exclusive)
             chosen = w;
-        thread_unpark(g_platform, w->thread);
+        waiter_wake(w);
     }
     if (chosen) { /* the next wake is for somebody else, even if this one did not run yet */
         DL_DELETE(q->head, chosen);

@@ -22,7 +22,7 @@ void mutex_unlock(struct mutex *m);
 /*
  * Threads that wait for a condition. A waiter is on the waiting thread's stack; between wait_queue_add and wait_queue_remove any
  * wake unparks that thread. Pattern:
- *     struct waiter w; wait_queue_add(&q, &w);
+ *     struct waiter w = {0}; wait_queue_add(&q, &w);
  *     while (!condition) { if (task_sleep(task, deadline) ...) break; }
  *     wait_queue_remove(&w);
  * A wake that comes after add is never lost: the unpark token is kept.
@@ -31,13 +31,16 @@ struct waiter {
     struct waiter *prev, *next; /* utlist DL */
     struct wait_queue *queue;   /* NULL: on none */
     struct thread *thread;
+    /* Called instead of an unpark, under queue->lock: must not sleep or touch this queue. NULL: unpark thread. */
+    void (*woken)(struct waiter *w);
     bool exclusive;             /* wake_one stops after this one */
 };
 struct wait_queue {
     struct mutex lock;
     struct waiter *head;
 };
-void wait_queue_add(struct wait_queue *q, struct waiter *w); /* w->thread = the caller; not exclusive */
+/* w->thread = the caller; not exclusive. w->woken is set before: zero-initialise a waiter. */
+void wait_queue_add(struct wait_queue *q, struct waiter *w);
 void wait_queue_add_exclusive(struct wait_queue *q, struct waiter *w);
 void wait_queue_remove(struct waiter *w); /* fine when on no queue */
 void wait_queue_wake_all(struct wait_queue *q);

@@ -6,7 +6,13 @@
 
 #include "shim/syscall.h"
 
-#define SHIM_SYSCALLS_POLL(X)
+#define SHIM_SYSCALLS_POLL(X)                                                                      \
+    X(pipe, 1, FULL, "")                                                                           \
+    X(pipe2, 2, PARTIAL, "O_DIRECT (packets) is refused with EINVAL")                              \
+    X(poll, 3, FULL, "")                                                                           \
+    X(ppoll, 5, FULL, "")                                                                          \
+    X(select, 5, FULL, "")                                                                         \
+    X(pselect6, 6, FULL, "")
 
 SHIM_SYSCALLS_POLL(SYSCALL_PROTOTYPE)
 

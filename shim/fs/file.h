@@ -25,15 +25,33 @@ struct file_stat {
     int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
 };
 
-/* One poll(2), select(2) or epoll_wait(2) in progress: file->ops->poll registers with it. */
-struct poll_table {
-    struct poll_waiter *waiters;      /* filled by poll_table_add; owned by the table */
-    size_t count, capacity;
-    struct thread_wait_file *files;   /* host files to wait for as well */
-    size_t file_count, file_capacity;
-    bool failed;                      /* out of memory */
+/*
+ * One poll(2), select(2) or epoll registration in progress: file->ops->poll registers with it. Made and ended by
+ * poll_table_init() and poll_table_end().
+ */
+#define POLL_TABLE_NEAR 4
+struct poll_far_waiter {
+    struct waiter waiter;
+    struct poll_far_waiter *next;
 };
-/* Called by file_ops.poll when table != NULL: be woken when `q` is. */
+struct poll_table {
+    uint32_t wanted;                  /* POLL* bits the caller waits for; set before each file_poll() */
+    bool failed;                      /* out of memory: something is not registered */
+    unsigned near_count;
+    struct waiter near[POLL_TABLE_NEAR]; /* the first ones, without an allocation */
+    struct poll_far_waiter *far;
+    struct thread_wait_file near_files[POLL_TABLE_NEAR];
+    struct thread_wait_file *files;   /* host files to wait for as well: near_files, or from shim_alloc */
+    size_t file_count, file_capacity;
+    /* epoll's own way to register; NULL: the calling thread is to be woken */
+    void (*add)(struct poll_table *table, struct wait_queue *q);
+    void (*add_host)(struct poll_table *table, struct host_file *file, uint32_t events);
+};
+void poll_table_init(struct poll_table *table);
+void poll_table_end(struct poll_table *table);
+/* task_sleep() until something registered is woken or ready. */
+MUST_USE int poll_table_sleep(struct task *task, struct poll_table *table, uint64_t deadline_ns);
+/* Called by file_ops.poll when table != NULL, before it looks: be woken when `q` is, or when the host file has one of `events`. */
 void poll_table_add(struct poll_table *table, struct wait_queue *q);
 void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events);
 

@@ -1,0 +1,439 @@
+/*
+ * A pipe is one ring of bytes under one lock. Writes of up to PIPE_BUF bytes go in whole or wait; writers are woken once
+ * PIPE_BUF bytes are free, as Linux does when a page is: so a reader of single bytes does not wake them each time.
+ */
+#include "shim/fs/pipe.h"
+
+#include <asm/fcntl.h>
+#include <asm/ioctls.h>
+#include <asm/poll.h>
+#include <linux/limits.h>
+#include <linux/stat.h>
+
+#include "platform/clock.h"
+#include "platform/errno.h"
+#include "shim/base/alloc.h"
+#include "shim/fs/ring.h"
+#include "shim/fs/vfs.h"
+#include "shim/process.h"
+#include "shim/signal.h"
+#include "shim/syscall.h"
+
+#define PIPE_SIZE_DEFAULT 65536u
+
+struct pipe {
+    struct mutex lock;
+    /* under lock */
+    struct ring ring;
+    unsigned readers, writers;             /* open files that may read, write */
+    uint64_t readers_ever, writers_ever;   /* opens so far: what a fifo's open waits for */
+    struct wait_queue read_wait, write_wait;
+    /* fixed */
+    struct inode *inode; /* a fifo's; kept alive by the open files. NULL: a pipe */
+    int64_t born_ns;
+    /* under g_fifo_lock, fifos only */
+    unsigned files;
+};
+
+static struct mutex g_fifo_lock; /* inode->fifo, and the moment of a fifo's last close */
+
+static struct pipe *pipe_alloc(struct inode *inode)
+{
+    struct pipe *p = shim_zalloc(sizeof(*p));
+
+    if (!p)
+        return NULL;
+    p->ring.data = shim_alloc(PIPE_SIZE_DEFAULT);
+    if (!p->ring.data) {
+        shim_free(p);
+        return NULL;
+    }
+    p->ring.capacity = PIPE_SIZE_DEFAULT;
+    p->inode = inode;
+    p->born_ns = (int64_t)clock_now(g_platform, CLOCK_KIND_REALTIME);
+    return p;
+}
+
+static void pipe_free(struct pipe *p)
+{
+    shim_free(p->ring.data);
+    shim_free(p);
+}
+
+static bool nonblocking(const struct file *f)
+{
+    return __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK;
+}
+
+/*
+ * The caller's condition does not hold: join the queue the first time, sleep the next. Called and left with the pipe locked.
+ * 0: look again.
+ */
+static int pipe_wait(struct task *task, struct pipe *p, struct wait_queue *q, struct waiter *w)
+{
+    int r = 0;
+
+    mutex_unlock(&p->lock);
+    if (w->queue)
+        r = task_sleep(task, THREAD_WAIT_FOREVER);
+    else
+        wait_queue_add(q, w);
+    mutex_lock(&p->lock);
+    return r;
+}
+
+static int64_t pipe_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+{
+    struct pipe *p = f->data;
+    struct waiter w = {0};
+    int64_t result = 0;
+    bool wake = false;
+
+    (void)offset;
+    if (!into.size)
+        return 0;
+    mutex_lock(&p->lock);
+    while (!p->ring.used) {
+        if (!p->writers)
+            goto out;
+        result = nonblocking(f) ? -EAGAIN : pipe_wait(task, p, &p->read_wait, &w);
+        if (result)
+            goto out;
+    }
+    bool was_full = ring_free(&p->ring) < PIPE_BUF;
+    size_t size = into.size < p->ring.used ? into.size : p->ring.used;
+    size_t moved = ring_get(&p->ring, into, size);
+    result = moved ? (int64_t)moved : -EFAULT;
+    wake = was_full && ring_free(&p->ring) >= PIPE_BUF;
+out:
+    mutex_unlock(&p->lock);
+    if (w.queue)
+        wait_queue_remove(&w);
+    if (wake)
+        wait_queue_wake_all(&p->write_wait);
+    return result;
+}
+
+static int64_t pipe_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+{
+    struct pipe *p = f->data;
+    struct waiter w = {0};
+    bool whole = from.size <= PIPE_BUF;
+    int64_t done = 0, error = 0;
+
+    (void)offset;
+    if (!from.size)
+        return 0;
+    mutex_lock(&p->lock);
+    while (from.size) {
+        if (!p->readers) {
+            error = -EPIPE;
+            break;
+        }
+        size_t room = ring_free(&p->ring);
+        if (room >= (whole ? from.size : 1)) {
+            size_t size = from.size < room ? from.size : room;
+            size_t moved = ring_put(&p->ring, from, size);
+            done += (int64_t)moved;
+            from = mem_skip(from, moved);
+            if (moved < size) {
+                error = -EFAULT;
+                break;
+            }
+            continue;
+        }
+        if (nonblocking(f)) {
+            error = -EAGAIN;
+            break;
+        }
+        if (p->ring.used)
+            wait_queue_wake_all(&p->read_wait);
+        error = pipe_wait(task, p, &p->write_wait, &w);
+        if (error)
+            break;
+    }
+    mutex_unlock(&p->lock);
+    if (w.queue)
+        wait_queue_remove(&w);
+    if (done)
+        wait_queue_wake_all(&p->read_wait);
+    if (error == -EPIPE)
+        signal_sigpipe(task);
+    return done ? done : error;
+}
+
+static uint32_t pipe_poll(struct task *task, struct file *f, struct poll_table *table)
+{
+    struct pipe *p = f->data;
+    unsigned mode = f->flags & O_ACCMODE;
+    uint32_t mask = 0;
+
+    (void)task;
+    if (table && mode != O_WRONLY)
+        poll_table_add(table, &p->read_wait);
+    if (table && mode != O_RDONLY)
+        poll_table_add(table, &p->write_wait);
+    mutex_lock(&p->lock);
+    if (mode != O_WRONLY) {
+        if (p->ring.used)
+            mask |= POLLIN;
+        /* A fifo's reader sees no hang-up before the first writer since its own open. */
+        if (!p->writers && (!p->inode || p->writers_ever != f->pos))
+            mask |= POLLHUP;
+    }
+    if (mode != O_RDONLY) {
+        if (ring_free(&p->ring) >= PIPE_BUF)
+            mask |= POLLOUT;
+        if (!p->readers)
+            mask |= POLLERR;
+    }
+    mutex_unlock(&p->lock);
+    return mask;
+}
+
+static int64_t pipe_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
+{
+    struct pipe *p = f->data;
+    int count;
+
+    (void)task;
+    if (request != FIONREAD)
+        return -ENOTTY;
+    mutex_lock(&p->lock);
+    count = (int)p->ring.used;
+    mutex_unlock(&p->lock);
+    return user_write(arg, &count, sizeof(count));
+}
+
+static int pipe_stat(struct file *f, struct file_stat *out)
+{
+    struct pipe *p = f->data;
+
+    *out = (struct file_stat){
+        .dev = 13, /* of an unnamed device, as Linux's pipefs */
+        .ino = f->id,
+        .nlink = 1,
+        .mode = S_IFIFO | 0600,
+        .block_size = 4096,
+        .atime_ns = p->born_ns,
+        .mtime_ns = p->born_ns,
+        .ctime_ns = p->born_ns,
+        .btime_ns = p->born_ns,
+    };
+    return 0;
+}
+
+/* One open file goes. Result: true when neither end is open any more. */
+static bool pipe_drop_end(struct pipe *p, uint32_t flags)
+{
+    unsigned mode = flags & O_ACCMODE;
+    bool last;
+
+    mutex_lock(&p->lock);
+    if (mode != O_WRONLY)
+        p->readers--;
+    if (mode != O_RDONLY)
+        p->writers--;
+    last = !p->readers && !p->writers;
+    if (!last) { /* under the lock: whoever drops the other end may free the pipe at once */
+        wait_queue_wake_all(&p->read_wait);
+        wait_queue_wake_all(&p->write_wait);
+    }
+    mutex_unlock(&p->lock);
+    return last;
+}
+
+static void pipe_release(struct file *f)
+{
+    if (pipe_drop_end(f->data, f->flags))
+        pipe_free(f->data);
+}
+
+static const struct file_ops pipe_ops = {
+    .kind = "pipe",
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+    .stat = pipe_stat,
+    .release = pipe_release,
+};
+
+int pipe_create(uint32_t flags, struct file *ends[2])
+{
+    struct pipe *p = pipe_alloc(NULL);
+    int err = -ENOMEM;
+
+    if (!p)
+        return err;
+    p->readers = 1;
+    p->writers = 1;
+    ends[0] = file_create(&pipe_ops, O_RDONLY | flags, p, &err);
+    if (!ends[0])
+        goto undo_pipe;
+    ends[1] = file_create(&pipe_ops, O_WRONLY | flags, p, &err);
+    if (!ends[1])
+        goto undo_reader;
+    ends[1]->id = ends[0]->id; /* one inode number for both ends */
+    return 0;
+
+undo_reader:
+    p->writers = 0; /* so that the reader's release frees the pipe */
+    file_put(ends[0]);
+    return err;
+undo_pipe:
+    pipe_free(p);
+    return err;
+}
+
+/* ---- fifos ------------------------------------------------------------------------------------------------------ */
+
+static void fifo_drop(struct pipe *p)
+{
+    bool last;
+
+    mutex_lock(&g_fifo_lock);
+    last = --p->files == 0;
+    if (last)
+        p->inode->fifo = NULL; /* data nobody read is lost, as fifo(7) says */
+    mutex_unlock(&g_fifo_lock);
+    if (last)
+        pipe_free(p);
+}
+
+static void fifo_file_release(struct file *f)
+{
+    pipe_drop_end(f->data, f->flags);
+    fifo_drop(f->data);
+}
+
+static const struct file_ops fifo_ops = {
+    .kind = "fifo",
+    .read = pipe_read,
+    .write = pipe_write,
+    .poll = pipe_poll,
+    .ioctl = pipe_ioctl,
+    .release = fifo_file_release,
+};
+
+/* open(2) of one end sleeps until the other was opened since, even if it is closed again by then. */
+static int fifo_wait_peer(struct task *task, struct pipe *p, const unsigned *peers, const uint64_t *ever,
+                          struct wait_queue *q)
+{
+    struct waiter w = {0};
+    uint64_t before = *ever;
+    int r = 0;
+
+    while (!r && !*peers && *ever == before)
+        r = pipe_wait(task, p, q, &w);
+    if (w.queue)
+        wait_queue_remove(&w);
+    return r;
+}
+
+int fifo_open(struct task *task, struct inode *inode, struct file *f)
+{
+    unsigned mode = f->flags & O_ACCMODE;
+    struct pipe *p;
+    int r = 0;
+
+    mutex_lock(&g_fifo_lock);
+    p = inode->fifo;
+    if (!p)
+        p = inode->fifo = pipe_alloc(inode);
+    if (p)
+        p->files++;
+    mutex_unlock(&g_fifo_lock);
+    if (!p)
+        return -ENOMEM;
+
+    mutex_lock(&p->lock);
+    if (mode == O_WRONLY && !p->readers && nonblocking(f)) {
+        mutex_unlock(&p->lock);
+        fifo_drop(p);
+        return -ENXIO;
+    }
+    f->pos = p->writers_ever; /* pos means nothing else for a stream; see pipe_poll */
+    if (mode != O_WRONLY) {
+        p->readers++;
+        p->readers_ever++;
+    }
+    if (mode != O_RDONLY) {
+        p->writers++;
+        p->writers_ever++;
+    }
+    wait_queue_wake_all(&p->read_wait);
+    wait_queue_wake_all(&p->write_wait);
+    if (mode == O_RDONLY && !nonblocking(f))
+        r = fifo_wait_peer(task, p, &p->writers, &p->writers_ever, &p->read_wait);
+    else if (mode == O_WRONLY)
+        r = fifo_wait_peer(task, p, &p->readers, &p->readers_ever, &p->write_wait);
+    mutex_unlock(&p->lock);
+    if (r) {
+        pipe_drop_end(p, f->flags);
+        fifo_drop(p);
+        return r;
+    }
+    f->ops = &fifo_ops;
+    f->data = p;
+    return 0;
+}
+
+void fifo_release(struct inode *inode)
+{
+    (void)inode; /* the last open file dropped the pipe, and open files hold the inode */
+}
+
+/* ---- size ------------------------------------------------------------------------------------------------------- */
+
+static struct pipe *pipe_of(struct file *f)
+{
+    return f->ops == &pipe_ops || f->ops == &fifo_ops ? f->data : NULL;
+}
+
+int64_t pipe_get_size(struct file *f)
+{
+    struct pipe *p = pipe_of(f);
+    int64_t size;
+
+    if (!p)
+        return -EBADF;
+    mutex_lock(&p->lock);
+    size = (int64_t)p->ring.capacity;
+    mutex_unlock(&p->lock);
+    return size;
+}
+
+int64_t pipe_set_size(struct file *f, uint64_t size)
+{
+    struct pipe *p = pipe_of(f);
+    size_t capacity = 4096;
+    char *data, *old;
+    int64_t r;
+
+    if (!p)
+        return -EBADF;
+    if (size > 1u << 31)
+        return -EINVAL;
+    while (capacity < size)
+        capacity *= 2;
+    if (capacity > PIPE_SIZE_MAX)
+        return -EPERM;
+    old = data = shim_alloc(capacity);
+    if (!data)
+        return -ENOMEM;
+    mutex_lock(&p->lock);
+    if (p->ring.used > capacity) {
+        r = -EBUSY;
+    } else {
+        size_t used = p->ring.used;
+        ring_peek(&p->ring, 0, mem_shim(data, used), used);
+        old = p->ring.data;
+        p->ring = (struct ring){.data = data, .capacity = capacity, .used = used};
+        r = (int64_t)capacity;
+    }
+    mutex_unlock(&p->lock);
+    shim_free(old);
+    wait_queue_wake_all(&p->write_wait);
+    return r;
+}
