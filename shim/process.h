@@ -77,7 +77,8 @@ struct task {
     uint64_t syscall_number;         /* original rax */
     struct process *vfork_parent_wait; /* unused unless this is a vfork child's main task */
     uint64_t start_ns;
-    uint64_t name_for_trace;
+    char *trace_line;                /* trace.c: the line of the current call so far; owned; NULL: none */
+    unsigned trace_next;             /* trace.c: first argument not yet in it */
 
     /* any thread, atomically */
     uint32_t interrupted;            /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
