@@ -1,0 +1,226 @@
+/*
+ * carrier.c: host processes that hold one guest address space each, and the warm pool of empty ones.
+ */
+#include "platform/linux_user/lu.h"
+
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <asm/signal.h>
+
+struct lu_carrier *g_lu_carriers;
+struct lu_worker *g_lu_workers;
+
+static struct lu_lock g_table_lock;
+static struct lu_carrier *g_carrier_free;
+static uint32_t g_carrier_fresh;
+static struct lu_worker *g_worker_free;
+static uint32_t g_worker_fresh;
+static char *g_park_stacks;
+
+#define POOL_WARM 3u
+
+int lu_tables_init(void)
+{
+    uint64_t carriers = LU_MAX_CARRIERS * sizeof(struct lu_carrier);
+    uint64_t workers = LU_MAX_WORKERS * sizeof(struct lu_worker);
+    uint64_t stacks = (uint64_t)LU_MAX_WORKERS * LU_PARK_STACK_SIZE;
+    uint64_t size = (carriers + workers + stacks + 4095) & ~4095ull;
+    long at = host_call(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at < 0 && at > -4096)
+        return (int)at;
+    g_park_stacks = (char *)at;
+    g_lu_carriers = (struct lu_carrier *)(at + (long)stacks);
+    g_lu_workers = (struct lu_worker *)(at + (long)stacks + (long)carriers);
+    return 0;
+}
+
+char *lu_park_stack_top(const struct lu_worker *w)
+{
+    return g_park_stacks + (uint64_t)(w - g_lu_workers + 1) * LU_PARK_STACK_SIZE;
+}
+
+struct lu_carrier *lu_carrier_alloc(void)
+{
+    lu_lock(&g_table_lock);
+    struct lu_carrier *c = g_carrier_free;
+    if (c)
+        g_carrier_free = c->next_free;
+    else if (g_carrier_fresh < LU_MAX_CARRIERS)
+        c = &g_lu_carriers[g_carrier_fresh++];
+    lu_unlock(&g_table_lock);
+    if (c) {
+        *c = (struct lu_carrier){0};
+        c->state = LU_CARRIER_LIVE;
+    }
+    return c;
+}
+
+uint32_t lu_carrier_high_water(void)
+{
+    return __atomic_load_n(&g_carrier_fresh, __ATOMIC_RELAXED);
+}
+
+struct lu_worker *lu_worker_alloc(struct lu_carrier *c)
+{
+    lu_lock(&c->lock);
+    uint32_t slot = c->slot_count;
+    if (slot < LU_ALTSTACK_SLOTS)
+        c->slot_count++;
+    lu_unlock(&c->lock);
+    if (slot >= LU_ALTSTACK_SLOTS)
+        return NULL;
+    lu_lock(&g_table_lock);
+    struct lu_worker *w = g_worker_free;
+    if (w)
+        g_worker_free = w->next_of_carrier;
+    else if (g_worker_fresh < LU_MAX_WORKERS)
+        w = &g_lu_workers[g_worker_fresh++];
+    lu_unlock(&g_table_lock);
+    if (!w)
+        return NULL;
+    *w = (struct lu_worker){.carrier = c, .slot = slot};
+    lu_lock(&c->lock);
+    w->next_of_carrier = c->workers;
+    c->workers = w;
+    lu_unlock(&c->lock);
+    return w;
+}
+
+/* Takes back a worker that never became a host thread. */
+void lu_worker_unalloc(struct lu_worker *w)
+{
+    struct lu_carrier *c = w->carrier;
+    lu_lock(&c->lock);
+    struct lu_worker **at = &c->workers;
+    while (*at != w)
+        at = &(*at)->next_of_carrier;
+    *at = w->next_of_carrier;
+    if (w->slot + 1 == c->slot_count)
+        c->slot_count--;
+    lu_unlock(&c->lock);
+    lu_lock(&g_table_lock);
+    w->next_of_carrier = g_worker_free;
+    g_worker_free = w;
+    lu_unlock(&g_table_lock);
+}
+
+void lu_carrier_free(struct lu_carrier *c)
+{
+    lu_lock(&g_table_lock);
+    while (c->workers) {
+        struct lu_worker *w = c->workers;
+        c->workers = w->next_of_carrier;
+        w->next_of_carrier = g_worker_free;
+        g_worker_free = w;
+    }
+    c->state = LU_CARRIER_FREE;
+    c->tgid = 0;
+    c->next_free = g_carrier_free;
+    g_carrier_free = c;
+    lu_unlock(&g_table_lock);
+}
+
+static void leader_start(void *arg)
+{
+    struct lu_worker *w = arg;
+    w->tid = w->carrier->tgid;
+    host_call(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if ((uint32_t)host_call(__NR_getppid) != g_lu.supervisor_pid)
+        host_call(__NR_exit_group, 0); /* the supervisor died before the death signal was set */
+    lu_worker_start(w);
+}
+
+struct lu_carrier *lu_carrier_clone(int *err)
+{
+    *err = -EAGAIN;
+    struct lu_carrier *c = lu_carrier_alloc();
+    if (!c)
+        return NULL;
+    struct lu_worker *leader = lu_worker_alloc(c);
+    if (!leader) {
+        lu_carrier_free(c);
+        return NULL;
+    }
+    /* The leader counts as parked before it runs: a job posted meanwhile is found when it gets there. */
+    c->idle = leader;
+    unsigned long flags = CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT | CLONE_PARENT_SETTID;
+    long pid = lu_fault_hit() ? -EAGAIN
+                              : lu_clone_call(flags | SIGCHLD, lu_park_stack_top(leader), &c->tgid, NULL, leader_start,
+                                              leader);
+    if (pid < 0) {
+        *err = (int)pid;
+        lu_carrier_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void lu_carrier_kill(struct lu_carrier *c)
+{
+    if (__atomic_exchange_n(&c->state, LU_CARRIER_DYING, __ATOMIC_ACQ_REL) == LU_CARRIER_LOST)
+        lu_carrier_free(c); /* reaped before */
+    else
+        host_call(__NR_kill, c->tgid, SIGKILL);
+}
+
+struct lu_carrier *lu_pool_take(int *err)
+{
+    if (lu_fault_hit()) {
+        *err = -EAGAIN;
+        return NULL;
+    }
+    for (;;) {
+        lu_lock(&g_lu.pool_lock);
+        struct lu_carrier *c = g_lu.pool;
+        uint32_t request = 0;
+        if (c) {
+            g_lu.pool = c->next_free;
+            __atomic_sub_fetch(&g_lu.pool_count, 1, __ATOMIC_RELAXED);
+        }
+        request = __atomic_add_fetch(&g_lu.pool_request, 1, __ATOMIC_RELEASE);
+        lu_unlock(&g_lu.pool_lock);
+        if (__atomic_load_n(&g_lu.pool_sleeping, __ATOMIC_SEQ_CST))
+            host_call(__NR_futex, &g_lu.pool_request, FUTEX_WAKE, 1);
+        if (c)
+            return c;
+        /* The zygote answers every request, with a carrier or an error. */
+        uint32_t answered;
+        while ((int32_t)((answered = __atomic_load_n(&g_lu.pool_answered, __ATOMIC_ACQUIRE)) - request) < 0)
+            host_call(__NR_futex, &g_lu.pool_answered, FUTEX_WAIT, answered, 0);
+        int failed = __atomic_load_n(&g_lu.pool_error, __ATOMIC_RELAXED);
+        if (failed && !__atomic_load_n(&g_lu.pool, __ATOMIC_RELAXED)) {
+            *err = failed;
+            return NULL;
+        }
+    }
+}
+
+/* The zygote's leader: keeps the pool warm. Never carries a thread. */
+void lu_zygote_main(struct lu_worker *w)
+{
+    (void)w;
+    for (;;) {
+        uint32_t request = __atomic_load_n(&g_lu.pool_request, __ATOMIC_ACQUIRE);
+        __atomic_store_n(&g_lu.pool_error, 0, __ATOMIC_RELAXED);
+        while (__atomic_load_n(&g_lu.pool_count, __ATOMIC_RELAXED) < POOL_WARM) {
+            int err = 0;
+            struct lu_carrier *c = lu_carrier_clone(&err);
+            if (!c) {
+                __atomic_store_n(&g_lu.pool_error, err, __ATOMIC_RELAXED);
+                break;
+            }
+            lu_lock(&g_lu.pool_lock);
+            c->next_free = g_lu.pool;
+            g_lu.pool = c;
+            __atomic_add_fetch(&g_lu.pool_count, 1, __ATOMIC_RELAXED);
+            lu_unlock(&g_lu.pool_lock);
+        }
+        __atomic_store_n(&g_lu.pool_answered, request, __ATOMIC_RELEASE);
+        host_call(__NR_futex, &g_lu.pool_answered, FUTEX_WAKE, INT32_MAX);
+        __atomic_store_n(&g_lu.pool_sleeping, 1, __ATOMIC_SEQ_CST);
+        host_call(__NR_futex, &g_lu.pool_request, FUTEX_WAIT, request, 0);
+        __atomic_store_n(&g_lu.pool_sleeping, 0, __ATOMIC_SEQ_CST);
+    }
+}

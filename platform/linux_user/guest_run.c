@@ -1,0 +1,252 @@
+/*
+ * guest_run.c: contexts, extended state, and the way into the guest. The way out is fault.c.
+ */
+#include "platform/linux_user/lu.h"
+
+#include <asm/prctl.h>
+
+#define XSAVE_HEADER 512u /* after the FXSAVE area: xstate_bv, xcomp_bv, reserved. SDM vol. 1, 13.4 */
+#define XFEATURE_AMX (3ull << 17) /* needs permission from the host kernel, which guests are not given */
+#define RFLAGS_GUEST 0x240dd5ull  /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL: iretq would fault */
+#define RFLAGS_ALWAYS 0x202ull
+#define USER_CS 0x33
+#define USER_SS 0x2b
+
+/* One page: the public part, then the XSAVE area at a 64-byte boundary. */
+struct lu_context {
+    struct guest_context base;
+    uint8_t area[] __attribute__((aligned(64)));
+};
+#define CONTEXT_SIZE 4096u
+
+static struct lu_pool g_contexts = {.size = CONTEXT_SIZE};
+
+static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+{
+    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(subleaf));
+}
+
+void lu_cpu_probe(void)
+{
+    uint32_t r[4];
+    cpuid(1, 0, r);
+    g_lu.has_xsave = (r[2] >> 27) & 1; /* OSXSAVE */
+    g_lu.xsave_size = 512;
+    g_lu.mxcsr_mask = 0xffbf;
+    uint8_t image[512] __attribute__((aligned(64))) = {0};
+    __asm__ volatile("fxsave64 %0" : "=m"(image));
+    uint32_t mask;
+    __builtin_memcpy(&mask, image + 28, 4);
+    if (mask)
+        g_lu.mxcsr_mask = mask;
+    if (!g_lu.has_xsave)
+        return;
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    g_lu.xsave_mask = (low | (uint64_t)high << 32) & ~XFEATURE_AMX;
+    g_lu.xsave_size = 576;
+    for (uint32_t feature = 2; feature < 63; feature++) {
+        if (!((g_lu.xsave_mask >> feature) & 1))
+            continue;
+        cpuid(0xd, feature, r);
+        if (r[1] + r[0] > g_lu.xsave_size)
+            g_lu.xsave_size = r[1] + r[0];
+    }
+    PLATFORM_REQUIRE(g_lu.xsave_size + sizeof(struct lu_context) + 64 <= CONTEXT_SIZE);
+}
+
+static void area_save(void *area)
+{
+    if (g_lu.has_xsave) {
+        __builtin_memset((char *)area + XSAVE_HEADER, 0, 64);
+        __asm__ volatile("xsave64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask), "d"((uint32_t)(g_lu.xsave_mask >> 32))
+                         : "memory");
+    } else {
+        __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
+    }
+}
+
+static void area_restore(const void *area)
+{
+    if (g_lu.has_xsave)
+        __asm__ volatile("xrstor64 (%0)"
+                         :
+                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask), "d"((uint32_t)(g_lu.xsave_mask >> 32))
+                         : "memory");
+    else
+        __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
+}
+
+void lu_extended_from_frame(const void *fpstate)
+{
+    if (fpstate)
+        area_restore(fpstate);
+}
+
+static void area_reset(void *area)
+{
+    __builtin_memset(area, 0, g_lu.xsave_size);
+    uint16_t fcw = 0x37f;
+    uint32_t mxcsr = 0x1f80;
+    __builtin_memcpy(area, &fcw, 2);
+    __builtin_memcpy((char *)area + 24, &mxcsr, 4);
+    /* x87 and SSE as the fields above say, the rest in its initial state. */
+    uint64_t features = 3;
+    if (g_lu.has_xsave)
+        __builtin_memcpy((char *)area + XSAVE_HEADER, &features, 8);
+}
+
+static struct guest_context *lu_guest_context_create(struct platform *p UNUSED, int *err)
+{
+    struct lu_context *ctx = lu_pool_get(&g_contexts);
+    if (!ctx) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    ctx->base.extended = (void *)(((uint64_t)ctx->area + 63) & ~63ull);
+    area_reset(ctx->base.extended);
+    return &ctx->base;
+}
+
+static void lu_guest_context_destroy(struct platform *p UNUSED, struct guest_context *ctx)
+{
+    struct thread *t = lu_current();
+    if (t->live_ctx == ctx)
+        t->live_ctx = NULL;
+    lu_pool_put(&g_contexts, ctx);
+}
+
+void lu_context_store(struct guest_context *ctx)
+{
+    area_save(ctx->extended);
+}
+
+static void lu_guest_context_copy(struct platform *p UNUSED, struct guest_context *dst, struct guest_context *src)
+{
+    struct thread *t = lu_current();
+    if (t->live_ctx == dst)
+        t->live_ctx = NULL;
+    dst->regs = src->regs;
+    if (t->live_ctx == src)
+        area_save(dst->extended);
+    else
+        __builtin_memcpy(dst->extended, src->extended, g_lu.xsave_size);
+}
+
+static void lu_guest_context_reset_extended(struct platform *p UNUSED, struct guest_context *ctx)
+{
+    struct thread *t = lu_current();
+    if (t->live_ctx == ctx)
+        t->live_ctx = NULL;
+    area_reset(ctx->extended);
+}
+
+static size_t lu_guest_extended_size(struct platform *p UNUSED)
+{
+    return g_lu.xsave_size;
+}
+
+static uint64_t lu_guest_extended_mask(struct platform *p UNUSED)
+{
+    return g_lu.has_xsave ? g_lu.xsave_mask : 0;
+}
+
+static void lu_guest_extended_save(struct platform *p UNUSED, struct guest_context *ctx, void *out)
+{
+    if (lu_current()->live_ctx == ctx)
+        area_save(ctx->extended);
+    __builtin_memcpy(out, ctx->extended, g_lu.xsave_size);
+}
+
+static int lu_guest_extended_load(struct platform *p UNUSED, struct guest_context *ctx, const void *in, size_t size)
+{
+    struct thread *t = lu_current();
+    const uint8_t *image = in;
+    uint32_t mxcsr;
+    __builtin_memcpy(&mxcsr, image + 24, 4);
+    if (mxcsr & ~g_lu.mxcsr_mask)
+        return -EINVAL;
+    uint64_t features = 3;
+    if (size != 512) {
+        if (size != g_lu.xsave_size)
+            return -EINVAL;
+        uint64_t header[8];
+        __builtin_memcpy(header, image + XSAVE_HEADER, sizeof(header));
+        if (header[0] & ~g_lu.xsave_mask)
+            return -EINVAL;
+        for (int i = 1; i < 8; i++)
+            if (header[i] != 0)
+                return -EINVAL; /* compacted, or reserved bits: xrstor would fault */
+        features = header[0];
+    }
+    if (t->live_ctx == ctx)
+        t->live_ctx = NULL;
+    if (size == 512)
+        area_reset(ctx->extended);
+    __builtin_memcpy(ctx->extended, image, size);
+    if (g_lu.has_xsave)
+        __builtin_memcpy((char *)ctx->extended + XSAVE_HEADER, &features, 8);
+    return 0;
+}
+
+/* A base the processor would refuse becomes 0: the shim reports bad values to the guest before they get here. */
+static uint64_t usable_base(uint64_t base)
+{
+    return base < (1ull << 47) ? base : 0;
+}
+
+static void load_segment_bases(const struct guest_regs *regs)
+{
+    uint64_t fs = usable_base(regs->fs_base), gs = usable_base(regs->gs_base);
+    if (g_lu.has_fsgsbase) {
+        __asm__ volatile("wrfsbase %0\n\twrgsbase %1" : : "r"(fs), "r"(gs));
+        return;
+    }
+    host_call(__NR_arch_prctl, ARCH_SET_FS, fs);
+    host_call(__NR_arch_prctl, ARCH_SET_GS, gs);
+}
+
+static void lu_guest_run(struct platform *p UNUSED, struct guest_context *ctx, struct guest_exit *exit)
+{
+    struct thread *t = lu_current();
+    PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY && t->aspace != NULL);
+    if (t->live_ctx != ctx) {
+        lu_save_live_context(t);
+        area_restore(ctx->extended);
+        t->live_ctx = ctx;
+    }
+    struct guest_regs *regs = &ctx->regs;
+    load_segment_bases(regs);
+    regs->rflags = (regs->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
+    regs->cs = USER_CS;
+    regs->ss = USER_SS;
+    *exit = (struct guest_exit){.reason = GUEST_INTERRUPT};
+    t->entry.ctx = ctx;
+    t->entry.exit = exit;
+    lu_guest_enter(regs, &t->entry);
+    if (exit->reason == GUEST_INTERRUPT)
+        __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+}
+
+static void lu_guest_interrupt(struct platform *p, struct thread *t)
+{
+    __atomic_store_n(&t->entry.interrupt, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->entry.in_guest, __ATOMIC_SEQ_CST))
+        lu_kick(__atomic_load_n(&t->worker, __ATOMIC_ACQUIRE));
+    lu_thread_ops.unpark(p, t);
+}
+
+const struct guest_ops lu_guest_ops = {
+    .context_create = lu_guest_context_create,
+    .context_destroy = lu_guest_context_destroy,
+    .context_copy = lu_guest_context_copy,
+    .context_reset_extended = lu_guest_context_reset_extended,
+    .extended_size = lu_guest_extended_size,
+    .extended_mask = lu_guest_extended_mask,
+    .extended_save = lu_guest_extended_save,
+    .extended_load = lu_guest_extended_load,
+    .run = lu_guest_run,
+    .interrupt = lu_guest_interrupt,
+};

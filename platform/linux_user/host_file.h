@@ -1,0 +1,20 @@
+/*
+ * host_file.h: host files of linux_user, private to this folder: a descriptor of the table that all carriers share.
+ */
+#ifndef PALIMPSEST_LINUX_USER_HOST_FILE_H
+#define PALIMPSEST_LINUX_USER_HOST_FILE_H
+
+#include "platform/host_file.h"
+
+struct host_file {
+    uint32_t refs;
+    int fd;
+    bool standard;   /* one of the supervisor's own streams: never closed */
+    bool read_only;  /* below a grant that may not be written */
+    bool is_tty, is_regular;
+};
+
+/* read, write, pread or pwrite of `m`; guest addresses are range-checked, then reached by the host kernel: -EFAULT as it says. */
+int64_t lu_transfer(long nr, int fd, struct mem_ref m, uint64_t offset);
+
+#endif

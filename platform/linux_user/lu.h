@@ -1,0 +1,262 @@
+/*
+ * lu.h: how linux_user is built, private to this folder.
+ *
+ * Each guest address space is a host process, a *carrier*; its guest memory is ordinary private memory there, so the host
+ * kernel's copy-on-write does the work. All shim state (C globals, heap, shim stacks) is MAP_SHARED at one address in every
+ * carrier. A *worker* is a host thread of a carrier; it carries at most one struct thread and otherwise parks on a small stack
+ * of its own. To enter another space a thread saves its registers on its (shared) shim stack, its worker steps onto the park
+ * stack and hands the thread to a parked worker of the other carrier.
+ *
+ *   supervisor (pal, libc) -- parent of all --> zygote (neutral carrier), pool carriers, carriers made by fork
+ *
+ * The *zygote* has nothing mapped in the guest's range: pool carriers are its children by clone, and threads with no space run in it.
+ */
+#ifndef PALIMPSEST_LINUX_USER_LU_H
+#define PALIMPSEST_LINUX_USER_LU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/address_space.h"
+#include "platform/contract.h"
+#include "platform/errno.h"
+#include "platform/guest_context.h"
+#include "platform/instance.h"
+#include "platform/linux_user/host.h"
+#include "platform/linux_user/x86_64/guest_frame.h"
+#include "platform/platform.h"
+#include "platform/thread.h"
+
+#define LU_GUEST_MIN 0x10000ull
+#define LU_GUEST_END 0x7e0000000000ull /* the runner, its stack and shared memory lie above (checked at start) */
+
+/* Simple lock over shared memory: 0 free, 1 held, 2 held and waited for. */
+struct lu_lock {
+    uint32_t state;
+};
+void lu_lock(struct lu_lock *l);
+void lu_unlock(struct lu_lock *l);
+
+enum lu_job { LU_JOB_NONE, LU_JOB_POSTED, LU_JOB_SLEEPING };
+
+struct lu_worker {
+    uint32_t job;             /* enum lu_job; futex word */
+    struct thread *incoming;  /* valid when LU_JOB_POSTED */
+    struct lu_carrier *carrier;
+    struct thread *running;   /* NULL while parked */
+    uint32_t tid;             /* host tid; set by the kernel before the worker runs */
+    uint32_t slot;            /* of the carrier's altstack arena */
+    int32_t spawn_result;     /* futex word: 1 pending, else 0 or -errno of the clone made on request */
+    struct lu_worker *next_idle;    /* under carrier->lock */
+    struct lu_worker *next_spawn;   /* carrier->spawn_requests, lock-free */
+    struct lu_worker *next_of_carrier;
+    uint64_t user_ns, system_ns;    /* processor time of the host thread when `running` came here */
+};
+
+enum lu_carrier_state {
+    LU_CARRIER_FREE,
+    LU_CARRIER_LIVE,
+    LU_CARRIER_DYING, /* asked to die, or exiting by itself; the supervisor frees the slot when it has reaped it */
+    LU_CARRIER_LOST,  /* died from outside while a token named it; destroy frees the slot */
+};
+
+struct lu_aspace {
+    struct aspace base; /* offset 0, asserted */
+    struct lu_carrier *carrier;
+    uint32_t inside; /* threads inside; atomic; raised on the way in, lowered on the arriving side */
+    struct aspace_stats stats;
+};
+_Static_assert(offsetof(struct lu_aspace, base) == 0, "a token is a pointer to its lu_aspace");
+
+struct lu_carrier {
+    uint32_t tgid;  /* published by the kernel (CLONE_PARENT_SETTID) before the child can run or die */
+    uint32_t state; /* enum lu_carrier_state; atomic */
+    struct lu_lock lock;
+    struct lu_worker *idle;           /* under lock: parked, LIFO */
+    struct lu_worker *workers;        /* under lock: all, by next_of_carrier */
+    uint32_t slot_count;              /* under lock: altstack slots handed out */
+    struct lu_worker *spawn_requests; /* atomic LIFO: host threads to make, by whoever is kicked */
+    struct lu_aspace *aspace;         /* NULL: neutral or in the pool */
+    struct lu_carrier *next_free;     /* free list or pool */
+};
+
+enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
+
+#define LU_STACK_CANARY 0x9e3779b97f4a7c15ull
+/* At the base of its 64 KiB aligned stack. */
+struct thread {
+    struct lu_thread_entry entry; /* first: assembly uses it; guest_frame.h */
+    uint64_t canary;
+    uint64_t saved_sp;       /* while it runs on no worker */
+    struct lu_worker *worker;
+    struct lu_aspace *aspace; /* active space; NULL: none */
+    struct guest_context *live_ctx; /* whose extended state is in this host thread's registers; NULL: nobody's */
+    uint32_t park;           /* enum lu_park_state; futex word */
+    uint32_t exited;
+    thread_entry fn;
+    void *arg;
+    struct aspace *destroy_on_exit;
+    struct thread *next;     /* free list; spawn list */
+    uint64_t cpu_user_ns, cpu_system_ns;
+};
+
+/*
+ * The signal stacks: one private arena at one address in every carrier, wiped in children of fork. The control block is the top of a
+ * slot, so it shares its page with the first signal frame; it is found from any address in the slot.
+ */
+#define LU_ALTSTACK_SIZE (64u * 1024u)
+#define LU_ALTSTACK_SLOTS 4096u
+#define LU_EAGER_PAGES 2u /* fault-handler set: control block, first signal frame, its handler's frames */
+struct lu_altstack_control {
+    struct lu_worker *worker;
+    uint64_t unused[7];
+};
+static inline struct lu_altstack_control *lu_altstack_control(uint64_t address_in_slot)
+{
+    uint64_t base = address_in_slot & ~(uint64_t)(LU_ALTSTACK_SIZE - 1);
+    return (struct lu_altstack_control *)(base + LU_ALTSTACK_SIZE - sizeof(struct lu_altstack_control));
+}
+
+#define LU_PARK_STACK_SIZE 8192u
+
+#define LU_FINISH_CLAIMED 1u
+#define LU_FINISH_NORMAL 2u
+#define LU_FINISH_PANIC 3u
+
+struct lu_globals {
+    struct platform platform;
+    /* fixed at start */
+    uint32_t supervisor_pid;
+    uint64_t text_start, text_end;   /* the runner's code: its system calls are the host's */
+    char *shared_base;               /* heap pages */
+    uint64_t shared_pages;
+    char *stacks_base;
+    char *altstack_base;             /* private in every carrier, same address */
+    bool use_seccomp;
+    bool has_fsgsbase, has_xsave;
+    uint64_t xsave_mask;
+    uint32_t xsave_size, mxcsr_mask;
+    bool detailed_stats;
+    int trace_fd;
+    unsigned cpu_count;
+
+    struct lu_carrier *zygote;
+
+    /* pool of carriers with nothing mapped */
+    struct lu_lock pool_lock;
+    struct lu_carrier *pool;         /* by next_free */
+    uint32_t pool_count;
+    uint32_t pool_request;           /* futex word the zygote sleeps on: raised by each taker */
+    uint32_t pool_answered;          /* futex word takers sleep on: last request the zygote has dealt with */
+    uint32_t pool_sleeping;
+    int pool_error;                  /* -errno of the last failed attempt; 0 */
+
+    /* instance end and events */
+    uint32_t finishing; /* LU_FINISH_*; atomic */
+    int finish_status;
+    uint32_t suspend_requested;
+    uint32_t event_word;             /* futex: raised with each event */
+    uint64_t signal_events;          /* bits: signal n at n-1 */
+    uint64_t lost_space[16];         /* ids; 0 empty */
+    uint64_t reaped_user_ns, reaped_system_ns;
+};
+extern struct lu_globals g_lu;
+
+/* memory of the instance: shared.c */
+int lu_shared_init(void);
+void *lu_shared_pages_alloc(size_t size); /* page multiple; zeroed; NULL: none left */
+void lu_shared_pages_free(void *ptr, size_t size);
+/* Records of one size, zeroed when handed out, never returned to the page allocator. */
+struct lu_pool {
+    struct lu_lock lock;
+    size_t size;
+    void *free;
+};
+void *lu_pool_get(struct lu_pool *pool);
+void lu_pool_put(struct lu_pool *pool, void *record);
+struct thread *lu_stack_alloc(void);
+void lu_stack_free(struct thread *t);
+
+/* tables: carrier.c */
+#define LU_MAX_CARRIERS 8192u
+#define LU_MAX_WORKERS 32768u
+extern struct lu_carrier *g_lu_carriers; /* [LU_MAX_CARRIERS] in shared memory */
+extern struct lu_worker *g_lu_workers;   /* [LU_MAX_WORKERS] */
+int lu_tables_init(void);
+struct lu_carrier *lu_carrier_alloc(void);
+/* A worker record with its altstack slot, on c's list, not yet a host thread. NULL: table full. */
+struct lu_worker *lu_worker_alloc(struct lu_carrier *c);
+/* Gives back a carrier's record and those of its workers: nothing of it runs any more. */
+void lu_carrier_free(struct lu_carrier *c);
+char *lu_park_stack_top(const struct lu_worker *w);
+/* Make a carrier by clone of the calling one; its leader parks. Errors: NULL, *err. */
+struct lu_carrier *lu_carrier_clone(int *err);
+/* An empty one from the pool; waits for the zygote when the pool is empty. */
+struct lu_carrier *lu_pool_take(int *err);
+/* The zygote's leader: start the instance's first thread in this carrier; keep the pool warm for ever. */
+void lu_zygote_boot(struct lu_worker *w, thread_entry entry, void *arg);
+void lu_zygote_main(struct lu_worker *w) NO_RETURN;
+/* Undo lu_worker_alloc. */
+void lu_worker_unalloc(struct lu_worker *w);
+uint32_t lu_carrier_high_water(void);
+/* Ask a carrier to die; its slot is freed by the supervisor when it has reaped it. */
+void lu_carrier_kill(struct lu_carrier *c);
+/* First code of a carrier's leader and of every other worker, on its park stack. */
+void lu_worker_start(struct lu_worker *w) NO_RETURN;
+
+/* hand-over: worker.c */
+/* A parked worker of `c`, reserved for the caller: an idle one, or one made here or there. NULL and *err: -EAGAIN, -ENOMEM. */
+struct lu_worker *lu_worker_acquire(struct lu_carrier *c, int *err);
+/* Make `w` a host thread of the carrier this code runs in. Its tid, or -errno. Async-signal safe. */
+long lu_worker_clone(struct lu_worker *w);
+/* Let a reserved worker resume `t`, which runs nowhere. */
+void lu_worker_post(struct lu_worker *w, struct thread *t);
+/* In a signal handler of a worker of `c`: make the host threads that others asked for. */
+void lu_serve_spawn_requests(struct lu_carrier *c);
+/* Move the calling thread to a worker of `c`; returns there. 0, -EAGAIN, -ENOMEM. */
+int lu_thread_move(struct lu_carrier *c);
+/* The same, keeping the worker it left reserved in *home (NULL: it was there already), so that going home cannot fail. */
+int lu_thread_visit(struct lu_carrier *c, struct lu_worker **home);
+void lu_thread_go_home(struct lu_worker *home);
+NO_RETURN void lu_park_loop(struct lu_worker *w);
+void lu_kick(struct lu_worker *w);
+#define LU_KICK_SIGNAL 10 /* SIGUSR1: coalesces, so a storm of kicks queues nothing */
+void lu_thread_time_now(struct thread *t, uint64_t *user_ns, uint64_t *system_ns);
+
+struct thread *lu_current(void);
+void lu_save_live_context(struct thread *t);
+
+/* aspace.c; stats.c */
+bool lu_aspace_destroy_by(struct aspace *as, const struct lu_worker *w);
+uint64_t lu_count_private_pages(const struct lu_carrier *c);
+void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out);
+
+/* signals: fault.c */
+int lu_signals_install(void);
+void lu_altstack_arm(struct lu_worker *w);
+
+/* interception: intercept.c */
+bool lu_sud_available(void);
+int lu_intercept_arm_thread(void);  /* SUD: per host thread */
+int lu_intercept_arm_process(void); /* seccomp: once, in the zygote; inherited */
+
+/* guest_run.c */
+void lu_cpu_probe(void);
+/* The live registers' extended state into ctx. */
+void lu_context_store(struct guest_context *ctx);
+/* The guest's extended state back into the registers from a signal frame; `fpstate` may be NULL. */
+void lu_extended_from_frame(const void *fpstate);
+
+extern const struct aspace_ops lu_aspace_ops;
+extern const struct memory_ops lu_memory_ops;
+extern const struct guest_ops lu_guest_ops;
+extern const struct thread_ops lu_thread_ops;
+extern const struct clock_ops lu_clock_ops;
+extern const struct host_file_ops lu_host_file_ops;
+extern const struct instance_ops lu_instance_ops;
+
+/* Host side, before carriers exist: `fd` becomes host_file_granted(name). */
+int lu_host_files_grant(const char *name, int fd, bool writable);
+
+#endif

@@ -1,0 +1,378 @@
+/*
+ * supervisor.c: the host process that starts an instance, reaps its carriers, forwards signals and ends it. The only part of
+ * linux_user that uses libc; nothing here runs in a carrier.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/rseq.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "platform/front.h"
+#include "platform/linux_user/lu.h"
+
+#include <linux/sched.h>
+
+struct lu_globals g_lu;
+
+extern char __data_start[], _end[], __executable_start[], etext[];
+
+/* What the boot thread runs; in shim memory. */
+struct boot {
+    platform_main entry;
+    void *blob;
+    size_t size;
+};
+static struct boot g_boot;
+
+static int fail(char *why, size_t size, int err, const char *what)
+{
+    snprintf(why, size, "%s: %s", what, strerror(-err));
+    return err;
+}
+
+static bool lu_probe(char *why, size_t size)
+{
+    if (lu_sud_available())
+        snprintf(why, size, "system calls by syscall user dispatch; copy-on-write by the host kernel");
+    else if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+        snprintf(why, size, "system calls by seccomp trap (no syscall user dispatch here); copy-on-write by the host kernel");
+    else {
+        snprintf(why, size, "the host kernel has neither syscall user dispatch (Linux 5.11) nor seccomp filters");
+        return false;
+    }
+    return true;
+}
+
+/*
+ * The runner's writable data becomes shared memory at the same address, so that each C global is one variable in all carriers. RELRO
+ * stays as it is. Nothing writes a global between the copy and the remap.
+ */
+static int share_data_segment(void)
+{
+    uintptr_t start = (uintptr_t)__data_start & ~4095ul, end = ((uintptr_t)_end + 4095) & ~4095ul;
+    long at = host_call(__NR_mmap, 0, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096)
+        return (int)at;
+    memcpy((void *)at, (void *)start, end - start);
+    long moved = host_call(__NR_mremap, at, end - start, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, start);
+    return moved < 0 && moved > -4096 ? (int)moved : 0;
+}
+
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void boot_thread(void *arg)
+{
+    struct boot *boot = arg;
+    boot->entry(&g_lu.platform, boot->blob, boot->size);
+    platform_panic("the instance's main function returned instead of calling instance_finish");
+}
+
+/* First code of the zygote, on its leader's park stack. No libc from here on. */
+static void zygote_start(void *arg)
+{
+    struct lu_worker *w = arg;
+    w->tid = w->carrier->tgid;
+    host_call(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    if ((uint32_t)host_call(__NR_getppid) != g_lu.supervisor_pid)
+        host_call(__NR_exit_group, 0);
+    /* What libc registered with the host kernel points into memory that goes away now. */
+    if (__rseq_size > 0)
+        host_call(__NR_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
+    host_call(__NR_set_robust_list, 0, 24);
+    host_call(__NR_munmap, LU_GUEST_MIN, LU_GUEST_END - LU_GUEST_MIN);
+    lu_altstack_arm(w);
+    int err = lu_signals_install();
+    if (err == 0)
+        err = lu_intercept_arm_process();
+    if (err < 0)
+        platform_panic("linux_user: the zygote could not install its handlers");
+    __atomic_store_n(&g_lu.zygote, w->carrier, __ATOMIC_RELEASE);
+    lu_zygote_boot(w, boot_thread, &g_boot);
+    lu_zygote_main(w);
+}
+
+static struct lu_carrier *carrier_of(pid_t pid)
+{
+    for (uint32_t i = 0; i < lu_carrier_high_water(); i++)
+        if (g_lu_carriers[i].tgid == (uint32_t)pid && g_lu_carriers[i].state != LU_CARRIER_FREE)
+            return &g_lu_carriers[i];
+    return NULL;
+}
+
+static void post_event(void)
+{
+    __atomic_add_fetch(&g_lu.event_word, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &g_lu.event_word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
+}
+
+static bool all_in_guest(const struct lu_carrier *c)
+{
+    for (const struct lu_worker *w = c->workers; w; w = w->next_of_carrier)
+        if (w->running && !w->running->entry.in_guest)
+            return false;
+    return true;
+}
+
+/* A carrier is gone. false: the instance can't go on. */
+static bool carrier_died(pid_t pid, int status)
+{
+    struct lu_carrier *c = carrier_of(pid);
+    if (!c)
+        return true;
+    if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
+        lu_carrier_free(c);
+        return true;
+    }
+    struct lu_aspace *as = c->aspace;
+    if (as && all_in_guest(c)) {
+        uint64_t id = as->base.id;
+        __atomic_store_n(&as->inside, 0, __ATOMIC_RELEASE);
+        uint32_t live = LU_CARRIER_LIVE;
+        if (!__atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            lu_carrier_free(c);
+            return true;
+        }
+        for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
+            uint64_t empty = 0;
+            if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+                post_event();
+                return true;
+            }
+        }
+    }
+    fprintf(stderr, "pal: host process %d of the instance died unexpectedly (%s %d); ending the instance\n", (int)pid,
+            WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    return false;
+}
+
+static bool reap(void)
+{
+    int status;
+    struct rusage usage;
+    pid_t pid;
+    bool alive = true;
+    while ((pid = (pid_t)wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+        g_lu.reaped_user_ns += (uint64_t)usage.ru_utime.tv_sec * 1000000000u + (uint64_t)usage.ru_utime.tv_usec * 1000u;
+        g_lu.reaped_system_ns += (uint64_t)usage.ru_stime.tv_sec * 1000000000u + (uint64_t)usage.ru_stime.tv_usec * 1000u;
+        if (!carrier_died(pid, status))
+            alive = false;
+    }
+    return alive;
+}
+
+/* SIGKILL to every carrier until none is left: one that is being made meanwhile is found in the next round. */
+static void kill_all(void)
+{
+    for (;;) {
+        for (uint32_t i = 0; i < lu_carrier_high_water(); i++)
+            if (g_lu_carriers[i].state != LU_CARRIER_FREE && g_lu_carriers[i].tgid)
+                kill((pid_t)g_lu_carriers[i].tgid, SIGKILL);
+        int status;
+        pid_t pid = (pid_t)wait4(-1, &status, __WALL, NULL);
+        if (pid < 0 && errno == ECHILD)
+            return;
+        struct lu_carrier *c = pid > 0 ? carrier_of(pid) : NULL;
+        if (c)
+            c->tgid = 0;
+    }
+}
+
+static void forwarded_signals(sigset_t *set)
+{
+    static const int forwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM};
+    for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+        sigaddset(set, forwarded[i]);
+}
+
+static void supervise(const sigset_t *waited)
+{
+    for (;;) {
+        siginfo_t info;
+        int sig = sigwaitinfo(waited, &info);
+        if (sig < 0)
+            continue;
+        if (sig != SIGCHLD) {
+            __atomic_fetch_or(&g_lu.signal_events, 1ull << (sig - 1), __ATOMIC_ACQ_REL);
+            post_event();
+            continue;
+        }
+        uint32_t finishing = __atomic_load_n(&g_lu.finishing, __ATOMIC_ACQUIRE);
+        if (finishing == LU_FINISH_NORMAL || finishing == LU_FINISH_PANIC)
+            return;
+        if (!reap()) {
+            finishing = __atomic_load_n(&g_lu.finishing, __ATOMIC_ACQUIRE);
+            if (finishing != LU_FINISH_NORMAL && finishing != LU_FINISH_PANIC) {
+                g_lu.finish_status = SIGKILL;
+                __atomic_store_n(&g_lu.finishing, LU_FINISH_NORMAL, __ATOMIC_RELEASE);
+            }
+            return;
+        }
+        if (__atomic_exchange_n(&g_lu.suspend_requested, 0, __ATOMIC_ACQ_REL)) {
+            raise(SIGSTOP); /* our shell sees it; SIGCONT comes back through sigwaitinfo */
+        }
+    }
+}
+
+static int open_grants(const struct platform_options *options, char *why, size_t size)
+{
+    for (size_t i = 0; i < options->grant_count; i++) {
+        const struct platform_grant *grant = &options->grants[i];
+        int fd = open(grant->path, O_PATH | O_CLOEXEC);
+        if (fd < 0) {
+            int err = -errno;
+            snprintf(why, size, "%s: %s", grant->path, strerror(-err));
+            return err;
+        }
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, 3); /* never among the standard streams */
+        close(fd);
+        if (high < 0 || lu_host_files_grant(grant->name, high, grant->writable) < 0)
+            return fail(why, size, -EMFILE, grant->path);
+    }
+    return 0;
+}
+
+static int choose_interception(const char *wanted, char *why, size_t size)
+{
+    bool sud = lu_sud_available();
+    if (!wanted || strcmp(wanted, "auto") == 0) {
+        g_lu.use_seccomp = !sud;
+    } else if (strcmp(wanted, "sud") == 0) {
+        if (!sud)
+            return fail(why, size, -ENOSYS, "syscall user dispatch");
+        g_lu.use_seccomp = false;
+    } else if (strcmp(wanted, "seccomp") == 0) {
+        g_lu.use_seccomp = true;
+    } else {
+        snprintf(why, size, "--intercept=%s: not one of auto, sud, seccomp", wanted);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static int check_layout(char *why, size_t size)
+{
+    uintptr_t low = (uintptr_t)__executable_start;
+    if (low < LU_GUEST_END || (uintptr_t)&low < LU_GUEST_END) {
+        snprintf(why, size, "the runner was loaded at %#lx, inside the guest's range (an unlimited stack size or a "
+                            "debugger's layout does that)", (unsigned long)low);
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static int lu_run(const struct platform_options *options, platform_main entry, const void *blob, size_t size,
+                  int *wait_status, char *why, size_t why_size)
+{
+    int err = check_layout(why, why_size);
+    if (err < 0)
+        return err;
+    fflush(NULL);
+    raise_file_limit();
+    err = share_data_segment();
+    if (err == 0)
+        err = lu_shared_init();
+    if (err == 0)
+        err = lu_tables_init();
+    if (err < 0)
+        return fail(why, why_size, err, "shared memory for the instance");
+    g_lu.text_start = (uint64_t)__executable_start;
+    g_lu.text_end = (uint64_t)etext;
+    g_lu.supervisor_pid = (uint32_t)getpid();
+    g_lu.has_fsgsbase = getauxval(AT_HWCAP2) & 2;
+    g_lu.detailed_stats = options->detailed_stats;
+    g_lu.trace_fd = options->trace_fd;
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    g_lu.cpu_count = cpus > 0 ? (unsigned)cpus : 1;
+    err = choose_interception(options->intercept, why, why_size);
+    if (err == 0)
+        err = open_grants(options, why, why_size);
+    if (err < 0)
+        return err;
+    lu_cpu_probe();
+    g_lu.platform = (struct platform){
+        .version = PLATFORM_INTERFACE_VERSION,
+        .page_size = 4096,
+        .features = PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES,
+        .name = "linux_user",
+        .guest_min = LU_GUEST_MIN,
+        .guest_end = LU_GUEST_END,
+        .aspace = &lu_aspace_ops,
+        .memory = &lu_memory_ops,
+        .guest = &lu_guest_ops,
+        .thread = &lu_thread_ops,
+        .clock = &lu_clock_ops,
+        .host_file = &lu_host_file_ops,
+        .instance = &lu_instance_ops,
+    };
+    platform_check(&g_lu.platform);
+    platform_panic_through(&g_lu.platform);
+    g_boot = (struct boot){.entry = entry, .blob = lu_shared_pages_alloc((size + 4096) & ~4095ul), .size = size};
+    if (!g_boot.blob)
+        return fail(why, why_size, -ENOMEM, "configuration");
+    if (size > 0)
+        memcpy(g_boot.blob, blob, size);
+
+    sigset_t waited, before;
+    sigemptyset(&waited);
+    sigaddset(&waited, SIGCHLD);
+    if (options->forward_signals)
+        forwarded_signals(&waited);
+    sigprocmask(SIG_BLOCK, &waited, &before);
+    struct termios terminal;
+    bool has_terminal = tcgetattr(0, &terminal) == 0;
+
+    struct lu_carrier *zygote = lu_carrier_alloc();
+    struct lu_worker *leader = lu_worker_alloc(zygote);
+    long pid = lu_clone_call(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT_SETTID | SIGCHLD,
+                             lu_park_stack_top(leader), &zygote->tgid, NULL, zygote_start, leader);
+    if (pid < 0)
+        return fail(why, why_size, (int)pid, "clone");
+    supervise(&waited);
+    kill_all();
+    if (has_terminal) {
+        struct termios now;
+        if (tcgetattr(0, &now) == 0 && memcmp(&now, &terminal, sizeof(now)) != 0) {
+            signal(SIGTTOU, SIG_IGN);
+            tcsetattr(0, TCSANOW, &terminal);
+            signal(SIGTTOU, SIG_DFL);
+        }
+    }
+    if (g_lu.finishing == LU_FINISH_PANIC) {
+        struct rlimit no_core = {0, 0};
+        setrlimit(RLIMIT_CORE, &no_core);
+        signal(SIGABRT, SIG_DFL);
+        abort();
+    }
+    struct timespec none = {0, 0};
+    while (sigtimedwait(&waited, NULL, &none) > 0)
+        ; /* what came during the end is not for whoever runs after us */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    *wait_status = g_lu.finish_status;
+    return 0;
+}
+
+const struct platform_front g_linux_user_front = {
+    .name = "linux_user",
+    .probe = lu_probe,
+    .run = lu_run,
+    .fault_arm = lu_fault_arm,
+};

@@ -1,0 +1,69 @@
+/*
+ * guest_frame.h: what C and assembly share about entering and leaving the guest.
+ */
+#ifndef PALIMPSEST_LINUX_USER_GUEST_FRAME_H
+#define PALIMPSEST_LINUX_USER_GUEST_FRAME_H
+
+#define LU_ENTRY_RUN_SP 0
+#define LU_ENTRY_INTERRUPT 8
+#define LU_ENTRY_IN_GUEST 12
+
+#define LU_RUN_INTERRUPTED 1 /* lu_guest_enter found an interrupt pending */
+#define LU_RUN_LEFT 0        /* the guest ran; the handler stored why it came out */
+
+#ifndef __ASSEMBLER__
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/guest_context.h"
+
+/* What belongs to one entry into the guest, not to the guest's registers. */
+struct lu_thread_entry {
+    uint64_t run_sp;    /* shim stack pointer to return to */
+    uint32_t interrupt; /* sticky until guest_run reports it; atomic */
+    uint32_t in_guest;  /* 1 from before the interrupt test to the guest's exit; atomic */
+    struct guest_context *ctx;
+    struct guest_exit *exit;
+};
+_Static_assert(offsetof(struct lu_thread_entry, run_sp) == LU_ENTRY_RUN_SP, "run_sp moved");
+_Static_assert(offsetof(struct lu_thread_entry, interrupt) == LU_ENTRY_INTERRUPT, "interrupt moved");
+_Static_assert(offsetof(struct lu_thread_entry, in_guest) == LU_ENTRY_IN_GUEST, "in_guest moved");
+_Static_assert(offsetof(struct guest_regs, rdi) == 14 * 8, "guest_enter.S pops in this order");
+_Static_assert(offsetof(struct guest_regs, rip) == 15 * 8, "iretq frame follows the registers");
+_Static_assert(offsetof(struct guest_regs, ss) == 19 * 8, "iretq frame is rip cs rflags rsp ss");
+
+/* x86_64/guest_enter.S */
+int lu_guest_enter(struct guest_regs *regs, struct lu_thread_entry *entry);
+_Noreturn void lu_guest_leave(struct lu_thread_entry *entry);
+extern const char lu_enter_window_start[], lu_enter_window_end[];
+
+/* x86_64/thread_switch.S */
+struct thread;
+struct lu_worker;
+/* Save the calling thread's registers on its stack, its stack pointer in *saved_sp; call fn(arg0, arg1) on `stack`. Returns when somebody
+ * resumes the thread. */
+void lu_thread_leave(uint64_t *saved_sp, void *stack, void (*fn)(void *, void *), void *arg0, void *arg1);
+_Noreturn void lu_thread_resume(uint64_t saved_sp);
+_Noreturn void lu_call_on_stack(void *stack, void (*fn)(void *, void *), void *arg0, void *arg1);
+/* clone(2); the child starts on `stack` with fn(arg). Result in the parent: as the kernel's. */
+long lu_clone_call(unsigned long flags, void *stack, uint32_t *parent_tid, uint32_t *child_tid,
+                   void (*fn)(void *), void *arg);
+/* A host call that is not begun, or ended, when *word != expected: then -EINTR. The kick handler knows its range. */
+long lu_interruptible_call(long nr, const long args[6], const uint32_t *word, uint32_t expected);
+extern const char lu_interruptible_start[], lu_interruptible_syscall[], lu_interruptible_eintr[];
+
+/* x86_64/guest_copy.S: result: bytes not copied. */
+size_t lu_copy_fallible(void *dst, const void *src, size_t size);
+size_t lu_zero_fallible(void *dst, size_t size);
+/* Result: 0, or -14 (EFAULT). */
+int lu_load32_fallible(uint32_t *value, const void *addr);
+int lu_cmpxchg32_fallible(void *addr, uint32_t expected, uint32_t desired, uint32_t *old);
+/* Length without NUL, size when there is none, or -EFAULT. */
+int64_t lu_string_fallible(char *dst, const char *src, size_t size);
+/* Pairs: faulting instruction, where to go on. */
+struct lu_fixup {
+    int32_t insn, landing; /* relative to the field itself */
+};
+extern const struct lu_fixup __start_lu_fixups[], __stop_lu_fixups[];
+#endif
+#endif
