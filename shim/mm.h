@@ -23,7 +23,11 @@ struct vma {
     uint64_t offset;              /* of start in object */
     struct file *file;            /* owned reference; NULL: anonymous. Names it in /proc/PID/maps */
     uint32_t flags;               /* VMA_* */
-    struct vma *prev, *next;      /* address order */
+    struct vma *prev, *next;      /* address order; NULL at both ends */
+    /* vma.c's: AVL tree by address; max_gap is the largest hole before any VMA of the subtree */
+    struct vma *left, *right, *parent;
+    uint64_t max_gap;
+    int height;
 };
 #define VMA_GROWSDOWN 1u
 #define VMA_STACK 2u      /* [stack] in maps */
@@ -34,21 +38,25 @@ struct vma {
 #define VMA_LOCKED 64u
 #define VMA_VDSO 128u
 #define VMA_SHM 256u      /* SysV segment */
+#define VMA_SMALL_PAGES 512u /* large pages would only waste memory here (stacks) */
 
 struct mm {
     uint32_t users;    /* atomic: tasks; the last drop tears down */
     struct mutex lock; /* everything below; taken after no file lock */
     struct aspace *as; /* owned token; NULL once torn down */
-    struct vma *vmas;  /* sorted; lookup structure private to vma.c */
-    unsigned vma_count;
+    struct vma *vmas;  /* the lowest; the list is in address order */
+    struct vma *root, *spare; /* vma.c's: lookup tree, unused VMAs */
+    struct vma_block *blocks; /* vma.c's: where VMAs live until the mm ends */
+    unsigned vma_count, spare_count;
     uint64_t total_pages;
-    uint64_t brk_start, brk_end;
+    uint64_t brk_start, brk_end; /* bytes; brk_start is page aligned */
     uint64_t mmap_top; /* top-down search starts below */
     uint64_t stack_top, code_start, code_end, data_start, data_end;
     uint64_t arg_start, arg_end, env_start, env_end;
     uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
     unsigned auxv_count;
     bool thp_disable;
+    bool lock_future; /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */
 };
 
 /* An empty mm over a fresh space. Owner: caller, one user. Errors: NULL, *err. */
@@ -57,9 +65,10 @@ struct mm *mm_create(int *err);
 struct mm *mm_fork(struct mm *parent, int *err);
 void mm_get(struct mm *mm);
 /*
- * Drop one user. The last one tears VMAs down. If `leaving` the calling thread is inside this space and about to thread_exit: then the
- * token comes back for thread_exit to consume (NULL when others remain). Otherwise the calling thread must not be inside and the space is
- * destroyed here (result NULL).
+ * Drop one user. The last one tears VMAs down. MM_DROP_LEAVING: the calling thread is inside this space and about to
+ * thread_exit; a sole user gets the token for thread_exit to consume; otherwise the thread is out of the space when this returns NULL,
+ * because another user may destroy it from now on. MM_DROP_OUTSIDE: the calling thread is not inside; the space is destroyed here
+ * if this was the last user (result NULL). Takes no reference after task->mm was cleared under g_process_lock.
  */
 enum mm_drop_mode { MM_DROP_OUTSIDE, MM_DROP_LEAVING };
 struct aspace *mm_put(struct mm *mm, enum mm_drop_mode mode);
@@ -71,6 +80,21 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot,
 int64_t mm_map_object(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
                       struct memory_object *object, uint64_t offset, uint32_t vma_flags);
 int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size);
+/* mprotect(2), brk(2) (result: the break after the call), mremap(2), madvise(2), mlock(2) and munlock(2). The space is active. */
+int mm_protect(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot);
+uint64_t mm_brk(struct mm *mm, uint64_t addr);
+int64_t mm_remap(struct mm *mm, uint64_t addr, uint64_t old_size, uint64_t new_size, unsigned flags,
+                 uint64_t new_addr);
+int mm_advise(struct mm *mm, uint64_t addr, uint64_t size, int linux_advice);
+enum mm_lock_mode { MM_UNLOCK, MM_LOCK, MM_LOCK_ON_FAULT };
+int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode);
+enum mm_lock_future { MM_LOCK_PRESENT, MM_LOCK_FUTURE };
+int mm_lock_all(struct mm *mm, enum mm_lock_mode mode, enum mm_lock_future future);
+/* msync(2) in the space of `task`; mincore(2) into vec, one byte a page. Requires for mm_resident: page aligned, size > 0. */
+int mm_sync(struct task *task, uint64_t addr, uint64_t size, unsigned flags);
+int mm_resident(struct mm *mm, uint64_t addr, uint64_t size, unsigned char *vec);
+/* A free place as mmap would choose it, for `size` bytes aligned to `align` (a power of two), or VMA_NO_PLACE. Takes mm->lock. */
+uint64_t mm_place(struct mm *mm, uint64_t size, uint64_t align);
 /* Under mm->lock: the VMA that holds addr, or NULL. */
 struct vma *mm_find(struct mm *mm, uint64_t addr);
 

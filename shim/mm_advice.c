@@ -1,0 +1,256 @@
+/*
+ * mm_advice.c: madvise(2), the mlock(2) family, msync(2) and mincore(2).
+ */
+#include <linux/mman.h>
+
+#include "platform/errno.h"
+#include "shim/fs/file.h"
+#include "shim/mm_private.h"
+#include "shim/process.h"
+#include "shim/shim.h"
+#include "shim/vma.h"
+
+void mm_populate(struct mm *mm, uint64_t start, uint64_t end)
+{
+    int err =
+        memory_advise(g_platform, mm->as, guest_addr(start), end - start, MEMORY_ADVICE_WILLNEED);
+    (void)err; /* a hint */
+}
+
+enum advice_effect {
+    ADVICE_UNKNOWN,
+    ADVICE_IGNORED, /* changes only speed on Linux, or nothing that a guest sees here */
+    ADVICE_PLATFORM,
+    ADVICE_FLAG, /* the platform acts at the next fork, and so do the VMAs */
+    ADVICE_PUNCH,
+    ADVICE_POPULATE,
+};
+struct advice {
+    enum advice_effect effect;
+    enum memory_advice platform;
+    uint32_t set, clear;
+};
+
+static struct advice decode(int linux_advice)
+{
+    switch (linux_advice) {
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+        return (struct advice){.effect = ADVICE_IGNORED};
+    case MADV_WILLNEED:
+        return (struct advice){.effect = ADVICE_PLATFORM, .platform = MEMORY_ADVICE_WILLNEED};
+    case MADV_DONTNEED:
+    case MADV_DONTNEED_LOCKED:
+        return (struct advice){.effect = ADVICE_PLATFORM, .platform = MEMORY_ADVICE_DONTNEED};
+    case MADV_FREE:
+        return (struct advice){.effect = ADVICE_PLATFORM, .platform = MEMORY_ADVICE_FREE};
+    case MADV_HUGEPAGE:
+        return (struct advice){.effect = ADVICE_PLATFORM, .platform = MEMORY_ADVICE_HUGEPAGE};
+    case MADV_NOHUGEPAGE:
+        return (struct advice){.effect = ADVICE_PLATFORM, .platform = MEMORY_ADVICE_NOHUGEPAGE};
+    case MADV_DONTFORK:
+        return (struct advice){ADVICE_FLAG, MEMORY_ADVICE_DONTFORK, .set = VMA_DONTFORK};
+    case MADV_DOFORK:
+        return (struct advice){ADVICE_FLAG, MEMORY_ADVICE_DOFORK, .clear = VMA_DONTFORK};
+    case MADV_WIPEONFORK:
+        return (struct advice){ADVICE_FLAG, MEMORY_ADVICE_WIPEONFORK, .set = VMA_WIPEONFORK};
+    case MADV_KEEPONFORK:
+        return (struct advice){ADVICE_FLAG, MEMORY_ADVICE_KEEPONFORK, .clear = VMA_WIPEONFORK};
+    case MADV_REMOVE:
+        return (struct advice){.effect = ADVICE_PUNCH};
+    case MADV_POPULATE_READ:
+    case MADV_POPULATE_WRITE:
+        return (struct advice){.effect = ADVICE_POPULATE};
+    default:
+        return (struct advice){.effect = ADVICE_UNKNOWN};
+    }
+}
+
+/* madvise(2), EINVAL: the advice does not fit this kind of mapping. */
+static int check_fit(const struct vma *v, int linux_advice)
+{
+    bool anonymous = v->sharing == MEMORY_PRIVATE && !v->object;
+    switch (linux_advice) {
+    case MADV_DONTNEED:
+        return v->flags & VMA_LOCKED ? -EINVAL : 0;
+    case MADV_FREE:
+    case MADV_WIPEONFORK:
+        return anonymous ? 0 : -EINVAL;
+    case MADV_REMOVE:
+        if (v->flags & VMA_LOCKED || !v->object)
+            return -EINVAL;
+        return v->sharing == MEMORY_SHARED && v->prot & MEMORY_WRITE ? 0 : -EACCES;
+    case MADV_POPULATE_READ:
+        return v->prot & MEMORY_READ ? 0 : -EINVAL;
+    case MADV_POPULATE_WRITE:
+        return v->prot & MEMORY_WRITE ? 0 : -EINVAL;
+    default:
+        return 0;
+    }
+}
+
+/* One VMA's part of the range. */
+static int advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end,
+                       int linux_advice)
+{
+    struct advice advice = decode(linux_advice);
+    int err = check_fit(v, linux_advice);
+    if (err < 0)
+        return err;
+    switch (advice.effect) {
+    case ADVICE_PUNCH:
+        return memory_object_punch(g_platform, v->object, v->offset + (start - v->start),
+                                   end - start);
+    case ADVICE_POPULATE:
+        mm_populate(mm, start, end);
+        return 0;
+    case ADVICE_FLAG:
+        err = vma_reserve(mm, 2);
+        if (err == 0)
+            err =
+                memory_advise(g_platform, mm->as, guest_addr(start), end - start, advice.platform);
+        if (err == 0)
+            vma_change_range(mm, start, end, VMA_KEEP_PROT, advice.set, advice.clear);
+        return err;
+    case ADVICE_PLATFORM:
+        err = memory_advise(g_platform, mm->as, guest_addr(start), end - start, advice.platform);
+        return advice.platform == MEMORY_ADVICE_WILLNEED ? 0 : err;
+    default:
+        return 0;
+    }
+}
+
+int mm_advise(struct mm *mm, uint64_t addr, uint64_t size, int linux_advice)
+{
+    if (decode(linux_advice).effect == ADVICE_UNKNOWN)
+        return -EINVAL;
+    uint64_t end = addr + page_up(size);
+    if (addr % VMA_PAGE || end < addr || page_up(size) < size)
+        return -EINVAL;
+    if (end == addr)
+        return 0;
+    /* A hole is reported, but what is mapped around it is advised all the same; the populating
+     * kinds stop at it. */
+    int result = 0;
+    mutex_lock(&mm->lock);
+    for (uint64_t at = addr; at < end;) {
+        const struct vma *v = vma_above(mm, at);
+        if (!v || v->start > at) {
+            result = -ENOMEM;
+            if (!v || v->start >= end || decode(linux_advice).effect == ADVICE_POPULATE)
+                break;
+            at = v->start;
+        }
+        uint64_t stop = v->end < end ? v->end : end;
+        int err = advise_part(mm, v, at, stop, linux_advice);
+        if (err < 0) {
+            result = err;
+            break;
+        }
+        at = stop;
+    }
+    mutex_unlock(&mm->lock);
+    return result;
+}
+
+/* The part of [start, end) before the first hole. */
+static uint64_t mapped_until(const struct mm *mm, uint64_t start, uint64_t end)
+{
+    for (const struct vma *v = vma_above(mm, start); v && v->start <= start; v = v->next) {
+        start = v->end;
+        if (start >= end)
+            return end;
+    }
+    return start;
+}
+
+int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode)
+{
+    uint64_t start = page_down(addr), end = page_up(addr + size);
+    if (addr + size < addr || end < start)
+        return -EINVAL;
+    if (start == end)
+        return 0;
+    mutex_lock(&mm->lock);
+    uint64_t stop = mapped_until(mm, start, end);
+    int err = vma_reserve(mm, 2);
+    if (err == 0 && stop > start) {
+        vma_change_range(mm, start, stop, VMA_KEEP_PROT, mode == MM_UNLOCK ? 0 : VMA_LOCKED,
+                         mode == MM_UNLOCK ? VMA_LOCKED : 0);
+        if (mode == MM_LOCK)
+            mm_populate(mm, start, stop);
+    }
+    if (err == 0 && stop < end)
+        err = -ENOMEM;
+    mutex_unlock(&mm->lock);
+    return err;
+}
+
+int mm_lock_all(struct mm *mm, enum mm_lock_mode mode, enum mm_lock_future future)
+{
+    mutex_lock(&mm->lock);
+    mm->lock_future = future == MM_LOCK_FUTURE;
+    int err = vma_reserve(mm, 2);
+    if (err == 0)
+        vma_change_range(mm, g_platform->guest_min, g_platform->guest_end, VMA_KEEP_PROT,
+                         mode == MM_UNLOCK ? 0 : VMA_LOCKED, mode == MM_UNLOCK ? VMA_LOCKED : 0);
+    mutex_unlock(&mm->lock);
+    return err;
+}
+
+int mm_sync(struct task *task, uint64_t addr, uint64_t size, unsigned flags)
+{
+    struct mm *mm = task->mm;
+    if (flags & ~(unsigned)(MS_ASYNC | MS_INVALIDATE | MS_SYNC) || addr % VMA_PAGE ||
+        (flags & MS_ASYNC && flags & MS_SYNC))
+        return -EINVAL;
+    uint64_t end = addr + page_up(size);
+    if (end < addr)
+        return -ENOMEM;
+    /* Shared mappings are coherent with their files as they are; MS_SYNC makes the file safe,
+     * without the lock. */
+    int result = 0;
+    for (uint64_t at = addr; at < end;) {
+        struct file *sync = NULL;
+        mutex_lock(&mm->lock);
+        const struct vma *v = vma_above(mm, at);
+        if (!v || v->start > at)
+            result = -ENOMEM;
+        else if (flags & MS_INVALIDATE && v->flags & VMA_LOCKED)
+            result = -EBUSY;
+        if (!v || v->start >= end || result == -EBUSY) {
+            mutex_unlock(&mm->lock);
+            break;
+        }
+        at = v->end;
+        if (flags & MS_SYNC && v->sharing == MEMORY_SHARED && v->file && v->file->ops->sync) {
+            sync = v->file;
+            file_get(sync);
+        }
+        mutex_unlock(&mm->lock);
+        if (sync) {
+            int err = sync->ops->sync(task, sync);
+            file_put(sync);
+            if (err < 0)
+                return err;
+        }
+    }
+    return result;
+}
+
+int mm_resident(struct mm *mm, uint64_t addr, uint64_t size, unsigned char *vec)
+{
+    mutex_lock(&mm->lock);
+    int err = -ENOMEM;
+    if (mapped_until(mm, addr, addr + size) == addr + size)
+        err = memory_resident(g_platform, mm->as, guest_addr(addr), size, vec);
+    mutex_unlock(&mm->lock);
+    return err;
+}

@@ -1,0 +1,163 @@
+/*
+ * mm_remap.c: mremap(2).
+ */
+#include <linux/mman.h>
+
+#include "platform/errno.h"
+#include "shim/mm_private.h"
+#include "shim/shim.h"
+#include "shim/vma.h"
+
+static struct vma part_of(const struct vma *v, uint64_t addr, uint64_t start, uint64_t size)
+{
+    struct vma model = *v;
+    model.start = start;
+    model.end = start + size;
+    if (v->object)
+        model.offset = v->offset + (addr - v->start);
+    if (addr != start)
+        model.flags &= ~(uint32_t)(VMA_HEAP | VMA_STACK);
+    return model;
+}
+
+/* Advice follows the mapping in the platform when it moves, but a tail that was added has none yet.
+ */
+static void repeat_advice(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
+{
+    int err = 0;
+    if (v->flags & VMA_DONTFORK)
+        err = memory_advise(g_platform, mm->as, guest_addr(start), end - start,
+                            MEMORY_ADVICE_DONTFORK);
+    if (err == 0 && v->flags & VMA_WIPEONFORK)
+        err = memory_advise(g_platform, mm->as, guest_addr(start), end - start,
+                            MEMORY_ADVICE_WIPEONFORK);
+    if (err < 0)
+        vma_change_range(mm, start, end, VMA_KEEP_PROT, 0, VMA_DONTFORK | VMA_WIPEONFORK);
+    if (v->flags & VMA_LOCKED)
+        mm_populate(mm, start, end);
+}
+
+static int64_t grow_in_place(struct mm *mm, struct vma *v, uint64_t old_end, uint64_t new_end)
+{
+    struct vma tail = part_of(v, old_end, old_end, new_end - old_end);
+    tail.flags = v->flags;
+    int err = vma_reserve(mm, 3);
+    if (err == 0)
+        err = mm_map_pages(mm, &tail);
+    if (err < 0)
+        return err;
+    repeat_advice(mm, vma_add(mm, &tail), old_end, new_end);
+    return 0;
+}
+
+/* `to` is free or to be replaced; the ranges do not overlap. new_size >= old_size. */
+static int64_t move(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t old_size,
+                    uint64_t to, uint64_t new_size)
+{
+    struct vma model = part_of(v, addr, to, new_size);
+    int err = vma_reserve(mm, 5);
+    if (err == 0)
+        err = memory_move(g_platform, mm->as, guest_addr(addr), old_size, guest_addr(to), new_size);
+    if (err < 0) {
+        mm_forget_range(mm, to, to + new_size);
+        return err;
+    }
+    vma_remove_range(mm, to, to + new_size);
+    const struct vma *moved =
+        vma_add(mm, &model); /* holds its references before the old range drops them */
+    vma_remove_range(mm, addr, addr + old_size);
+    if (new_size > old_size)
+        repeat_advice(mm, moved, to + old_size, to + new_size);
+    return (int64_t)to;
+}
+
+/* old_size 0: a second view of a shared mapping. */
+static int64_t duplicate(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t to,
+                         uint64_t size)
+{
+    struct vma model = part_of(v, addr, to, size);
+    int err = vma_reserve(mm, 3);
+    if (err == 0)
+        err = mm_map_pages(mm, &model);
+    if (err < 0) {
+        mm_forget_range(mm, to, to + size);
+        return err;
+    }
+    vma_get_references(&model); /* the range replaced may be the last to hold them */
+    vma_remove_range(mm, to, to + size);
+    vma_add(mm, &model);
+    vma_put_references(&model);
+    return (int64_t)to;
+}
+
+static int64_t remap_locked(struct mm *mm, uint64_t addr, uint64_t old_size, uint64_t new_size,
+                            unsigned flags, uint64_t new_addr)
+{
+    struct vma *v = mm_find(mm, addr);
+    if (!v)
+        return -EFAULT;
+    if (old_size == 0 && (v->sharing != MEMORY_SHARED || !(flags & MREMAP_MAYMOVE)))
+        return -EINVAL;
+    if (old_size >= new_size) {
+        uint64_t cut = old_size - new_size;
+        if (cut > 0) {
+            int err = vma_reserve(mm, 2);
+            if (err == 0)
+                err = memory_unmap(g_platform, mm->as, guest_addr(addr + new_size), cut);
+            if (err < 0)
+                return err;
+            vma_remove_range(mm, addr + new_size, addr + old_size);
+        }
+        if (!(flags & MREMAP_FIXED))
+            return (int64_t)addr;
+        old_size = new_size;
+        v = mm_find(mm, addr);
+    }
+    if (!v || old_size > v->end - addr)
+        return -EFAULT;
+    if (v->object && v->offset + (addr - v->start) + new_size < new_size)
+        return -EINVAL;
+    if (!mm_may_grow(mm, new_size - old_size))
+        return -ENOMEM;
+    if (!(flags & MREMAP_FIXED)) {
+        uint64_t end = addr + new_size;
+        if (old_size > 0 && addr + old_size == v->end && end > addr &&
+            end <= g_platform->guest_end && vma_range_free(mm, v->end, end)) {
+            int64_t err = grow_in_place(mm, v, addr + old_size, end);
+            return err < 0 ? err : (int64_t)addr;
+        }
+        if (!(flags & MREMAP_MAYMOVE))
+            return -ENOMEM;
+        new_addr = mm_choose(mm, new_size);
+        if (new_addr == VMA_NO_PLACE)
+            return -ENOMEM;
+    }
+    if (old_size == 0)
+        return duplicate(mm, v, addr, new_addr, new_size);
+    return move(mm, v, addr, old_size, new_addr, new_size);
+}
+
+int64_t mm_remap(struct mm *mm, uint64_t addr, uint64_t old_size, uint64_t new_size, unsigned flags,
+                 uint64_t new_addr)
+{
+    if (flags & ~(unsigned)(MREMAP_MAYMOVE | MREMAP_FIXED) || addr % VMA_PAGE)
+        return -EINVAL; /* MREMAP_DONTUNMAP among them: as a kernel before 5.7 */
+    if (flags & MREMAP_FIXED && !(flags & MREMAP_MAYMOVE))
+        return -EINVAL;
+    uint64_t room = g_platform->guest_end - g_platform->guest_min;
+    if (new_size == 0 || new_size > room || old_size > room ||
+        addr > g_platform->guest_end - page_up(old_size))
+        return -EINVAL;
+    old_size = page_up(old_size);
+    new_size = page_up(new_size);
+    if (flags & MREMAP_FIXED) {
+        if (new_addr % VMA_PAGE || !guest_range_ok(g_platform, guest_addr(new_addr), new_size))
+            return -EINVAL;
+        if (addr + old_size > new_addr && new_addr + new_size > addr)
+            return -EINVAL;
+    }
+    mutex_lock(&mm->lock);
+    int64_t result = remap_locked(mm, addr, old_size, new_size, flags, new_addr);
+    mutex_unlock(&mm->lock);
+    return result;
+}

@@ -1,0 +1,153 @@
+/*
+ * sys_mm.c: system calls on memory: they decode and check, mm does the work.
+ */
+#include "shim/sys_mm.h"
+
+#include <linux/mman.h>
+
+#include "platform/errno.h"
+#include "shim/base/alloc.h"
+#include "shim/fs/file.h"
+#include "shim/mm.h"
+#include "shim/shim.h"
+#include "shim/vma.h"
+
+/* What MAP_SHARED_VALIDATE accepts; other unknown bits are ignored by the older types (mmap(2)). */
+#define MAP_KNOWN                                                                                  \
+    (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |            \
+     MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |       \
+     MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+
+long sys_mmap(struct task *task, const struct syscall_args *args)
+{
+    uint64_t addr = args->a[0], size = args->a[1], offset = args->a[5];
+    unsigned prot = (unsigned)args->a[2], flags = (unsigned)args->a[3];
+    if (offset % VMA_PAGE)
+        return -EINVAL;
+    struct file *file = NULL;
+    if (!(flags & MAP_ANONYMOUS)) {
+        file = fd_get(task, (int)args->a[4]);
+        if (!file)
+            return -EBADF;
+    }
+    int64_t result;
+    if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE && (!file || flags & ~(unsigned)MAP_KNOWN))
+        result = file ? -EOPNOTSUPP : -EINVAL;
+    else if (flags & MAP_HUGETLB)
+        result = file ? -EINVAL : -ENOMEM;
+    else if (file && flags & MAP_GROWSDOWN)
+        result = -EINVAL;
+    else
+        result = mm_map(task->mm, addr, size, prot, flags, file, file ? offset : 0, 0);
+    if (file)
+        file_put(file);
+    return result;
+}
+
+long sys_munmap(struct task *task, const struct syscall_args *args)
+{
+    return mm_unmap(task->mm, args->a[0], args->a[1]);
+}
+
+long sys_mprotect(struct task *task, const struct syscall_args *args)
+{
+    return mm_protect(task->mm, args->a[0], args->a[1], (unsigned)args->a[2]);
+}
+
+long sys_pkey_mprotect(struct task *task, const struct syscall_args *args)
+{
+    if ((int)args->a[3] != -1)
+        return -EINVAL;
+    return mm_protect(task->mm, args->a[0], args->a[1], (unsigned)args->a[2]);
+}
+
+long sys_pkey_alloc(struct task *task, const struct syscall_args *args)
+{
+    (void)task;
+    return args->a[0] != 0 || args->a[1] & ~3ull ? -EINVAL : -ENOSPC;
+}
+
+long sys_pkey_free(struct task *task, const struct syscall_args *args)
+{
+    (void)task;
+    (void)args;
+    return -EINVAL;
+}
+
+long sys_brk(struct task *task, const struct syscall_args *args)
+{
+    return (long)mm_brk(task->mm, args->a[0]);
+}
+
+long sys_mremap(struct task *task, const struct syscall_args *args)
+{
+    return mm_remap(task->mm, args->a[0], args->a[1], args->a[2], (unsigned)args->a[3], args->a[4]);
+}
+
+long sys_madvise(struct task *task, const struct syscall_args *args)
+{
+    return mm_advise(task->mm, args->a[0], args->a[1], (int)args->a[2]);
+}
+
+long sys_msync(struct task *task, const struct syscall_args *args)
+{
+    return mm_sync(task, args->a[0], args->a[1], (unsigned)args->a[2]);
+}
+
+long sys_mincore(struct task *task, const struct syscall_args *args)
+{
+    uint64_t addr = args->a[0], size = args->a[1], out = args->a[2];
+    if (addr % VMA_PAGE)
+        return -EINVAL;
+    if (size == 0)
+        return 0;
+    if (page_up(size) < size || !guest_range_ok(g_platform, guest_addr(addr), page_up(size)))
+        return -ENOMEM;
+    size = page_up(size);
+    unsigned char vec[512];
+    while (size > 0) {
+        uint64_t part = size < sizeof(vec) * VMA_PAGE ? size : sizeof(vec) * VMA_PAGE;
+        int err = mm_resident(task->mm, addr, part, vec);
+        if (err == 0)
+            err = user_write(out, vec, part / VMA_PAGE);
+        if (err < 0)
+            return err;
+        addr += part;
+        size -= part;
+        out += part / VMA_PAGE;
+    }
+    return 0;
+}
+
+long sys_mlock(struct task *task, const struct syscall_args *args)
+{
+    return mm_lock(task->mm, args->a[0], args->a[1], MM_LOCK);
+}
+
+long sys_mlock2(struct task *task, const struct syscall_args *args)
+{
+    if (args->a[2] & ~(uint64_t)MLOCK_ONFAULT)
+        return -EINVAL;
+    return mm_lock(task->mm, args->a[0], args->a[1], args->a[2] ? MM_LOCK_ON_FAULT : MM_LOCK);
+}
+
+long sys_munlock(struct task *task, const struct syscall_args *args)
+{
+    return mm_lock(task->mm, args->a[0], args->a[1], MM_UNLOCK);
+}
+
+long sys_mlockall(struct task *task, const struct syscall_args *args)
+{
+    uint64_t flags = args->a[0];
+    if (flags == 0 || flags & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
+        flags == MCL_ONFAULT)
+        return -EINVAL;
+    return mm_lock_all(task->mm, flags & MCL_CURRENT ? MM_LOCK : MM_LOCK_ON_FAULT,
+                       flags & MCL_FUTURE ? MM_LOCK_FUTURE : MM_LOCK_PRESENT);
+}
+
+long sys_munlockall(struct task *task, const struct syscall_args *args)
+{
+    (void)args;
+    return mm_lock_all(task->mm, MM_UNLOCK, MM_LOCK_PRESENT);
+}
