@@ -129,6 +129,8 @@ static void leader_start(void *arg)
     host_call(__NR_prctl, PR_SET_PDEATHSIG, SIGKILL);
     if ((uint32_t)host_call(__NR_getppid) != g_lu.supervisor_pid)
         host_call(__NR_exit_group, 0); /* the supervisor died before the death signal was set */
+    if (g_lu.siblings_may_not_trace)
+        host_call(__NR_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY);
     lu_worker_start(w);
 }
 

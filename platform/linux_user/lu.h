@@ -137,6 +137,7 @@ struct lu_globals {
     bool has_fsgsbase, has_xsave;
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
+    bool siblings_may_not_trace; /* Yama: peek and poke need each carrier's consent */
     bool detailed_stats;
     int trace_fd;
     unsigned cpu_count;

@@ -1,5 +1,5 @@
 /*
- * stats.c: counters of a carrier, read from the host kernel's own accounting when somebody asks.
+ * stats.c: counters of a carrier, read from the host kernel's own accounting (proc(5): stat, smaps) when somebody asks.
  */
 #include "platform/linux_user/lu.h"
 
@@ -7,34 +7,109 @@
 
 #include "shim/base/string.h"
 
-/* Reads /proc/TGID/NAME into text; result: bytes, NUL-terminated. */
-static size_t read_proc(const struct lu_carrier *c, const char *name, char *text, size_t size)
+/* A file of /proc, line by line, in a buffer that fits a shim stack. */
+struct line_reader {
+    long fd;
+    size_t start, end;
+    char buffer[1024];
+};
+
+static bool reader_open(struct line_reader *r, const struct lu_carrier *c, const char *name)
 {
     char path[64];
     shim_snprintf(path, sizeof(path), "/proc/%u/%s", c->tgid, name);
-    long fd = host_call(__NR_open, path, O_RDONLY | 02000000 /* O_CLOEXEC */);
-    if (fd < 0)
-        return 0;
-    size_t length = 0;
-    while (length < size - 1) {
-        long got = host_call(__NR_read, fd, text + length, size - 1 - length);
-        if (got <= 0)
-            break;
-        length += (size_t)got;
-    }
-    text[length] = '\0';
-    host_call(__NR_close, fd);
-    return length;
+    r->fd = host_call(__NR_open, path, O_RDONLY | 02000000 /* O_CLOEXEC */);
+    r->start = r->end = 0;
+    return r->fd >= 0;
 }
 
-static uint64_t number_at(const char *text)
+/* The next line, NUL-terminated and cut to the buffer; NULL at the end. */
+static char *reader_next(struct line_reader *r)
+{
+    for (;;) {
+        for (size_t at = r->start; at < r->end; at++) {
+            if (r->buffer[at] != '\n')
+                continue;
+            char *line = r->buffer + r->start;
+            r->buffer[at] = '\0';
+            r->start = at + 1;
+            return line;
+        }
+        if (r->start == 0 && r->end == sizeof(r->buffer)) {
+            r->buffer[r->end - 1] = '\n'; /* cut: what follows looks like a line of its own and matches no key */
+            continue;
+        }
+        __builtin_memmove(r->buffer, r->buffer + r->start, r->end - r->start);
+        r->end -= r->start;
+        r->start = 0;
+        long got = host_call(__NR_read, r->fd, r->buffer + r->end, sizeof(r->buffer) - r->end);
+        if (got <= 0)
+            return NULL;
+        r->end += (size_t)got;
+    }
+}
+
+static uint64_t decimal_at(const char *text)
 {
     uint64_t value = 0;
-    while (*text == ' ' || *text == '\t')
+    while (*text == ' ')
         text++;
     for (; *text >= '0' && *text <= '9'; text++)
         value = value * 10 + (uint64_t)(*text - '0');
     return value;
+}
+
+/* "7f00-7f10 rw-p ...": the first line of a mapping's record. */
+static bool mapping_line(const char *line, uint64_t *start, char *sharing)
+{
+    uint64_t value = 0;
+    const char *at = line;
+    for (;; at++) {
+        if (*at >= '0' && *at <= '9')
+            value = value * 16 + (uint64_t)(*at - '0');
+        else if (*at >= 'a' && *at <= 'f')
+            value = value * 16 + (uint64_t)(*at - 'a' + 10);
+        else
+            break;
+    }
+    const char *blank = str_find(at, ' ');
+    if (*at != '-' || !blank || str_length(blank) < 5)
+        return false;
+    *start = value;
+    *sharing = blank[4];
+    return true;
+}
+
+struct private_pages {
+    uint64_t present, shared_with_others;
+};
+
+/* Private pages of the guest's range: anonymous memory and written pages of private file mappings. */
+static struct private_pages count_private(const struct lu_carrier *c)
+{
+    struct private_pages pages = {0, 0};
+    struct line_reader reader;
+    if (!reader_open(&reader, c, "smaps"))
+        return pages;
+    bool wanted = false;
+    char *line;
+    while ((line = reader_next(&reader))) {
+        uint64_t start;
+        char sharing;
+        if (mapping_line(line, &start, &sharing))
+            wanted = sharing == 'p' && start < LU_GUEST_END;
+        else if (wanted && str_starts_with(line, "Anonymous:"))
+            pages.present += decimal_at(line + 10) / 4;
+        else if (wanted && str_starts_with(line, "Shared_Dirty:"))
+            pages.shared_with_others += decimal_at(line + 13) / 4;
+    }
+    host_call(__NR_close, reader.fd);
+    return pages;
+}
+
+uint64_t lu_count_private_pages(const struct lu_carrier *c)
+{
+    return count_private(c).present;
 }
 
 /* The `index`-th blank-separated field after `text`. */
@@ -49,46 +124,21 @@ static const char *field(const char *text, int index)
     return text;
 }
 
-/* proc(5), statm: size resident shared ...; private pages are resident - shared (files and shared memory). */
-uint64_t lu_count_private_pages(const struct lu_carrier *c)
-{
-    char text[128];
-    if (read_proc(c, "statm", text, sizeof(text)) == 0)
-        return 0;
-    uint64_t resident = number_at(field(text, 1)), shared = number_at(field(text, 2));
-    return resident > shared ? resident - shared : 0;
-}
-
-/* proc(5), smaps_rollup: the value in KiB of a line, in pages. */
-static uint64_t rollup_pages(const char *text, const char *key)
-{
-    size_t length = str_length(key);
-    for (const char *line = text; line && *line;) {
-        if (str_starts_with(line, key))
-            return number_at(line + length) / 4;
-        line = str_find(line, '\n');
-        line = line ? line + 1 : NULL;
-    }
-    return 0;
-}
-
 void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out)
 {
-    static const char after_comm = ')';
-    char text[2048];
-    if (read_proc(c, "stat", text, sizeof(text)) > 0) {
-        const char *end = str_find_last(text, after_comm);
-        /* proc(5), stat: state is field 3; minflt 10, majflt 12. */
-        if (end)
-            out->faults = number_at(field(end, 8)) + number_at(field(end, 10));
+    struct line_reader reader;
+    if (reader_open(&reader, c, "stat")) {
+        const char *line = reader_next(&reader);
+        const char *comm_end = line ? str_find_last(line, ')') : NULL;
+        /* Field 2 ends at ')'; minflt is field 10, majflt 12. */
+        if (comm_end)
+            out->faults = decimal_at(field(comm_end, 8)) + decimal_at(field(comm_end, 10));
+        host_call(__NR_close, reader.fd);
     }
-    if (read_proc(c, "smaps_rollup", text, sizeof(text)) == 0)
-        return;
-    out->pages_resident = rollup_pages(text, "Anonymous:");
-    if (out->known & ASPACE_STAT_COPIED_BY_WRITE) {
-        /* Of the pages shared at fork, those no longer shared: still Shared_Dirty ones are not copied. A page whose other owners went
-         * away looks private without a copy, so this is an upper bound while relatives of the space have ended. */
-        uint64_t still = rollup_pages(text, "Shared_Dirty:") + rollup_pages(text, "Shared_Clean:");
-        out->pages_copied_by_write = out->pages_shared_at_fork > still ? out->pages_shared_at_fork - still : 0;
-    }
+    struct private_pages pages = count_private(c);
+    out->pages_resident = pages.present;
+    /* Pages shared at fork that are shared no longer were copied here or by a relative. One whose relatives have all gone looks
+     * the same without a copy, so the number is an upper bound then. */
+    if (out->known & ASPACE_STAT_COPIED_BY_WRITE && out->pages_shared_at_fork > pages.shared_with_others)
+        out->pages_copied_by_write = out->pages_shared_at_fork - pages.shared_with_others;
 }

@@ -79,6 +79,19 @@ static void raise_file_limit(void)
     }
 }
 
+/* Yama's ptrace_scope 1 lets only ancestors read a process; carriers are siblings. Documentation/admin-guide/LSM/Yama.rst. */
+static bool yama_restricts(void)
+{
+    FILE *f = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
+    int scope = 0;
+    if (f) {
+        if (fscanf(f, "%d", &scope) != 1)
+            scope = 0;
+        fclose(f);
+    }
+    return scope >= 1;
+}
+
 static void boot_thread(void *arg)
 {
     struct boot *boot = arg;
@@ -298,6 +311,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     g_lu.text_end = (uint64_t)etext;
     g_lu.supervisor_pid = (uint32_t)getpid();
     g_lu.has_fsgsbase = getauxval(AT_HWCAP2) & 2;
+    g_lu.siblings_may_not_trace = yama_restricts();
     g_lu.detailed_stats = options->detailed_stats;
     g_lu.trace_fd = options->trace_fd;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
