@@ -12,8 +12,6 @@
 #include <linux/resource.h>
 #include <asm/signal.h>
 
-#define SPIN_BEFORE_SLEEP 60 /* pauses; a job posted right after fork or exec is found without a futex call */
-
 struct thread *lu_current(void)
 {
     uint64_t sp = (uint64_t)__builtin_frame_address(0);
@@ -60,11 +58,6 @@ void lu_worker_post(struct lu_worker *w, struct thread *t)
 /* On the park stack: wait for a thread and become it. */
 static NO_RETURN void wait_for_job(struct lu_worker *w)
 {
-    for (int spin = 0; spin < SPIN_BEFORE_SLEEP; spin++) {
-        if (__atomic_load_n(&w->job, __ATOMIC_ACQUIRE) == LU_JOB_POSTED)
-            break;
-        __builtin_ia32_pause();
-    }
     uint32_t none = LU_JOB_NONE;
     if (__atomic_compare_exchange_n(&w->job, &none, LU_JOB_SLEEPING, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
         while (__atomic_load_n(&w->job, __ATOMIC_ACQUIRE) == LU_JOB_SLEEPING)
