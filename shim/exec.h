@@ -1,0 +1,58 @@
+/*
+ * exec.h: execve in three parts: what to run (exec.c: scripts, interpreters), what it finds in
+ * memory (exec_stack.c), and the switch to it. Private to them; others call exec_load() in mm.h.
+ */
+#ifndef PALIMPSEST_SHIM_EXEC_H
+#define PALIMPSEST_SHIM_EXEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/annotations.h"
+#include "shim/elf_load.h"
+#include "shim/mm.h"
+
+#define EXEC_MAX_SCRIPTS 4u                   /* #! lines that lead to #! lines: ELOOP beyond */
+#define EXEC_MAX_STRING (32 * 4096u)          /* MAX_ARG_STRLEN */
+#define EXEC_MIN_STRINGS (128 * 1024ull)      /* ARG_MAX: allowed whatever RLIMIT_STACK says */
+#define EXEC_MAX_STRINGS (6ull * 1024 * 1024) /* and this is always too much (execve(2)) */
+#define EXEC_SCRIPT_LINE 256u                 /* BINPRM_BUF_SIZE */
+
+/* The program headers of one ELF file and where it is loaded. */
+struct exec_object {
+    struct file *file; /* owned */
+    struct elf_plan plan;
+    uint64_t base; /* added to every address of the plan */
+};
+
+struct exec_image {
+    struct task *task;
+    const struct exec_request *request;
+    char *why;
+    size_t why_size;
+
+    /* What stands in front of argv[1...], last first: the script, its interpreter's argument, the
+     * interpreter, ... Owned. */
+    char *front[2 * EXEC_MAX_SCRIPTS + 1];
+    unsigned front_count; /* 0: no script, argv as given */
+    unsigned script_depth;
+
+    struct exec_object program, interpreter; /* interpreter.file NULL: none */
+    struct mm *mm;                           /* the new one; owned until the switch */
+    bool randomize;
+    uint64_t stack_pointer;
+};
+
+/* Say why, for people; returns err. */
+int exec_refuse(struct exec_image *image, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* Bytes that argv and envp may have in all, pointers counted. */
+uint64_t exec_string_limit(const struct task *task);
+/* A random number of pages' worth of bytes, less than 2^bits pages and a small part of the guest's
+ * range; 0 when not randomizing. */
+uint64_t exec_random_pages(const struct exec_image *image, unsigned bits);
+/* Decide where stack and mmap area are; map the stack; write arguments, environment and auxiliary
+ * vector. The new space is active. */
+void exec_place_stack(struct exec_image *image);
+MUST_USE int exec_build_stack(struct exec_image *image);
+
+#endif
