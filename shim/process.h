@@ -3,7 +3,7 @@
  *
  * One lock, g_process_lock, guards the process tree: ids, parents, children, groups, sessions, task lists, states, exit
  * codes, signal queues and dispositions. It is never held across a call that sleeps, a platform call other than
- * unpark/interrupt/wake, or a guest copy. Lock order: docs/locking.md.
+ * unpark/interrupt/wake and cpu_time, or a guest copy. Lock order: docs/locking.md.
  */
 #ifndef PALIMPSEST_SHIM_PROCESS_H
 #define PALIMPSEST_SHIM_PROCESS_H
@@ -57,8 +57,10 @@ struct task {
     enum task_state state;
     struct task *prev, *next;        /* process->tasks */
     UT_hash_handle hh;               /* by tid */
-    struct sigset blocked;           /* written only by the task itself */
+    struct sigset blocked;           /* written only by the task itself, through signal_set_blocked */
+    struct sigset sigwait;           /* what rt_sigtimedwait sleeps for, though blocked */
     struct signal_queue pending;     /* directed at this task */
+    bool vfork_waiting;              /* until the child of vfork execs or exits */
 
     /* private to the task */
     struct sigset saved_blocked;     /* to restore after sigsuspend, ppoll, ... */
@@ -69,16 +71,20 @@ struct task {
     uint64_t robust_list;            /* guest address of the head; 0: none */
     uint64_t rseq_addr;
     char comm[16];
+    uint64_t fault_address, fault_error, fault_trap; /* of the last fault, for signal frames */
     struct restart_block {
         long (*resume)(struct task *task); /* restart_syscall(2); NULL: none */
         uint64_t deadline_ns, arg[4];
     } restart;
     bool in_syscall;                 /* registers hold a call that may be restarted */
     uint64_t syscall_number;         /* original rax */
-    struct process *vfork_parent_wait; /* unused unless this is a vfork child's main task */
     uint64_t start_ns;
     char *trace_line;                /* trace.c: the line of the current call so far; owned; NULL: none */
     unsigned trace_next;             /* trace.c: first argument not yet in it */
+    UT_hash_handle thread_hh;        /* by thread, for task_current */
+    int sched_policy, sched_priority; /* told back, without effect */
+    int ioprio;
+    uint64_t timer_slack_ns;
 
     /* any thread, atomically */
     uint32_t interrupted;            /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
@@ -113,7 +119,9 @@ struct process {
     struct signal_queue pending;   /* directed at the process */
     struct wait_queue child_wait;  /* this process's wait4 callers */
     struct task *vfork_waiter;     /* parent task that sleeps until exec or exit; NULL: none */
-    uint32_t vfork_done;
+    struct task *exec_task;        /* waits for all others to end; NULL: none */
+    bool stop_requested;           /* tasks stop at their next look; cleared by SIGCONT and SIGKILL */
+    struct wait_queue signal_wait; /* woken when a signal is queued for the process or a task of it: signalfd */
     int pdeath_signal;
     bool child_subreaper, dumpable, no_new_privs, thp_disable;
     struct shim_rlimit { uint64_t cur, max; } rlimits[16];
@@ -144,6 +152,11 @@ bool task_interrupted(struct task *task);
 struct process *process_find(int pid); /* under g_process_lock; zombies too; NULL */
 struct task *task_find(int tid);       /* under g_process_lock; NULL */
 
+/* Processor time of all its tasks, ended ones too. Under g_process_lock. */
+void process_cpu_time(struct process *process, uint64_t *user_ns, uint64_t *system_ns);
+/* No member has a parent in the same session but another group: nobody could continue it. Under g_process_lock. */
+bool process_group_orphaned(int pgid);
+
 /* clone(2) in all its forms; see sys_proc.c. Result: tid of the child or -errno. */
 struct clone_request {
     uint64_t flags;       /* CLONE_* without the exit signal */
@@ -160,6 +173,8 @@ NO_RETURN void task_exit(struct task *task, int code);
 void process_exit_group(struct process *process, int code);
 /* Every other task of the process ends before this returns (execve). 0 or -ERESTARTNOINTR when this task is dying itself. */
 MUST_USE int process_kill_other_tasks(struct task *task);
+/* The task is about to leave its space for good (exit, execve), which is still active: robust futexes, clear_child_tid. */
+void task_release_mm(struct task *task);
 /* execve succeeded: signal handlers reset, CLOEXEC done by the caller, vfork parent released, comm set. */
 void process_did_exec(struct task *task, const char *comm);
 

@@ -6,7 +6,10 @@
 
 #include "shim/syscall.h"
 
-#define SHIM_SYSCALLS_FUTEX(X)
+#define SHIM_SYSCALLS_FUTEX(X)                                                                     \
+    X(futex, 6, PARTIAL, "priority-inheriting operations answer ENOSYS")                           \
+    X(set_robust_list, 2, FULL, "")                                                                \
+    X(get_robust_list, 3, PARTIAL, "for the calling thread only")
 
 SHIM_SYSCALLS_FUTEX(SYSCALL_PROTOTYPE)
 

@@ -1,0 +1,286 @@
+/*
+ * clone.c: new tasks and processes. Everything that can fail is done before the child becomes visible; then it gets its
+ * number, joins the tree, and starts.
+ */
+#include <linux/sched.h>
+#include <linux/signal.h>
+
+#include "platform/clock.h"
+#include "platform/errno.h"
+#include "shim/fs/file.h"
+#include "shim/fs/vfs.h"
+#include "shim/mm.h"
+#include "shim/process.h"
+#include "shim/process_internal.h"
+#include "shim/shim.h"
+#include "shim/stats.h"
+#include "shim/syscall.h"
+
+/* Accepted and without meaning here: tracing, I/O contexts, SysV semaphore undo lists. */
+#define CLONE_HARMLESS (CLONE_PTRACE | CLONE_UNTRACED | CLONE_DETACHED | CLONE_IO | CLONE_SYSVSEM)
+#define CLONE_KNOWN                                                                                \
+    (CLONE_HARMLESS | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |            \
+     CLONE_PARENT | CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |     \
+     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND)
+
+static int check_flags(const struct clone_request *req)
+{
+    uint64_t f = req->flags;
+    if (f & ~(uint64_t)CLONE_KNOWN) {
+        stats_unsupported(f & CLONE_PIDFD ? "clone: CLONE_PIDFD" : "clone: namespaces");
+        return -EINVAL;
+    }
+    if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
+        return -EINVAL;
+    if ((f & CLONE_SIGHAND) && (!(f & CLONE_VM) || (f & CLONE_CLEAR_SIGHAND)))
+        return -EINVAL;
+    return 0;
+}
+
+static struct sighand *sighand_for_child(struct process *parent, uint64_t flags, int *err)
+{
+    struct sighand *s = NULL;
+    if (!(flags & CLONE_SIGHAND)) {
+        s = sighand_create(err);
+        if (!s)
+            return NULL;
+    }
+    mutex_lock(&g_process_lock);
+    if (!s) {
+        s = parent->sighand;
+        s->refs++;
+    } else {
+        memcpy(s->action, parent->sighand->action, sizeof(s->action));
+    }
+    mutex_unlock(&g_process_lock);
+    if (flags & CLONE_CLEAR_SIGHAND)
+        for (int i = 0; i < 64; i++)
+            if (s->action[i].handler != (uint64_t)(uintptr_t)SIG_IGN)
+                s->action[i] = (struct abi_sigaction){0};
+    return s;
+}
+
+static struct process *child_process(struct process *parent, const struct clone_request *req, int *err)
+{
+    struct process *p = shim_zalloc(sizeof(*p));
+    if (!p) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    p->sighand = sighand_for_child(parent, req->flags, err);
+    if (!p->sighand) {
+        shim_free(p);
+        return NULL;
+    }
+    mutex_lock(&parent->info_lock);
+    if (parent->exe_path)
+        p->exe_path = shim_strdup(parent->exe_path); /* a missing name shows as such in /proc */
+    mutex_unlock(&parent->info_lock);
+    p->exit_signal = req->exit_signal;
+    p->dumpable = parent->dumpable;
+    p->no_new_privs = parent->no_new_privs;
+    p->thp_disable = parent->thp_disable;
+    memcpy(p->rlimits, parent->rlimits, sizeof(p->rlimits));
+    p->uid = parent->uid;
+    p->euid = parent->euid;
+    p->suid = parent->suid;
+    p->fsuid = parent->fsuid;
+    p->gid = parent->gid;
+    p->egid = parent->egid;
+    p->sgid = parent->sgid;
+    p->fsgid = parent->fsgid;
+    memcpy(p->groups, parent->groups, sizeof(p->groups));
+    p->group_count = parent->group_count;
+    p->nice = parent->nice;
+    p->personality = parent->personality;
+    p->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
+    return p;
+}
+
+/* What the child's task inherits, all but its number and its place in the tree. */
+static int fill_task(struct task *child, struct task *parent, const struct clone_request *req)
+{
+    int err = 0;
+    uint64_t flags = req->flags;
+
+    guest_context_copy(g_platform, child->ctx, parent->ctx);
+    struct guest_regs *regs = &child->ctx->regs;
+    regs->rax = 0;
+    if (req->stack)
+        regs->rsp = req->stack;
+    if (flags & CLONE_SETTLS)
+        regs->fs_base = req->tls;
+    memcpy(child->comm, parent->comm, sizeof(child->comm));
+    child->blocked = parent->blocked;
+    if ((flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM)
+        child->altstack = parent->altstack;
+    if (flags & CLONE_CHILD_SETTID)
+        child->set_child_tid = req->child_tid;
+    if (flags & CLONE_CHILD_CLEARTID)
+        child->clear_child_tid = req->child_tid;
+    child->sched_policy = parent->sched_policy;
+    child->sched_priority = parent->sched_priority;
+    child->ioprio = parent->ioprio;
+    child->timer_slack_ns = parent->timer_slack_ns;
+
+    if (flags & CLONE_FILES) {
+        fd_table_get(parent->files);
+        child->files = parent->files;
+    } else {
+        child->files = fd_table_copy(parent->files, &err);
+        if (!child->files)
+            return err;
+    }
+    if (flags & CLONE_FS) {
+        fs_state_get(parent->fs);
+        child->fs = parent->fs;
+    } else {
+        child->fs = fs_state_copy(parent->fs, &err);
+        if (!child->fs)
+            return err;
+    }
+    if (flags & CLONE_VM) {
+        mm_get(parent->mm);
+        child->mm = parent->mm;
+    } else {
+        child->mm = mm_fork(parent->mm, &err);
+        if (!child->mm)
+            return err;
+    }
+    return 0;
+}
+
+/* The child never ran and is in no list. */
+static void discard(struct task *parent, struct task *child, struct process *process)
+{
+    if (child->mm)
+        (void)mm_put(child->mm, MM_DROP_OUTSIDE);
+    if (child->fs)
+        fs_state_put(child->fs);
+    if (child->files)
+        fd_table_put(parent, child->files);
+    task_free(child);
+    if (process) {
+        mutex_lock(&g_process_lock);
+        sighand_put(process->sighand);
+        mutex_unlock(&g_process_lock);
+        process_free(process);
+    }
+}
+
+/* Give the child its number and make it visible. -ERESTARTNOINTR: the caller is dying, or must see to a signal first. */
+static int join_tree(struct task *parent, struct task *child, struct process *process,
+                     const struct clone_request *req)
+{
+    struct process *self = parent->process;
+    mutex_lock(&g_process_lock);
+    if (parent->exiting || self->stop_requested) {
+        mutex_unlock(&g_process_lock);
+        return -ERESTARTNOINTR;
+    }
+    child->tid = process_new_id();
+    if (process) {
+        process->pid = child->tid;
+        process->pgid = self->pgid;
+        process->sid = self->sid;
+        process->tty = self->tty;
+        process_insert(process, req->flags & CLONE_PARENT ? self->parent : self);
+        if (req->flags & CLONE_PARENT)
+            process->exit_signal = self->exit_signal;
+        task_insert(child, process);
+        if (req->flags & CLONE_VFORK)
+            process->vfork_waiter = parent;
+    } else {
+        task_insert(child, self);
+    }
+    if (req->flags & CLONE_VFORK && process)
+        parent->vfork_waiting = true;
+    mutex_unlock(&g_process_lock);
+    return 0;
+}
+
+static void leave_tree(struct task *parent, struct task *child, struct process *process)
+{
+    mutex_lock(&g_process_lock);
+    task_remove(child);
+    signal_queue_flush(&child->pending);
+    if (process) {
+        signal_queue_flush(&process->pending);
+        process_reap(process);
+    }
+    parent->vfork_waiting = false;
+    mutex_unlock(&g_process_lock);
+}
+
+/* Until the child execs or exits; only death ends it sooner. */
+static void wait_for_vfork(struct task *task, int child_tid)
+{
+    mutex_lock(&g_process_lock);
+    while (task->vfork_waiting && !task->exiting) {
+        mutex_unlock(&g_process_lock);
+        thread_park(g_platform, THREAD_WAIT_FOREVER, NULL, 0);
+        mutex_lock(&g_process_lock);
+    }
+    if (task->vfork_waiting) {
+        struct process *child = process_find(child_tid);
+        if (child && child->vfork_waiter == task)
+            child->vfork_waiter = NULL;
+        task->vfork_waiting = false;
+    }
+    mutex_unlock(&g_process_lock);
+}
+
+void process_release_vfork(struct process *process)
+{
+    struct task *waiter = process->vfork_waiter;
+    if (!waiter)
+        return;
+    process->vfork_waiter = NULL;
+    waiter->vfork_waiting = false;
+    thread_unpark(g_platform, waiter->thread);
+}
+
+long process_clone(struct task *task, const struct clone_request *req)
+{
+    uint64_t flags = req->flags;
+    int err = check_flags(req);
+    if (err)
+        return err;
+    if (task_interrupted(task))
+        return -ERESTARTNOINTR;
+
+    struct task *child = task_create(&err);
+    if (!child)
+        return err;
+    struct process *process = NULL;
+    if (!(flags & CLONE_THREAD)) {
+        process = child_process(task->process, req, &err);
+        if (!process) {
+            task_free(child);
+            return err;
+        }
+    }
+    err = fill_task(child, task, req);
+    if (!err)
+        err = join_tree(task, child, process, req);
+    if (err) {
+        discard(task, child, process);
+        return err;
+    }
+
+    int tid = child->tid;
+    if (flags & CLONE_PARENT_SETTID)
+        err = user_write(req->parent_tid, &tid, sizeof(tid)); /* Linux ignores a failure, too */
+    err = task_start(child);
+    if (err) {
+        leave_tree(task, child, process);
+        discard(task, child, process);
+        return err;
+    }
+    stats_count(flags & CLONE_THREAD ? &g_stats.threads
+                : flags & CLONE_VFORK ? &g_stats.vforks
+                                      : &g_stats.forks);
+    if (flags & CLONE_VFORK && process)
+        wait_for_vfork(task, tid);
+    return tid;
+}

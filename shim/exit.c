@@ -1,0 +1,414 @@
+/*
+ * exit.c: how tasks and processes end. What a dying task owns goes in Linux's order: robust futexes, files, then its place
+ * in the tree (the parent hears of it), then its memory.
+ */
+#include <linux/futex.h>
+#include <linux/signal.h>
+#include <linux/wait.h>
+
+#include "platform/errno.h"
+#include "platform/instance.h"
+#include "shim/fs/file.h"
+#include "shim/fs/tty.h"
+#include "shim/fs/vfs.h"
+#include "shim/futex.h"
+#include "shim/mm.h"
+#include "shim/process.h"
+#include "shim/process_internal.h"
+#include "shim/process_tree.h"
+#include "shim/shim.h"
+#include "shim/stats.h"
+#include "shim/syscall.h"
+
+#define ROBUST_LIST_LIMIT 2048 /* as the kernel: the list may be a ring */
+
+/* One robust futex of a dead owner: marked, and one waiter woken. See the kernel's robust-futex-ABI document. */
+static void robust_futex_death(struct task *task, uint64_t addr, bool pi, bool pending)
+{
+    uint32_t value;
+    if ((addr & 3) || guest_load32(g_platform, guest_addr(addr), &value))
+        return;
+    if (pending && !pi && !value) {
+        futex_wake_word(task, addr, 1);
+        return;
+    }
+    for (;;) {
+        uint32_t old;
+        if ((value & FUTEX_TID_MASK) != (uint32_t)task->tid)
+            return;
+        uint32_t dead = (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+        if (guest_cmpxchg32(g_platform, guest_addr(addr), value, dead, &old))
+            return;
+        if (old == value)
+            break;
+        value = old;
+    }
+    if (!pi && (value & FUTEX_WAITERS))
+        futex_wake_word(task, addr, 1);
+}
+
+static void walk_robust_list(struct task *task)
+{
+    struct {
+        uint64_t next;
+        int64_t offset;
+        uint64_t pending;
+    } head;
+    uint64_t start = task->robust_list;
+
+    task->robust_list = 0;
+    if (!start || user_read(&head, start, sizeof(head)))
+        return;
+    uint64_t entry = head.next & ~1ull, pending = head.pending & ~1ull;
+    bool pi = head.next & 1;
+    for (int i = 0; i < ROBUST_LIST_LIMIT && entry != start; i++) {
+        uint64_t next;
+        bool unreadable = user_read(&next, entry, sizeof(next)) != 0;
+        if (entry != pending)
+            robust_futex_death(task, entry + (uint64_t)head.offset, pi, false);
+        if (unreadable)
+            break;
+        entry = next & ~1ull;
+        pi = next & 1;
+    }
+    if (pending)
+        robust_futex_death(task, pending + (uint64_t)head.offset, head.pending & 1, true);
+}
+
+void task_release_mm(struct task *task)
+{
+    walk_robust_list(task);
+    uint64_t clear = task->clear_child_tid;
+    task->clear_child_tid = 0;
+    /* Nobody is left to look when the space goes as well. */
+    if (clear && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1) {
+        uint32_t zero = 0;
+        if (!user_write(clear, &zero, sizeof(zero)))
+            futex_wake_word(task, clear, 1);
+    }
+}
+
+void process_start_exit(struct process *process, int code)
+{
+    struct task *t;
+    if (process->group_exiting || process->state >= PROCESS_ZOMBIE)
+        return;
+    process->group_exiting = true;
+    process->stop_requested = false;
+    process->exit_code = code;
+    if (process->state == PROCESS_STOPPED)
+        process->state = PROCESS_ALIVE;
+    DL_FOREACH (process->tasks, t) {
+        __atomic_store_n(&t->exiting, 1, __ATOMIC_SEQ_CST);
+        task_kick(t);
+    }
+}
+
+void process_exit_group(struct process *process, int code)
+{
+    mutex_lock(&g_process_lock);
+    process_start_exit(process, code);
+    mutex_unlock(&g_process_lock);
+}
+
+int process_kill_other_tasks(struct task *task)
+{
+    struct process *process = task->process;
+    struct task *t;
+
+    mutex_lock(&g_process_lock);
+    if (process->group_exiting || process->exec_task) {
+        mutex_unlock(&g_process_lock);
+        return -ERESTARTNOINTR;
+    }
+    process->exec_task = task;
+    DL_FOREACH (process->tasks, t) {
+        if (t == task)
+            continue;
+        __atomic_store_n(&t->exiting, 1, __ATOMIC_SEQ_CST);
+        task_kick(t);
+    }
+    while (process->task_count > 1 && !task->exiting) {
+        mutex_unlock(&g_process_lock);
+        thread_park(g_platform, THREAD_WAIT_FOREVER, NULL, 0);
+        mutex_lock(&g_process_lock);
+    }
+    process->exec_task = NULL;
+    if (task->exiting) {
+        mutex_unlock(&g_process_lock);
+        return -ERESTARTNOINTR;
+    }
+    if (task->tid != process->pid) { /* the survivor takes over the leader's number */
+        task_remove(task);
+        task->tid = process->pid;
+        task_insert(task, process);
+    }
+    mutex_unlock(&g_process_lock);
+    return 0;
+}
+
+void process_did_exec(struct task *task, const char *comm)
+{
+    struct process *process = task->process;
+    int err = 0;
+    struct sighand *own = NULL;
+
+    /* No other task can change the reference count downwards to 1 behind our back; sharing with another process is rare. */
+    if (process->sighand->refs > 1)
+        own = sighand_create(&err);
+    mutex_lock(&g_process_lock);
+    if (own) {
+        memcpy(own->action, process->sighand->action, sizeof(own->action));
+        sighand_put(process->sighand);
+        process->sighand = own;
+    }
+    for (int i = 0; i < 64; i++) {
+        struct abi_sigaction *a = &process->sighand->action[i];
+        uint64_t keep = a->handler == (uint64_t)(uintptr_t)SIG_IGN ? a->handler : 0;
+        *a = (struct abi_sigaction){.handler = keep};
+    }
+    process->did_exec = true;
+    process->dumpable = true;
+    process->exit_signal = SIGCHLD;
+    process_release_vfork(process);
+    timers_did_exec(process);
+    str_copy(task->comm, comm, sizeof(task->comm));
+    mutex_unlock(&g_process_lock);
+    task->altstack = (struct signal_altstack){.flags = SS_DISABLE};
+    task->robust_list = 0;
+    task->clear_child_tid = 0;
+    task->rseq_addr = 0;
+    stats_count(&g_stats.execs);
+}
+
+static struct process *new_parent_for(struct process *orphan)
+{
+    for (struct process *p = orphan->parent->parent; p; p = p->parent)
+        if (p->child_subreaper && p->state < PROCESS_ZOMBIE && !p->group_exiting)
+            return p;
+    return process_find(INIT_PID);
+}
+
+static bool has_stopped_member(int pgid)
+{
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p->pgid == pgid && p->state == PROCESS_STOPPED)
+            return true;
+    return false;
+}
+
+/* POSIX: a group that becomes orphaned while a member is stopped gets SIGHUP, then SIGCONT. */
+static void wake_orphaned_group(int pgid)
+{
+    if (!has_stopped_member(pgid) || !process_group_orphaned(pgid))
+        return;
+    struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
+    signal_send_pgrp(pgid, &hup);
+    signal_send_pgrp(pgid, &cont);
+}
+
+/* Zombies that nobody will wait for collect in *dead, linked by sibling_next, to be freed without the lock. */
+static void bury(struct process *process, struct process **dead)
+{
+    process_reap(process);
+    process->sibling_next = *dead;
+    *dead = process;
+}
+
+static void hand_over_children(struct process *process, struct process **dead)
+{
+    struct process *child, *tmp;
+    DL_FOREACH_SAFE2 (process->children, child, tmp, sibling_next) {
+        struct process *heir = new_parent_for(child);
+        int old_pgid = child->pgid;
+        DL_DELETE2(process->children, child, sibling_prev, sibling_next);
+        child->parent = heir;
+        child->exit_signal = SIGCHLD;
+        DL_APPEND2(heir->children, child, sibling_prev, sibling_next);
+        if (child->pdeath_signal && child->state < PROCESS_ZOMBIE) {
+            struct abi_siginfo info = signal_info_user(child->pdeath_signal, process);
+            signal_send_process(child, &info);
+        }
+        if (child->state == PROCESS_ZOMBIE) {
+            if (process_notify_parent(child, CHILD_EXITED))
+                bury(child, dead);
+        } else if (old_pgid != process->pgid && child->sid == process->sid) {
+            wake_orphaned_group(old_pgid);
+        }
+    }
+}
+
+bool process_notify_parent(struct process *process, enum child_change change)
+{
+    struct process *parent = process->parent;
+    if (parent->pid == INIT_PID)
+        return change == CHILD_EXITED;
+
+    const struct abi_sigaction *action = &parent->sighand->action[SIGCHLD - 1];
+    int sig = change == CHILD_EXITED ? process->exit_signal : SIGCHLD;
+    bool ignored = action->handler == (uint64_t)(uintptr_t)SIG_IGN;
+    bool unwanted = change == CHILD_EXITED && sig == SIGCHLD && (ignored || (action->flags & SA_NOCLDWAIT));
+
+    if (sig == SIGCHLD && (ignored || (change != CHILD_EXITED && (action->flags & SA_NOCLDSTOP))))
+        sig = 0;
+    if (sig) {
+        struct abi_siginfo info = {.si_signo = sig};
+        info.chld.pid = process->pid;
+        info.chld.uid = process->uid;
+        info.chld.utime = (int64_t)(process->utime_ns / 10000000);
+        info.chld.stime = (int64_t)(process->stime_ns / 10000000);
+        switch (change) {
+        case CHILD_EXITED:
+            info.si_code = (process->exit_code & 0x7f) ? CLD_KILLED : CLD_EXITED;
+            info.chld.status = (process->exit_code & 0x7f) ? process->exit_code & 0x7f
+                                                           : (process->exit_code >> 8) & 0xff;
+            break;
+        case CHILD_STOPPED:
+            info.si_code = CLD_STOPPED;
+            info.chld.status = process->stop_signal;
+            break;
+        case CHILD_CONTINUED:
+            info.si_code = CLD_CONTINUED;
+            info.chld.status = SIGCONT;
+            break;
+        }
+        signal_send_process(parent, &info);
+    }
+    wait_queue_wake_all(&parent->child_wait);
+    return unwanted;
+}
+
+/* The last task left: what others may still see is a zombie, until the parent waits for it. */
+static void become_zombie(struct process *process, struct process **dead)
+{
+    int pgid = process->pgid;
+    bool parent_in_session = process->parent->sid == process->sid && process->parent->pgid != pgid;
+
+    process->state = PROCESS_ZOMBIE;
+    process->stop_requested = false;
+    process_release_vfork(process);
+    timers_process_exit(process);
+    signal_queue_flush(&process->pending);
+    sighand_put(process->sighand);
+    process->sighand = NULL;
+    if (process->sid == process->pid && process->tty)
+        tty_disassociate(process);
+    hand_over_children(process, dead);
+    if (parent_in_session)
+        wake_orphaned_group(pgid);
+    wait_queue_wake_all(&process->signal_wait);
+    if (process_notify_parent(process, CHILD_EXITED))
+        bury(process, dead);
+}
+
+static void end_instance(int code)
+{
+    if (g_config->stats)
+        stats_print();
+    instance_finish(g_platform, code);
+}
+
+static void drop_files(struct task *task)
+{
+    fd_table_put(task, task->files);
+    task->files = NULL;
+    fs_state_put(task->fs);
+    task->fs = NULL;
+}
+
+/* Out of the tree. true: it was the last task of its process. The end of the first process is the end of everything. */
+static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_t system_ns)
+{
+    struct process *process = task->process;
+    struct process *dead = NULL;
+
+    mutex_lock(&g_process_lock);
+    if (!process->group_exiting && task->tid == process->pid)
+        process->exit_code = code;
+    task_remove(task);
+    task->state = TASK_DEAD;
+    process->utime_ns += user_ns;
+    process->stime_ns += system_ns;
+    signal_queue_flush(&task->pending);
+    bool last = process->task_count == 0, first_process = process->pid == FIRST_PID;
+    if (last) {
+        code = process->exit_code;
+        become_zombie(process, &dead);
+    } else {
+        signal_retarget(process, task, (struct sigset){~task->blocked.bits});
+        if (process->exec_task && process->exec_task->thread)
+            thread_unpark(g_platform, process->exec_task->thread);
+        process_check_stopped(process);
+    }
+    mutex_unlock(&g_process_lock);
+
+    if (last) {
+        stats_count(&g_stats.exits);
+        if (first_process)
+            end_instance(code);
+    }
+    while (dead) {
+        struct process *next = dead->sibling_next;
+        process_free(dead);
+        dead = next;
+    }
+    return last;
+}
+
+void task_exit(struct task *task, int code)
+{
+    struct mm *mm = task->mm;
+    int pid = task->process->pid;
+    uint64_t user_ns, system_ns;
+
+    if (mm)
+        task_release_mm(task);
+    drop_files(task);
+    thread_cpu_time(g_platform, task->thread, &user_ns, &system_ns);
+    task_forget_thread(task);
+    bool last = leave_process(task, code, user_ns, system_ns);
+    if (mm && last && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
+        stats_space_ends(mm->as, pid, task->comm);
+    struct aspace *token = mm ? mm_put(mm, MM_DROP_LEAVING) : NULL;
+    task_free(task);
+    thread_exit(g_platform, token);
+}
+
+/* Its thread is gone with its space; it was in guest code and holds nothing of the shim's. */
+static void bury_lost_task(struct task *task)
+{
+    struct mm *mm = task->mm;
+    task_forget_thread(task);
+    drop_files(task);
+    leave_process(task, SIGKILL, 0, 0);
+    (void)mm_put(mm, MM_DROP_OUTSIDE);
+    task_free(task);
+}
+
+static struct task *find_task_in_space(uint64_t aspace)
+{
+    struct task *t;
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        DL_FOREACH (p->tasks, t)
+            if (t->mm && t->mm->as && aspace_id(t->mm->as) == aspace)
+                return t;
+    return NULL;
+}
+
+void process_space_lost(uint64_t aspace)
+{
+    for (;;) {
+        mutex_lock(&g_process_lock);
+        struct task *t = find_task_in_space(aspace);
+        if (t) {
+            struct task *other;
+            DL_FOREACH (t->process->tasks, other)
+                other->thread = NULL;
+            process_start_exit(t->process, SIGKILL);
+        }
+        mutex_unlock(&g_process_lock);
+        if (!t)
+            return;
+        bury_lost_task(t);
+    }
+}

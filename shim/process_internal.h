@@ -1,0 +1,64 @@
+/*
+ * process_internal.h: what the files of processes, tasks and signals share among themselves. Everything here runs under
+ * g_process_lock unless said.
+ */
+#ifndef PALIMPSEST_SHIM_PROCESS_INTERNAL_H
+#define PALIMPSEST_SHIM_PROCESS_INTERNAL_H
+
+#include "shim/process.h"
+
+#define INIT_PID 1
+#define FIRST_PID 2
+
+/* A number that names no process, task, group or session. */
+int process_new_id(void);
+void process_insert(struct process *process, struct process *parent);
+void task_insert(struct task *task, struct process *process);
+void task_remove(struct task *task);
+/* Out of the tree, its times added to the parent's; process_free follows, without the lock. */
+void process_reap(struct process *process);
+void process_free(struct process *process);
+
+struct sighand *sighand_create(int *err); /* any thread, no lock */
+void sighand_put(struct sighand *sighand);
+
+/* A task without process, mm, files. No lock. */
+struct task *task_create(int *err);
+void task_free(struct task *task);
+/* Make `task` look at what happened to it: it leaves guest code or its sleep. */
+void task_kick(struct task *task);
+void task_register_thread(struct task *task); /* no lock */
+void task_forget_thread(struct task *task);   /* no lock */
+
+/* Start the death of all tasks; the caller's own task too, if it is one of them. */
+void process_start_exit(struct process *process, int code);
+/* A space died from outside with its threads: its processes die of SIGKILL. No lock. */
+void process_space_lost(uint64_t aspace);
+/* The vfork parent, if any, may go on. */
+void process_release_vfork(struct process *process);
+/* All tasks that remain have stopped: the parent hears of it. */
+void process_check_stopped(struct process *process);
+
+enum child_change { CHILD_EXITED, CHILD_STOPPED, CHILD_CONTINUED };
+/* SIGCHLD (or the exit signal) as dispositions allow, and wait4 callers woken. true: the parent does not want zombies. */
+bool process_notify_parent(struct process *process, enum child_change change);
+
+void signal_queue_flush(struct signal_queue *queue);
+void signal_queue_drop(struct signal_queue *queue, struct sigset which);
+/* A task that may have been chosen for process-wide signals goes away or blocks them: others look. */
+void signal_retarget(struct process *process, struct task *except, struct sigset which);
+
+/* Frames: signal_frame.c; no lock. 0, or -EFAULT: the stack is unusable. */
+int signal_frame_push(struct task *task, const struct abi_sigaction *action, const struct abi_siginfo *info,
+                      struct sigset saved);
+
+/* Timers: timer.c. All of a process; those that execve deletes. */
+void timers_process_exit(struct process *process);
+void timers_did_exec(struct process *process);
+
+static inline struct sigset sigset_of(int sig)
+{
+    return (struct sigset){1ull << (sig - 1)};
+}
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * task.c: a thread of a guest process: its sleep, its loop, and how others make it look up.
+ */
+#include <linux/signal.h>
+
+#include "platform/clock.h"
+#include "platform/contract.h"
+#include "platform/errno.h"
+#include "shim/mm.h"
+#include "shim/process.h"
+#include "shim/process_internal.h"
+#include "shim/shim.h"
+#include "shim/stats.h"
+#include "shim/syscall.h"
+
+static struct mutex g_thread_lock;
+static struct task *g_tasks_by_thread;
+
+void task_register_thread(struct task *task)
+{
+    mutex_lock(&g_thread_lock);
+    HASH_ADD(thread_hh, g_tasks_by_thread, thread, sizeof(task->thread), task);
+    mutex_unlock(&g_thread_lock);
+}
+
+void task_forget_thread(struct task *task)
+{
+    mutex_lock(&g_thread_lock);
+    HASH_DELETE(thread_hh, g_tasks_by_thread, task);
+    mutex_unlock(&g_thread_lock);
+}
+
+struct task *task_current(void)
+{
+    struct thread *thread = thread_current(g_platform);
+    struct task *task;
+    mutex_lock(&g_thread_lock);
+    HASH_FIND(thread_hh, g_tasks_by_thread, &thread, sizeof(thread), task);
+    mutex_unlock(&g_thread_lock);
+    return task;
+}
+
+struct task *task_create(int *err)
+{
+    struct task *t = shim_zalloc(sizeof(*t));
+    if (!t) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    t->ctx = guest_context_create(g_platform, err);
+    if (!t->ctx) {
+        shim_free(t);
+        return NULL;
+    }
+    t->altstack.flags = SS_DISABLE;
+    t->timer_slack_ns = 50000;
+    t->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
+    return t;
+}
+
+void task_free(struct task *task)
+{
+    guest_context_destroy(g_platform, task->ctx);
+    shim_free(task);
+}
+
+void task_kick(struct task *task)
+{
+    __atomic_store_n(&task->interrupted, 1, __ATOMIC_SEQ_CST);
+    /* A task looks at `interrupted` before each entry to guest code: no need to interrupt oneself. */
+    if (task->thread && task->thread != thread_current(g_platform))
+        guest_interrupt(g_platform, task->thread);
+}
+
+bool task_interrupted(struct task *task)
+{
+    if (!__atomic_load_n(&task->interrupted, __ATOMIC_SEQ_CST))
+        return false;
+    mutex_lock(&g_process_lock);
+    bool due = task->exiting || task->process->stop_requested ||
+               (signal_pending_set(task).bits & ~task->blocked.bits);
+    if (!due)
+        __atomic_store_n(&task->interrupted, 0, __ATOMIC_SEQ_CST);
+    mutex_unlock(&g_process_lock);
+    return due;
+}
+
+int task_sleep_files(struct task *task, uint64_t deadline_ns, struct thread_wait_file *files, size_t count)
+{
+    if (task_interrupted(task))
+        return -ERESTARTSYS;
+    /* Only for people who look: /proc shows it. */
+    __atomic_store_n(&task->state, TASK_SLEEPING, __ATOMIC_RELAXED);
+    int r = thread_park(g_platform, deadline_ns, files, count);
+    __atomic_store_n(&task->state, TASK_RUNNING, __ATOMIC_RELAXED);
+    if (r == 0 && task_interrupted(task))
+        return -ERESTARTSYS;
+    return r;
+}
+
+int task_sleep(struct task *task, uint64_t deadline_ns)
+{
+    return task_sleep_files(task, deadline_ns, NULL, 0);
+}
+
+static void task_entry(void *arg)
+{
+    task_loop(arg);
+}
+
+int task_start(struct task *task)
+{
+    return thread_spawn(g_platform, task->mm->as, task_entry, task, &task->thread);
+}
+
+static bool wants_restart(uint64_t rax)
+{
+    return rax >= (uint64_t)-ERESTART_RESTARTBLOCK && rax <= (uint64_t)-ERESTARTSYS;
+}
+
+static void handle_syscall(struct task *task)
+{
+    syscall_dispatch(task);
+    uint64_t rax = task->ctx->regs.rax;
+    if (!wants_restart(rax))
+        task->in_syscall = false;
+    /* A temporary mask outlives the call only until the signal it let through is delivered. */
+    if (task->restore_blocked && rax != (uint64_t)-ERESTARTNOHAND && rax != (uint64_t)-EINTR) {
+        task->restore_blocked = false;
+        signal_set_blocked(task, task->saved_blocked);
+    }
+}
+
+void task_loop(struct task *task)
+{
+    task_register_thread(task);
+    if (task->set_child_tid) {
+        int tid = task->tid;
+        if (user_write(task->set_child_tid, &tid, sizeof(tid)))
+            task->set_child_tid = 0; /* Linux ignores this as well */
+    }
+    for (;;) {
+        struct guest_exit exit;
+        if (task->in_syscall || task->restore_blocked || __atomic_load_n(&task->interrupted, __ATOMIC_SEQ_CST))
+            signal_work(task);
+        guest_run(g_platform, task->ctx, &exit);
+        switch (exit.reason) {
+        case GUEST_SYSCALL:
+            handle_syscall(task);
+            break;
+        case GUEST_FAULT:
+            if ((exit.fault == GUEST_FAULT_UNMAPPED || exit.fault == GUEST_FAULT_PROTECTION) &&
+                mm_fault(task->mm, exit.addr.raw, (exit.error_code & 2) != 0))
+                break;
+            stats_count(&g_stats.faults_delivered);
+            signal_force_fault(task, &exit);
+            break;
+        case GUEST_INTERRUPT:
+            stats_count(&g_stats.interrupts);
+            break;
+        case GUEST_END:
+            platform_unimplemented("shim: this platform runs no guest code");
+        }
+    }
+}
