@@ -59,7 +59,8 @@ int memory_move(struct platform *p, const struct aspace *as, struct guest_addr f
     aspace_require_live(p, as);
     PLATFORM_REQUIRE(page_range_ok(p, from, old_size) && page_range_ok(p, to, new_size));
     PLATFORM_REQUIRE(new_size >= old_size);
-    PLATFORM_REQUIRE(from.raw + old_size <= to.raw || to.raw + new_size <= from.raw);
+    PLATFORM_REQUIRE(from.raw + old_size <= to.raw || to.raw + new_size <= from.raw ||
+                     from.raw == to.raw);
     return p->memory->move(p, as, from, old_size, to, new_size);
 }
 

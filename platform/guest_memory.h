@@ -117,7 +117,7 @@ struct memory_ops {
     int (*protect)(struct platform *p, const struct aspace *as, struct guest_addr addr, uint64_t size,
                    unsigned prot);
     /* Move a mapped range, contents and all; the target is replaced; ranges do not overlap. new_size >= old_size adds the tail
-     * of the same object (or zeros). Errors: -ENOMEM. */
+     * of the same object (or zeros). from == to: grows in place; what is added was free. Errors: -ENOMEM. */
     int (*move)(struct platform *p, const struct aspace *as, struct guest_addr from, uint64_t old_size,
                 struct guest_addr to, uint64_t new_size);
     /* Errors: -EINVAL (advice does not fit the mapping), -ENOMEM. */

@@ -20,33 +20,20 @@ static struct vma part_of(const struct vma *v, uint64_t addr, uint64_t start, ui
     return model;
 }
 
-/* Advice follows the mapping in the platform when it moves, but a tail that was added has none yet.
- */
-static void repeat_advice(struct mm *mm, const struct vma *v, uint64_t start, uint64_t end)
+/* What the platform knows of the mapping (advice, large pages) reaches the tail because its last
+ * page is what grows. */
+static int64_t grow_in_place(struct mm *mm, const struct vma *v, uint64_t old_end, uint64_t new_end)
 {
-    int err = 0;
-    if (v->flags & VMA_DONTFORK)
-        err = memory_advise(g_platform, mm->as, guest_addr(start), end - start,
-                            MEMORY_ADVICE_DONTFORK);
-    if (err == 0 && v->flags & VMA_WIPEONFORK)
-        err = memory_advise(g_platform, mm->as, guest_addr(start), end - start,
-                            MEMORY_ADVICE_WIPEONFORK);
-    if (err < 0)
-        vma_change_range(mm, start, end, VMA_KEEP_PROT, 0, VMA_DONTFORK | VMA_WIPEONFORK);
-    if (v->flags & VMA_LOCKED)
-        mm_populate(mm, start, end);
-}
-
-static int64_t grow_in_place(struct mm *mm, struct vma *v, uint64_t old_end, uint64_t new_end)
-{
+    struct guest_addr last = guest_addr(old_end - VMA_PAGE);
     struct vma tail = part_of(v, old_end, old_end, new_end - old_end);
-    tail.flags = v->flags;
     int err = vma_reserve(mm, 3);
     if (err == 0)
-        err = mm_map_pages(mm, &tail);
+        err = memory_move(g_platform, mm->as, last, VMA_PAGE, last, VMA_PAGE + (new_end - old_end));
     if (err < 0)
         return err;
-    repeat_advice(mm, vma_add(mm, &tail), old_end, new_end);
+    vma_add(mm, &tail);
+    if (tail.flags & VMA_LOCKED)
+        mm_populate(mm, old_end, new_end);
     return 0;
 }
 
@@ -63,11 +50,10 @@ static int64_t move(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t 
         return err;
     }
     vma_remove_range(mm, to, to + new_size);
-    const struct vma *moved =
-        vma_add(mm, &model); /* holds its references before the old range drops them */
+    vma_add(mm, &model); /* holds its references before the old range drops them */
     vma_remove_range(mm, addr, addr + old_size);
-    if (new_size > old_size)
-        repeat_advice(mm, moved, to + old_size, to + new_size);
+    if (model.flags & VMA_LOCKED && new_size > old_size)
+        mm_populate(mm, to + old_size, to + new_size);
     return (int64_t)to;
 }
 

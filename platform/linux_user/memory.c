@@ -68,7 +68,8 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as, st
                           struct guest_addr to, uint64_t new_size)
 {
     PLATFORM_REQUIRE(inside(as));
-    long at = lu_host(__NR_mremap, from.raw, old_size, new_size, MREMAP_MAYMOVE | MREMAP_FIXED, to.raw);
+    int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
+    long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
     return at < 0 ? (int)at : 0;
 }
 

@@ -267,7 +267,8 @@ static int noop_move(struct platform *p, const struct aspace *as, struct guest_a
     if (!all_mapped(from.raw, old_size))
         return -ENOMEM;
     const struct page *last = page_at(from.raw + old_size - PAGE);
-    drop_range(p, to.raw, new_size);
+    if (from.raw != to.raw)
+        drop_range(p, to.raw, new_size);
     if (new_size > old_size) {
         struct memory_map_request tail = {
             .addr = guest_addr(to.raw + old_size),
@@ -281,7 +282,7 @@ static int noop_move(struct platform *p, const struct aspace *as, struct guest_a
         if (ret)
             return ret;
     }
-    for (uint64_t done = 0; done < old_size; done += PAGE) {
+    for (uint64_t done = 0; from.raw != to.raw && done < old_size; done += PAGE) {
         struct page *page = page_at(from.raw + done);
         HASH_DEL(g_pages, page);
         page->number = (to.raw + done) / PAGE;
