@@ -114,6 +114,8 @@ int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64
 int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
 uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table);
 int file_stat(struct file *f, struct file_stat *out);
+/* lseek(2) over an object of `size` bytes for ops->seek: SEEK_SET, CUR, END, DATA, HOLE (data everywhere). Sets f->pos. */
+int64_t file_seek_in(struct file *f, int64_t offset, int whence, uint64_t size);
 /* Text that /proc/PID/fd/N links to: a path, "pipe:[12]", ... Into out; result: length. */
 int file_describe(struct task *task, struct file *f, char *out, size_t size);
 
@@ -128,8 +130,17 @@ struct file *fd_get(struct task *task, int fd);
 /* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference still consumed). */
 enum fd_flags { FD_KEEP = 0, FD_CLOSE_ON_EXEC = 1 };
 int fd_install(struct task *task, struct file *f, int min, enum fd_flags flags);
+/* Put it at `fd`, closing what is there. Result: fd, -EBADF (beyond RLIMIT_NOFILE), -ENOMEM; reference consumed. */
+int fd_install_at(struct task *task, struct file *f, int fd, enum fd_flags flags);
 int fd_install_in(struct fd_table *t, struct file *f, int fd, enum fd_flags flags); /* before the first task runs */
-int fd_close(struct task *task, int fd);
+int fd_close(struct task *task, int fd); /* -EBADF */
+int fd_get_flags(struct task *task, int fd); /* enum fd_flags or -EBADF */
+int fd_set_flags(struct task *task, int fd, enum fd_flags flags);
+/* close_range(2): close, or mark close-on-exec, all of [first, last]. */
+enum fd_range_action { FD_RANGE_CLOSE, FD_RANGE_CLOEXEC };
+void fd_range(struct task *task, unsigned first, unsigned last, enum fd_range_action action);
+/* The caller gets a table of its own if it shares one. 0, -ENOMEM. */
+MUST_USE int fd_unshare(struct task *task);
 void fd_close_on_exec(struct task *task); /* execve: close what is marked; unshare first if shared */
 /* Calls fn for each open descriptor in order while it returns 0. The table may belong to another process. */
 int fd_table_walk(struct fd_table *t, int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "shim/fs/file.h"
+#include "shim/linux_abi/mode.h"
 
 struct task;
 struct process;
@@ -96,6 +97,8 @@ struct inode_ops {
                             uint32_t gid, int *err); /* any type but symlink; also mkdir */
     struct inode *(*symlink)(struct inode *dir, const char *name, const char *target, uint32_t uid, uint32_t gid,
                              int *err);
+    /* O_TMPFILE: a regular file without a name; link may give it one. NULL: -EOPNOTSUPP. */
+    struct inode *(*tmpfile)(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid, int *err);
     int (*link)(struct inode *dir, const char *name, struct inode *target);
     int (*unlink)(struct inode *dir, const char *name, struct inode *victim); /* also rmdir: -ENOTEMPTY */
     int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags);
@@ -111,6 +114,9 @@ struct inode_ops {
 struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err);
 void inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
+MUST_USE bool inode_get_unless_gone(struct inode *inode); /* for tables that do not own; false: its release is under way */
+/* Fills what every inode has, then ops->getattr. */
+MUST_USE int inode_getattr(struct inode *inode, struct file_stat *out);
 
 /* Called once by shim_main: mounts from the configuration, /proc, /dev, /tmp, /dev/shm. 0 or -errno with a sentence in why. */
 struct shim_config;

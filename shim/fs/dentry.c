@@ -1,0 +1,284 @@
+/*
+ * dentry.c: the name cache: one hash table and one LRU list under one lock.
+ */
+#include "shim/fs/dentry.h"
+
+#include "platform/contract.h"
+#include "platform/errno.h"
+#include "shim/base/alloc.h"
+#include "shim/base/hash.h"
+#include "shim/fs/vfs.h"
+
+#define BUCKETS 8192u
+#define LRU_MAX 16384u
+
+struct mutex g_dcache_lock;
+static struct dentry *g_buckets[BUCKETS];
+static struct dentry *g_lru;
+static unsigned g_lru_count;
+
+uint32_t dentry_hash(const struct dentry *parent, const char *name, size_t length)
+{
+    /* FNV-1a, started from the parent's address. */
+    uint64_t h = 0xcbf29ce484222325ull ^ ((uintptr_t)parent >> 4);
+    for (size_t i = 0; i < length; i++)
+        h = (h ^ (unsigned char)name[i]) * 0x100000001b3ull;
+    return (uint32_t)(h ^ (h >> 32));
+}
+
+static int set_name(struct dentry *d, const char *name, size_t length)
+{
+    char *to = d->inline_name;
+    if (length >= DENTRY_INLINE_NAME) {
+        to = shim_alloc(length + 1);
+        if (!to)
+            return -ENOMEM;
+    }
+    memmove(to, name, length);
+    to[length] = '\0';
+    d->name = to;
+    d->name_length = (uint32_t)length;
+    return 0;
+}
+
+struct dentry *dentry_create(struct dentry *parent, const char *name, size_t length, struct inode *inode)
+{
+    struct dentry *d = shim_zalloc(sizeof(*d));
+    if (!d)
+        return NULL;
+    if (set_name(d, name, length) != 0) {
+        shim_free(d);
+        return NULL;
+    }
+    d->refs = 1;
+    d->inode = inode;
+    d->parent = parent;
+    if (parent)
+        dentry_get(parent);
+    return d;
+}
+
+static void lru_remove(struct dentry *d)
+{
+    if (!d->on_lru)
+        return;
+    DL_DELETE2(g_lru, d, lru_prev, lru_next);
+    d->on_lru = false;
+    g_lru_count--;
+}
+
+static void unhash(struct dentry *d)
+{
+    if (!d->hashed)
+        return;
+    struct dentry **link = &g_buckets[d->hash % BUCKETS];
+    while (*link != d)
+        link = &(*link)->chain;
+    *link = d->chain;
+    d->hashed = false;
+}
+
+static void hash(struct dentry *d)
+{
+    d->hash = dentry_hash(d->parent, d->name, d->name_length);
+    struct dentry **head = &g_buckets[d->hash % BUCKETS];
+    d->chain = *head;
+    *head = d;
+    d->hashed = true;
+}
+
+void dentry_get_locked(struct dentry *d)
+{
+    if (__atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED) == 0)
+        lru_remove(d);
+}
+
+void dentry_get(struct dentry *d)
+{
+    /* The caller has a reference, so this one is not the first. */
+    uint32_t old = __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
+    PLATFORM_REQUIRE(old != 0);
+}
+
+/* Under the lock. A dentry without users goes to the LRU list, or to the dead when nothing can find it. */
+static void put_locked(struct dentry *d, struct dentry **dead)
+{
+    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    if (d->hashed) {
+        DL_APPEND2(g_lru, d, lru_prev, lru_next);
+        d->on_lru = true;
+        g_lru_count++;
+    } else {
+        d->dead_next = *dead;
+        *dead = d;
+    }
+}
+
+/* Under the lock: everything that must be freed, with the parents that thereby lose their last user. */
+static struct dentry *collect(struct dentry *dead, unsigned keep)
+{
+    struct dentry *all = NULL;
+    for (;;) {
+        if (!dead && g_lru_count > keep) {
+            dead = g_lru;
+            lru_remove(dead);
+            unhash(dead);
+            dead->dead_next = NULL;
+        }
+        if (!dead)
+            return all;
+        struct dentry *d = dead;
+        dead = d->dead_next;
+        if (d->parent)
+            put_locked(d->parent, &dead);
+        d->dead_next = all;
+        all = d;
+    }
+}
+
+static void free_all(struct dentry *dead)
+{
+    while (dead) {
+        struct dentry *d = dead;
+        dead = d->dead_next;
+        if (d->inode)
+            inode_put(d->inode);
+        if (d->name != d->inline_name)
+            shim_free(d->name);
+        shim_free(d);
+    }
+}
+
+void dentry_put(struct dentry *d)
+{
+    uint32_t refs = __atomic_load_n(&d->refs, __ATOMIC_RELAXED);
+    while (refs > 1)
+        if (__atomic_compare_exchange_n(&d->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return;
+    mutex_lock(&g_dcache_lock);
+    struct dentry *dead = NULL;
+    put_locked(d, &dead);
+    dead = collect(dead, LRU_MAX);
+    mutex_unlock(&g_dcache_lock);
+    free_all(dead);
+}
+
+struct dentry *dentry_find_locked(struct dentry *parent, const char *name, size_t length, uint32_t h)
+{
+    for (struct dentry *d = g_buckets[h % BUCKETS]; d; d = d->chain)
+        if (d->hash == h && d->parent == parent && d->name_length == length && memcmp(d->name, name, length) == 0)
+            return d;
+    return NULL;
+}
+
+struct dentry *dentry_find(struct dentry *parent, const char *name, size_t length)
+{
+    uint32_t h = dentry_hash(parent, name, length);
+    mutex_lock(&g_dcache_lock);
+    struct dentry *d = dentry_find_locked(parent, name, length, h);
+    if (d)
+        dentry_get_locked(d);
+    mutex_unlock(&g_dcache_lock);
+    return d;
+}
+
+/* Under the lock. Takes it out of the table; an unused one is freed by the caller through *dead. */
+static void drop_locked(struct dentry *d, struct dentry **dead)
+{
+    unhash(d);
+    if (d->on_lru) {
+        lru_remove(d);
+        d->dead_next = *dead;
+        *dead = d;
+    }
+}
+
+static void drop_name_locked(struct dentry *parent, const char *name, size_t length, struct dentry *except,
+                             struct dentry **dead)
+{
+    struct dentry *old = dentry_find_locked(parent, name, length, dentry_hash(parent, name, length));
+    if (old && old != except) {
+        old->deleted = old->inode != NULL;
+        drop_locked(old, dead);
+    }
+}
+
+void dentry_add(struct dentry *d)
+{
+    struct dentry *dead = NULL;
+    mutex_lock(&g_dcache_lock);
+    drop_name_locked(d->parent, d->name, d->name_length, d, &dead);
+    if (!d->hashed)
+        hash(d);
+    dead = collect(dead, LRU_MAX);
+    mutex_unlock(&g_dcache_lock);
+    free_all(dead);
+}
+
+void dentry_drop(struct dentry *d, enum dentry_drop_why why)
+{
+    mutex_lock(&g_dcache_lock);
+    unhash(d);
+    if (why == DENTRY_DELETED)
+        d->deleted = true;
+    mutex_unlock(&g_dcache_lock);
+}
+
+int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t length)
+{
+    char *spare = NULL;
+    if (length >= DENTRY_INLINE_NAME && !(spare = shim_alloc(length + 1)))
+        return -ENOMEM;
+    struct dentry *dead = NULL;
+    dentry_get(parent);
+    mutex_lock(&g_dcache_lock);
+    drop_name_locked(parent, name, length, d, &dead);
+    unhash(d);
+    char *old_name = d->name != d->inline_name ? d->name : NULL;
+    d->name = spare ? spare : d->inline_name;
+    memmove(d->name, name, length);
+    d->name[length] = '\0';
+    d->name_length = (uint32_t)length;
+    struct dentry *old_parent = d->parent;
+    d->parent = parent;
+    hash(d);
+    put_locked(old_parent, &dead);
+    dead = collect(dead, LRU_MAX);
+    mutex_unlock(&g_dcache_lock);
+    free_all(dead);
+    shim_free(old_name);
+    return 0;
+}
+
+void dentry_exchange(struct dentry *a, struct dentry *b)
+{
+    mutex_lock(&g_dcache_lock);
+    unhash(a);
+    unhash(b);
+    struct dentry *parent = a->parent;
+    a->parent = b->parent;
+    b->parent = parent;
+    char inline_a[DENTRY_INLINE_NAME];
+    memcpy(inline_a, a->inline_name, sizeof(inline_a));
+    memcpy(a->inline_name, b->inline_name, sizeof(inline_a));
+    memcpy(b->inline_name, inline_a, sizeof(inline_a));
+    char *name_a = a->name == a->inline_name ? b->inline_name : a->name;
+    a->name = b->name == b->inline_name ? a->inline_name : b->name;
+    b->name = name_a;
+    uint32_t length = a->name_length;
+    a->name_length = b->name_length;
+    b->name_length = length;
+    hash(a);
+    hash(b);
+    mutex_unlock(&g_dcache_lock);
+}
+
+bool dentry_is_below(struct dentry *d, struct dentry *ancestor)
+{
+    mutex_lock(&g_dcache_lock);
+    while (d && d != ancestor)
+        d = d->parent;
+    mutex_unlock(&g_dcache_lock);
+    return d != NULL;
+}

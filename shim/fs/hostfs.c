@@ -1,0 +1,726 @@
+/*
+ * hostfs.c: inodes of a granted host directory.
+ *
+ * An inode remembers its parent and name and opens host handles only when something needs them; handles not in use wait on an LRU
+ * list whose length bounds what the host must keep open. A handle opened again by name must lead to the same host inode, or
+ * the file counts as gone (-ESTALE).
+ */
+#include "shim/fs/hostfs.h"
+
+#include <asm/statfs.h>
+#include <linux/fs.h>
+
+#include "platform/contract.h"
+#include "platform/errno.h"
+#include "platform/host_file.h"
+#include "shim/base/alloc.h"
+#include "shim/base/hash.h"
+#include "shim/base/string.h"
+#include "shim/fs/namei.h"
+#include "shim/shim.h"
+
+#define HANDLES_MAX 256u
+#define HOSTFS_DEVICES 64u
+
+struct host_key {
+    uint64_t dev, ino;
+};
+
+struct host_fs {
+    enum hostfs_mode mode;
+    struct host_file *root;  /* owned by the root's node, which never goes */
+    struct host_node *nodes; /* by host identity; weak */
+    uint64_t devices[HOSTFS_DEVICES];
+    unsigned device_count;
+};
+
+struct host_node {
+    struct inode *inode;
+    struct host_fs *fs;
+    struct host_key key;
+    UT_hash_handle hh;
+    bool in_table;
+    /* under g_host_lock */
+    struct inode *parent;     /* owned; NULL: the granted one */
+    char *name;               /* owned */
+    struct host_file *handle; /* owned; to look at, and below when a directory */
+    struct host_file *data;   /* owned; regular files */
+    enum hostfs_access data_access;
+    struct memory_object *object; /* owned */
+    enum hostfs_access object_access;
+    bool on_lru, pinned; /* pinned: has no name to be opened by again */
+    struct host_node *lru_prev, *lru_next;
+    char *link;              /* owned; HOSTFS_FIXED only */
+    struct host_stat stat;   /* as of the lookup; kept current only when HOSTFS_FIXED */
+};
+
+/* Guards tables, names and handles of all host file systems; never held across a host call. */
+static struct mutex g_host_lock;
+static struct host_node *g_lru;
+static unsigned g_lru_count;
+
+static const struct inode_ops g_hostfs_ops;
+
+bool hostfs_owns(const struct inode *inode)
+{
+    return inode->ops == &g_hostfs_ops;
+}
+
+static struct host_node *node_of(struct inode *inode)
+{
+    return inode->data;
+}
+
+/* What eviction leaves to be closed once the lock is dropped. */
+struct host_garbage {
+    struct host_file *handle, *data;
+    struct memory_object *object;
+};
+
+static void garbage_drop(struct host_garbage *g)
+{
+    if (g->object)
+        memory_object_put(g_platform, g->object);
+    if (g->data)
+        host_file_close(g_platform, g->data);
+    if (g->handle)
+        host_file_close(g_platform, g->handle);
+}
+
+static struct host_garbage take_handles(struct host_node *n)
+{
+    struct host_garbage g = {n->handle, n->data, n->object};
+    n->handle = NULL;
+    n->data = NULL;
+    n->object = NULL;
+    return g;
+}
+
+static void lru_remove(struct host_node *n)
+{
+    if (!n->on_lru)
+        return;
+    DL_DELETE2(g_lru, n, lru_prev, lru_next);
+    n->on_lru = false;
+    g_lru_count--;
+}
+
+/* Under the lock: n's handles were just used. Evicts at most one other node, into *g. */
+static void lru_touch(struct host_node *n, struct host_garbage *g)
+{
+    if (n->pinned)
+        return;
+    if (n->on_lru && !n->lru_next)
+        return;
+    lru_remove(n);
+    DL_APPEND2(g_lru, n, lru_prev, lru_next);
+    n->on_lru = true;
+    if (++g_lru_count <= HANDLES_MAX)
+        return;
+    struct host_node *oldest = g_lru;
+    lru_remove(oldest);
+    *g = take_handles(oldest);
+}
+
+static bool same_file(struct host_node *n, struct host_file *file)
+{
+    struct host_stat st;
+    return host_file_stat(g_platform, file, &st) == 0 && st.dev == n->key.dev && st.ino == n->key.ino;
+}
+
+/* Open n by its name below `above`, its parent's handle. */
+static struct host_file *open_by_name(struct host_node *n, struct host_file *above, unsigned flags, int *err)
+{
+    char name[256];
+    mutex_lock(&g_host_lock);
+    str_copy(name, n->name, sizeof(name));
+    mutex_unlock(&g_host_lock);
+    struct host_file *file = host_file_open(g_platform, above, name, flags, 0, err);
+    if (file && !same_file(n, file)) {
+        host_file_close(g_platform, file);
+        *err = -ESTALE;
+        return NULL;
+    }
+    return file;
+}
+
+/* A handle to look at `n` with, opening missing ancestors from the nearest that has one. Owner: caller. */
+static struct host_file *node_handle(struct host_node *n, int *err)
+{
+    for (;;) {
+        struct host_garbage g = {0};
+        mutex_lock(&g_host_lock);
+        struct host_node *have = n, *below = NULL;
+        while (!have->handle) {
+            below = have;
+            have = node_of(have->parent);
+        }
+        struct host_file *file = have->handle;
+        host_file_get(g_platform, file);
+        lru_touch(have, &g);
+        if (below)
+            inode_get(below->inode);
+        mutex_unlock(&g_host_lock);
+        garbage_drop(&g);
+        if (!below)
+            return file;
+        struct host_file *opened = open_by_name(below, file, HOST_OPEN_PATH, err);
+        host_file_close(g_platform, file);
+        bool done = below == n;
+        bool keep = opened && (S_ISDIR(below->inode->mode) || below->pinned);
+        if (opened && keep) {
+            g = (struct host_garbage){0};
+            mutex_lock(&g_host_lock);
+            if (!below->handle) {
+                below->handle = opened;
+                host_file_get(g_platform, opened);
+                lru_touch(below, &g);
+            }
+            mutex_unlock(&g_host_lock);
+            garbage_drop(&g);
+        }
+        inode_put(below->inode);
+        if (!opened)
+            return NULL;
+        if (done)
+            return opened;
+        host_file_close(g_platform, opened);
+    }
+}
+
+static uint64_t device_index(struct host_fs *fs, uint64_t dev)
+{
+    for (unsigned i = 0; i < fs->device_count; i++)
+        if (fs->devices[i] == dev)
+            return i;
+    if (fs->device_count == HOSTFS_DEVICES)
+        return dev % 0x7fff + HOSTFS_DEVICES;
+    fs->devices[fs->device_count] = dev;
+    return fs->device_count++;
+}
+
+/* The inode for a host file that was just seen; the known one if there is. Owner: caller. */
+static struct inode *node_find_or_create(struct superblock *sb, struct inode *parent, const char *name,
+                                         const struct host_stat *st, int *err)
+{
+    struct host_fs *fs = sb->data;
+    struct host_key key = {st->dev, st->ino};
+    struct host_node *n = shim_zalloc(sizeof(*n));
+    char *copy = shim_strdup(name);
+    struct inode *inode = n && copy ? inode_create(sb, &g_hostfs_ops, st->mode, n, err) : NULL;
+    if (!inode) {
+        shim_free(n);
+        shim_free(copy);
+        *err = -ENOMEM;
+        return NULL;
+    }
+    *n = (struct host_node){.inode = inode, .fs = fs, .key = key, .name = copy, .parent = parent, .stat = *st};
+    if (parent)
+        inode_get(parent);
+    if (S_ISDIR(st->mode))
+        inode->file_ops = &g_hostfs_directory_ops;
+    else if (S_ISREG(st->mode))
+        inode->file_ops = &g_hostfs_regular_ops;
+    struct host_node *known;
+    mutex_lock(&g_host_lock);
+    inode->ino = st->ino ^ (device_index(fs, st->dev) << 48);
+    HASH_FIND(hh, fs->nodes, &key, sizeof(key), known);
+    if (known && ((known->inode->mode ^ st->mode) & S_IFMT) == 0 && inode_get_unless_gone(known->inode)) {
+        known->inode->mode = st->mode;
+        mutex_unlock(&g_host_lock);
+        inode_put(inode);
+        return known->inode;
+    }
+    if (known) {
+        HASH_DEL(fs->nodes, known);
+        known->in_table = false;
+    }
+    HASH_ADD(hh, fs->nodes, key, sizeof(n->key), n);
+    n->in_table = n->hh.tbl != NULL;
+    mutex_unlock(&g_host_lock);
+    return inode;
+}
+
+static void hostfs_release(struct inode *inode)
+{
+    struct host_node *n = node_of(inode);
+    mutex_lock(&g_host_lock);
+    if (n->in_table)
+        HASH_DEL(n->fs->nodes, n);
+    lru_remove(n);
+    struct host_garbage g = take_handles(n);
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+    if (n->parent)
+        inode_put(n->parent);
+    shim_free(n->name);
+    shim_free(n->link);
+    shim_free(n);
+}
+
+static struct inode *hostfs_lookup(struct inode *dir, const char *name, int *err)
+{
+    struct host_file *above = node_handle(node_of(dir), err);
+    if (!above)
+        return NULL;
+    struct inode *inode = NULL;
+    struct host_file *file = host_file_open(g_platform, above, name, HOST_OPEN_PATH, 0, err);
+    host_file_close(g_platform, above);
+    if (!file)
+        return NULL;
+    struct host_stat st;
+    *err = host_file_stat(g_platform, file, &st);
+    if (*err == 0)
+        inode = node_find_or_create(dir->sb, dir, name, &st, err);
+    if (inode && S_ISDIR(inode->mode)) {
+        /* Whoever looks a directory up is about to look below it. */
+        struct host_node *n = node_of(inode);
+        struct host_garbage g = {0};
+        mutex_lock(&g_host_lock);
+        if (!n->handle) {
+            n->handle = file;
+            file = NULL;
+            lru_touch(n, &g);
+        }
+        mutex_unlock(&g_host_lock);
+        garbage_drop(&g);
+    }
+    if (file)
+        host_file_close(g_platform, file);
+    return inode;
+}
+
+static int node_stat(struct host_node *n, struct host_stat *st)
+{
+    if (n->fs->mode == HOSTFS_FIXED) {
+        *st = n->stat;
+        return 0;
+    }
+    struct host_file *file = NULL;
+    int err = 0;
+    mutex_lock(&g_host_lock);
+    file = n->data ? n->data : n->handle;
+    if (file)
+        host_file_get(g_platform, file);
+    mutex_unlock(&g_host_lock);
+    if (!file)
+        file = node_handle(n, &err);
+    if (!file)
+        return err;
+    err = host_file_stat(g_platform, file, st);
+    host_file_close(g_platform, file);
+    return err;
+}
+
+static int hostfs_getattr(struct inode *inode, struct file_stat *out)
+{
+    struct host_stat st;
+    int err = node_stat(node_of(inode), &st);
+    if (err)
+        return err;
+    inode->mode = (inode->mode & S_IFMT) | (st.mode & 07777);
+    out->mode = inode->mode;
+    out->nlink = st.nlink;
+    out->uid = st.uid;
+    out->gid = st.gid;
+    out->rdev = st.rdev;
+    out->size = st.size;
+    out->blocks = st.blocks;
+    out->block_size = st.block_size;
+    out->atime_ns = st.atime_ns;
+    out->mtime_ns = st.mtime_ns;
+    out->ctime_ns = st.ctime_ns;
+    return 0;
+}
+
+struct host_file *hostfs_data(struct inode *inode, enum hostfs_access access, int *err)
+{
+    struct host_node *n = node_of(inode);
+    struct host_garbage g = {0};
+    mutex_lock(&g_host_lock);
+    struct host_file *file = n->data && n->data_access >= access ? n->data : NULL;
+    if (file) {
+        host_file_get(g_platform, file);
+        lru_touch(n, &g);
+    }
+    struct inode *parent = n->pinned ? NULL : n->parent;
+    if (parent)
+        inode_get(parent);
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+    if (!file) {
+        unsigned flags = HOST_OPEN_READ | (access == HOSTFS_READ_WRITE ? HOST_OPEN_WRITE : 0);
+        struct host_file *above = node_handle(parent ? node_of(parent) : n, err);
+        if (above && parent)
+            file = open_by_name(n, above, flags, err);
+        else if (above)
+            file = host_file_reopen(g_platform, above, flags, err);
+        if (above)
+            host_file_close(g_platform, above);
+        if (file) {
+            host_file_get(g_platform, file);
+            mutex_lock(&g_host_lock);
+            g = (struct host_garbage){0};
+            struct host_file *old = n->data;
+            n->data = file;
+            n->data_access = access;
+            lru_touch(n, &g);
+            mutex_unlock(&g_host_lock);
+            garbage_drop(&g);
+            if (old)
+                host_file_close(g_platform, old);
+        }
+    }
+    if (parent)
+        inode_put(parent);
+    return file;
+}
+
+struct memory_object *hostfs_object(struct inode *inode, enum hostfs_access access, int *err)
+{
+    struct host_node *n = node_of(inode);
+    mutex_lock(&g_host_lock);
+    struct memory_object *object = n->object && n->object_access >= access ? n->object : NULL;
+    if (object)
+        memory_object_get(g_platform, object);
+    mutex_unlock(&g_host_lock);
+    if (object)
+        return object;
+    struct host_file *file = hostfs_data(inode, access, err);
+    if (!file)
+        return NULL;
+    object = memory_object_from_file(g_platform, file, err);
+    host_file_close(g_platform, file);
+    if (!object)
+        return NULL;
+    memory_object_get(g_platform, object);
+    struct host_garbage g = {0}, evicted = {0};
+    mutex_lock(&g_host_lock);
+    g.object = n->object;
+    n->object = object;
+    n->object_access = access;
+    lru_touch(n, &evicted);
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+    garbage_drop(&evicted);
+    return object;
+}
+
+int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg, const char *name), void *arg)
+{
+    int err = 0;
+    struct host_node *n = node_of(dir);
+    struct host_file *handle = node_handle(n, &err);
+    if (!handle)
+        return err;
+    struct host_file *file =
+        host_file_reopen(g_platform, handle, HOST_OPEN_READ | HOST_OPEN_DIRECTORY, &err);
+    host_file_close(g_platform, handle);
+    if (!file)
+        return err;
+    size_t size = 32768;
+    char *buffer = shim_alloc(size);
+    if (!buffer)
+        err = -ENOMEM;
+    mutex_lock(&g_host_lock);
+    uint64_t tag = device_index(n->fs, n->key.dev) << 48;
+    mutex_unlock(&g_host_lock);
+    uint64_t offset = 0;
+    while (err == 0) {
+        int64_t got = host_file_readdir(g_platform, file, offset, buffer, size);
+        if (got <= 0) {
+            err = (int)got;
+            break;
+        }
+        for (int64_t at = 0; at < got && err == 0;) {
+            const struct host_dirent *e = (const struct host_dirent *)(buffer + at);
+            if (!skip || !skip(arg, e->name))
+                err = dir_list_add(list, e->name, str_length(e->name), e->ino ^ tag, e->type);
+            offset = e->next_offset;
+            at += e->record_size;
+        }
+    }
+    shim_free(buffer);
+    host_file_close(g_platform, file);
+    return err;
+}
+
+static int hostfs_readlink(struct inode *inode, char *out, size_t size)
+{
+    struct host_node *n = node_of(inode);
+    if (n->fs->mode == HOSTFS_FIXED) {
+        mutex_lock(&g_host_lock);
+        int length = n->link ? (int)str_length(n->link) : -1;
+        if (length > (int)size)
+            length = (int)size;
+        if (length >= 0)
+            memcpy(out, n->link, (size_t)length);
+        mutex_unlock(&g_host_lock);
+        if (length >= 0)
+            return length;
+    }
+    int err = 0;
+    struct host_file *file = node_handle(n, &err);
+    if (!file)
+        return err;
+    int64_t length = host_file_readlink(g_platform, file, out, size);
+    host_file_close(g_platform, file);
+    if (length >= 0 && (size_t)length < size && n->fs->mode == HOSTFS_FIXED) {
+        char *copy = shim_strndup(out, (size_t)length);
+        mutex_lock(&g_host_lock);
+        if (!n->link) {
+            n->link = copy;
+            copy = NULL;
+        }
+        mutex_unlock(&g_host_lock);
+        shim_free(copy);
+    }
+    return (int)length;
+}
+
+static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_stat *attr)
+{
+    struct host_node *n = node_of(inode);
+    int err = 0;
+    struct host_file *file = mask & HOST_SET_SIZE ? hostfs_data(inode, HOSTFS_READ_WRITE, &err) : node_handle(n, &err);
+    if (!file)
+        return err;
+    struct host_stat st = {
+        .mode = attr->mode & 07777,
+        .uid = attr->uid,
+        .gid = attr->gid,
+        .size = attr->size,
+        .atime_ns = attr->atime_ns,
+        .mtime_ns = attr->mtime_ns,
+    };
+    err = host_file_setattr(g_platform, file, mask, &st);
+    host_file_close(g_platform, file);
+    if (err == 0 && (mask & HOST_SET_MODE))
+        inode->mode = (inode->mode & S_IFMT) | (attr->mode & 07777);
+    return err;
+}
+
+/* `made`: result of the call that made `name` in `dir`. Looks the new file up. */
+static struct inode *after_making(struct inode *dir, const char *name, int made, int *err)
+{
+    *err = made;
+    return made ? NULL : hostfs_lookup(dir, name, err);
+}
+
+static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid UNUSED,
+                                   uint32_t gid UNUSED, int *err)
+{
+    struct host_file *above = node_handle(node_of(dir), err);
+    if (!above)
+        return NULL;
+    int made = 0;
+    if (S_ISDIR(mode)) {
+        made = host_file_mkdir(g_platform, above, name, mode & 07777);
+    } else if (S_ISREG(mode)) {
+        unsigned flags = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE;
+        struct host_file *file = host_file_open(g_platform, above, name, flags, mode & 07777, &made);
+        if (file) {
+            struct host_stat st;
+            struct inode *inode = NULL;
+            made = host_file_stat(g_platform, file, &st);
+            if (made == 0)
+                inode = node_find_or_create(dir->sb, dir, name, &st, &made);
+            struct host_garbage g = {0};
+            mutex_lock(&g_host_lock);
+            if (inode && !node_of(inode)->data) {
+                /* The mode may forbid opening it a second time. */
+                node_of(inode)->data = file;
+                node_of(inode)->data_access = HOSTFS_READ_WRITE;
+                file = NULL;
+                lru_touch(node_of(inode), &g);
+            }
+            mutex_unlock(&g_host_lock);
+            garbage_drop(&g);
+            if (file)
+                host_file_close(g_platform, file);
+            host_file_close(g_platform, above);
+            *err = made;
+            return inode;
+        }
+    } else {
+        made = host_file_mknod(g_platform, above, name, mode, rdev);
+    }
+    host_file_close(g_platform, above);
+    return after_making(dir, name, made, err);
+}
+
+static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid UNUSED,
+                                    uint32_t gid UNUSED, int *err)
+{
+    struct host_file *above = node_handle(node_of(dir), err);
+    if (!above)
+        return NULL;
+    int made = host_file_symlink(g_platform, above, name, target);
+    host_file_close(g_platform, above);
+    return after_making(dir, name, made, err);
+}
+
+static int hostfs_link(struct inode *dir, const char *name, struct inode *target)
+{
+    int err = 0;
+    struct host_file *above = node_handle(node_of(dir), &err);
+    if (!above)
+        return err;
+    struct host_file *file = node_handle(node_of(target), &err);
+    if (file) {
+        err = host_file_link(g_platform, file, above, name);
+        host_file_close(g_platform, file);
+    }
+    host_file_close(g_platform, above);
+    return err;
+}
+
+/* A file that loses its last name stays reachable for those who have it open: keep a handle for good. */
+static void pin(struct host_node *n)
+{
+    int err = 0;
+    struct host_file *file = node_handle(n, &err);
+    struct host_garbage g = {0};
+    mutex_lock(&g_host_lock);
+    lru_remove(n);
+    n->pinned = true;
+    if (!n->handle) {
+        n->handle = file;
+        file = NULL;
+    }
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+    if (file)
+        host_file_close(g_platform, file);
+}
+
+static int hostfs_unlink(struct inode *dir, const char *name, struct inode *victim)
+{
+    int err = 0;
+    struct host_file *above = node_handle(node_of(dir), &err);
+    if (!above)
+        return err;
+    pin(node_of(victim));
+    err = host_file_unlink(g_platform, above, name, S_ISDIR(victim->mode));
+    host_file_close(g_platform, above);
+    return err;
+}
+
+static void node_rename(struct inode *inode, struct inode *parent, char *name)
+{
+    struct host_node *n = node_of(inode);
+    inode_get(parent);
+    mutex_lock(&g_host_lock);
+    struct inode *old_parent = n->parent;
+    char *old_name = n->name;
+    n->parent = parent;
+    n->name = name;
+    mutex_unlock(&g_host_lock);
+    if (old_parent)
+        inode_put(old_parent);
+    shim_free(old_name);
+}
+
+static int hostfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags)
+{
+    int err = 0;
+    struct inode *moved = hostfs_lookup(from_dir, from, &err);
+    if (!moved)
+        return err;
+    struct inode *other = hostfs_lookup(to_dir, to, &err);
+    char *to_name = shim_strdup(to), *from_name = shim_strdup(from);
+    struct host_file *a = NULL, *b = NULL;
+    err = to_name && from_name ? 0 : -ENOMEM;
+    if (err == 0)
+        a = node_handle(node_of(from_dir), &err);
+    if (err == 0)
+        b = node_handle(node_of(to_dir), &err);
+    if (err == 0 && other && !(flags & RENAME_EXCHANGE))
+        pin(node_of(other));
+    if (err == 0)
+        err = host_file_rename(g_platform, a, from, b, to, flags);
+    if (err == 0) {
+        node_rename(moved, to_dir, to_name);
+        to_name = NULL;
+        if (other && (flags & RENAME_EXCHANGE)) {
+            node_rename(other, from_dir, from_name);
+            from_name = NULL;
+        }
+    }
+    if (a)
+        host_file_close(g_platform, a);
+    if (b)
+        host_file_close(g_platform, b);
+    shim_free(to_name);
+    shim_free(from_name);
+    inode_put(moved);
+    if (other)
+        inode_put(other);
+    return err;
+}
+
+static const struct inode_ops g_hostfs_ops = {
+    .lookup = hostfs_lookup,
+    .getattr = hostfs_getattr,
+    .setattr = hostfs_setattr,
+    .create = hostfs_create,
+    .symlink = hostfs_symlink,
+    .link = hostfs_link,
+    .unlink = hostfs_unlink,
+    .rename = hostfs_rename,
+    .readlink = hostfs_readlink,
+    .open = hostfs_open,
+    .release = hostfs_release,
+};
+
+static int hostfs_statfs(struct superblock *sb, void *abi_statfs)
+{
+    struct statfs *out = abi_statfs;
+    struct host_fs *fs = sb->data;
+    struct host_statfs st;
+    int err = host_file_statfs(g_platform, fs->root, &st);
+    if (err)
+        return err;
+    out->f_type = (long)st.type;
+    out->f_bsize = (long)st.block_size;
+    out->f_frsize = (long)st.block_size;
+    out->f_blocks = (long)st.blocks;
+    out->f_bfree = (long)st.blocks_free;
+    out->f_bavail = (long)st.blocks_available;
+    out->f_files = (long)st.files;
+    out->f_ffree = (long)st.files_free;
+    out->f_namelen = (long)st.name_max;
+    return 0;
+}
+
+struct inode *hostfs_root(const char *grant, enum hostfs_mode mode, int *err)
+{
+    struct host_file *file = host_file_granted(g_platform, grant, err);
+    if (!file)
+        return NULL;
+    struct host_stat st;
+    *err = host_file_stat(g_platform, file, &st);
+    struct superblock *sb = *err ? NULL : superblock_create("host", 0xef53, err);
+    struct host_fs *fs = sb ? shim_zalloc(sizeof(*fs)) : NULL;
+    struct inode *inode = NULL;
+    if (fs) {
+        fs->mode = mode;
+        fs->root = file;
+        sb->data = fs;
+        sb->read_only = mode != HOSTFS_WRITABLE;
+        sb->volatile_names = mode != HOSTFS_FIXED;
+        sb->statfs = hostfs_statfs;
+        inode = node_find_or_create(sb, NULL, "", &st, err);
+    } else if (*err == 0) {
+        *err = -ENOMEM;
+    }
+    if (!inode) {
+        shim_free(fs);
+        shim_free(sb);
+        host_file_close(g_platform, file);
+        return NULL;
+    }
+    node_of(inode)->handle = file;
+    node_of(inode)->pinned = true;
+    return inode;
+}

@@ -1,0 +1,113 @@
+/*
+ * hostfs_file.c: open files and directories of the host.
+ */
+#include <asm/fcntl.h>
+#include <linux/fs.h>
+
+#include "platform/errno.h"
+#include "platform/host_file.h"
+#include "shim/fs/hostfs.h"
+#include "shim/shim.h"
+
+static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into, uint64_t *offset)
+{
+    int64_t n = host_file_pread(g_platform, f->data, *offset, into);
+    if (n > 0)
+        *offset += (uint64_t)n;
+    return n;
+}
+
+static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from, uint64_t *offset)
+{
+    bool append = f->flags & O_APPEND;
+    int64_t n = 0;
+    if (append) {
+        struct host_stat st;
+        mutex_lock(&f->inode->lock);
+        n = host_file_stat(g_platform, f->data, &st);
+        *offset = st.size;
+    }
+    if (n == 0)
+        n = host_file_pwrite(g_platform, f->data, *offset, from);
+    if (append)
+        mutex_unlock(&f->inode->lock);
+    if (n > 0)
+        *offset += (uint64_t)n;
+    return n;
+}
+
+static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
+{
+    struct file_stat st;
+    int err = whence == SEEK_SET || whence == SEEK_CUR ? 0 : inode_getattr(f->inode, &st);
+    return err ? err : file_seek_in(f, offset, whence, st.size);
+}
+
+static struct memory_object *regular_map(struct task *task UNUSED, struct file *f, enum memory_sharing sharing,
+                                         unsigned prot UNUSED, uint64_t *offset UNUSED, int *err)
+{
+    bool writes = sharing == MEMORY_SHARED && (f->flags & O_ACCMODE) == O_RDWR;
+    return hostfs_object(f->inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, err);
+}
+
+static int regular_sync(struct task *task UNUSED, struct file *f)
+{
+    return host_file_sync(g_platform, f->data);
+}
+
+static void regular_release(struct file *f)
+{
+    host_file_close(g_platform, f->data);
+}
+
+const struct file_ops g_hostfs_regular_ops = {
+    .kind = "regular",
+    .read = regular_read,
+    .write = regular_write,
+    .seek = regular_seek,
+    .map = regular_map,
+    .sync = regular_sync,
+    .release = regular_release,
+};
+
+static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
+{
+    return file_seek_in(f, offset, whence, 0);
+}
+
+static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset, dir_emit emit, void *arg)
+{
+    if (*offset == 0 || !f->data) {
+        struct dir_list *list = dir_list_create();
+        int err = list ? hostfs_list(f->inode, list, NULL, NULL) : -ENOMEM;
+        if (err) {
+            dir_list_free(list);
+            return err;
+        }
+        dir_list_free(f->data);
+        f->data = list;
+    }
+    return dir_list_emit(f->data, offset, emit, arg);
+}
+
+static void directory_release(struct file *f)
+{
+    dir_list_free(f->data);
+}
+
+const struct file_ops g_hostfs_directory_ops = {
+    .kind = "directory",
+    .seek = directory_seek,
+    .readdir = directory_readdir,
+    .release = directory_release,
+};
+
+int hostfs_open(struct task *task UNUSED, struct inode *inode, struct file *f)
+{
+    if (!S_ISREG(inode->mode))
+        return 0;
+    int err = 0;
+    bool writes = (f->flags & O_ACCMODE) != O_RDONLY;
+    f->data = hostfs_data(inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, &err);
+    return err;
+}

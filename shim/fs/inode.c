@@ -1,0 +1,311 @@
+/*
+ * inode.c: inodes, superblocks, permissions, and the working directory and root of tasks.
+ */
+#include "platform/clock.h"
+#include "platform/errno.h"
+#include "platform/host_file.h"
+#include "shim/base/alloc.h"
+#include "shim/fs/locks.h"
+#include "shim/fs/namei.h"
+#include "shim/process.h"
+#include "shim/shim.h"
+
+static uint64_t g_next_device = 0x20;
+
+uint64_t fs_now_ns(void)
+{
+    return clock_now(g_platform, CLOCK_KIND_REALTIME);
+}
+
+struct superblock *superblock_create(const char *type, uint64_t magic, int *err)
+{
+    struct superblock *sb = shim_zalloc(sizeof(*sb));
+    if (!sb) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    sb->type = type;
+    sb->magic = magic;
+    sb->next_ino = 2;
+    sb->dev = __atomic_fetch_add(&g_next_device, 1, __ATOMIC_RELAXED);
+    return sb;
+}
+
+struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err)
+{
+    struct inode *inode = shim_zalloc(sizeof(*inode));
+    if (!inode) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    inode->refs = 1;
+    inode->ops = ops;
+    inode->sb = sb;
+    inode->ino = __atomic_fetch_add(&sb->next_ino, 1, __ATOMIC_RELAXED);
+    inode->mode = mode;
+    inode->data = data;
+    return inode;
+}
+
+void inode_get(struct inode *inode)
+{
+    __atomic_fetch_add(&inode->refs, 1, __ATOMIC_RELAXED);
+}
+
+bool inode_get_unless_gone(struct inode *inode)
+{
+    uint32_t refs = __atomic_load_n(&inode->refs, __ATOMIC_RELAXED);
+    while (refs != 0)
+        if (__atomic_compare_exchange_n(&inode->refs, &refs, refs + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return true;
+    return false;
+}
+
+void inode_put(struct inode *inode)
+{
+    if (__atomic_sub_fetch(&inode->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    if (inode->fifo)
+        fifo_release(inode);
+    locks_free(inode);
+    if (inode->ops->release)
+        inode->ops->release(inode);
+    shim_free(inode);
+}
+
+int inode_getattr(struct inode *inode, struct file_stat *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->dev = inode->sb->dev;
+    out->ino = inode->ino;
+    out->mode = inode->mode;
+    out->nlink = 1;
+    out->block_size = 4096;
+    return inode->ops->getattr ? inode->ops->getattr(inode, out) : 0;
+}
+
+struct credentials task_credentials(const struct task *task)
+{
+    const struct process *p = task->process;
+    return (struct credentials){.uid = p->fsuid, .gid = p->fsgid, .process = p};
+}
+
+struct credentials task_real_credentials(const struct task *task)
+{
+    const struct process *p = task->process;
+    return (struct credentials){.uid = p->uid, .gid = p->gid, .process = p};
+}
+
+static bool in_group(const struct credentials *who, uint32_t gid)
+{
+    if (who->gid == gid)
+        return true;
+    for (unsigned i = 0; i < who->process->group_count; i++)
+        if (who->process->groups[i] == gid)
+            return true;
+    return false;
+}
+
+int inode_permission(const struct credentials *who, struct inode *inode, unsigned access)
+{
+    if (who->uid == 0) {
+        /* CAP_DAC_OVERRIDE: everything but executing what nobody may execute. */
+        if ((access & INODE_EXEC) && S_ISREG(inode->mode) && !(inode->mode & 0111))
+            return -EACCES;
+        return 0;
+    }
+    struct file_stat st;
+    int err = inode_getattr(inode, &st);
+    if (err)
+        return err;
+    unsigned granted = st.mode;
+    if (st.uid == who->uid)
+        granted >>= 6;
+    else if (in_group(who, st.gid))
+        granted >>= 3;
+    return (access & ~granted & 7) ? -EACCES : 0;
+}
+
+int path_want_write(const struct path *path)
+{
+    return path->mount->read_only || path->dentry->inode->sb->read_only ? -EROFS : 0;
+}
+
+int path_permission(const struct credentials *who, const struct path *path, unsigned access)
+{
+    struct inode *inode = path->dentry->inode;
+    bool stored = S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISLNK(inode->mode);
+    if ((access & INODE_WRITE) && stored) {
+        int err = path_want_write(path);
+        if (err)
+            return err;
+    }
+    return inode_permission(who, inode, access);
+}
+
+/* chmod(2), chown(2), utimensat(2): who may. */
+static int may_setattr(const struct credentials *who, struct inode *inode, unsigned mask,
+                       const struct file_stat *attr, enum setattr_origin origin)
+{
+    if (who->uid == 0)
+        return 0;
+    struct file_stat st;
+    int err = inode_getattr(inode, &st);
+    if (err)
+        return err;
+    bool owner = st.uid == who->uid;
+    if ((mask & HOST_SET_MODE) && !owner)
+        return -EPERM;
+    if (mask & HOST_SET_OWNER) {
+        bool keeps_uid = attr->uid == UINT32_MAX || attr->uid == st.uid;
+        bool gid_ok = attr->gid == UINT32_MAX || in_group(who, attr->gid);
+        if (!owner || !keeps_uid || !gid_ok)
+            return -EPERM;
+    }
+    if ((mask & HOST_SET_TIMES) && !owner) {
+        if (origin == SETATTR_EXPLICIT)
+            return -EPERM;
+        return inode_permission(who, inode, INODE_WRITE);
+    }
+    if (mask & HOST_SET_SIZE)
+        return inode_permission(who, inode, INODE_WRITE);
+    return 0;
+}
+
+int vfs_setattr(struct task *task, const struct path *path, unsigned mask, const struct file_stat *attr,
+                enum setattr_origin origin)
+{
+    struct inode *inode = path->dentry->inode;
+    if (path->mount == &g_anon_mount)
+        return inode->ops->setattr ? inode->ops->setattr(inode, mask, attr) : -EPERM;
+    int err = path_want_write(path);
+    if (err)
+        return err;
+    struct credentials who = task_credentials(task);
+    err = may_setattr(&who, inode, mask, attr, origin);
+    if (err)
+        return err;
+    if (!inode->ops->setattr)
+        return -EPERM;
+    struct file_stat change = *attr;
+    if ((mask & HOST_SET_OWNER) && !(mask & HOST_SET_MODE) && S_ISREG(inode->mode) && (inode->mode & 06000)) {
+        /* chown(2): an executable loses set-id bits with its owner. */
+        change.mode = inode->mode & 07777 & ~04000u;
+        if (inode->mode & 010)
+            change.mode &= ~02000u;
+        mask |= HOST_SET_MODE;
+    }
+    return inode->ops->setattr(inode, mask, &change);
+}
+
+struct fs_state {
+    uint32_t refs;
+    struct mutex lock; /* below; short: pointers are copied under it */
+    struct path root, cwd;
+    uint32_t umask;
+};
+
+struct fs_state *fs_state_create(int *err)
+{
+    struct fs_state *fs = shim_zalloc(sizeof(*fs));
+    if (!fs) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    fs->refs = 1;
+    fs->umask = 022;
+    fs->root = (struct path){g_root_mount, g_root_mount->root};
+    fs->cwd = fs->root;
+    path_get(&fs->root);
+    path_get(&fs->cwd);
+    return fs;
+}
+
+struct fs_state *fs_state_copy(struct fs_state *from, int *err)
+{
+    struct fs_state *fs = shim_zalloc(sizeof(*fs));
+    if (!fs) {
+        *err = -ENOMEM;
+        return NULL;
+    }
+    fs->refs = 1;
+    fs_get_root(from, &fs->root);
+    fs_get_cwd(from, &fs->cwd);
+    fs->umask = fs_umask(from);
+    return fs;
+}
+
+void fs_state_get(struct fs_state *fs)
+{
+    __atomic_fetch_add(&fs->refs, 1, __ATOMIC_RELAXED);
+}
+
+void fs_state_put(struct fs_state *fs)
+{
+    if (__atomic_sub_fetch(&fs->refs, 1, __ATOMIC_ACQ_REL) != 0)
+        return;
+    path_put(&fs->root);
+    path_put(&fs->cwd);
+    shim_free(fs);
+}
+
+uint32_t fs_umask(struct fs_state *fs)
+{
+    return __atomic_load_n(&fs->umask, __ATOMIC_RELAXED);
+}
+
+uint32_t fs_set_umask(struct fs_state *fs, uint32_t mask)
+{
+    return __atomic_exchange_n(&fs->umask, mask & 0777, __ATOMIC_RELAXED);
+}
+
+static void get_place(struct fs_state *fs, const struct path *from, struct path *out)
+{
+    mutex_lock(&fs->lock);
+    *out = *from;
+    path_get(out);
+    mutex_unlock(&fs->lock);
+}
+
+static void set_place(struct fs_state *fs, struct path *to, const struct path *path)
+{
+    path_get(path);
+    mutex_lock(&fs->lock);
+    struct path old = *to;
+    *to = *path;
+    mutex_unlock(&fs->lock);
+    path_put(&old);
+}
+
+void fs_get_root(struct fs_state *fs, struct path *out)
+{
+    get_place(fs, &fs->root, out);
+}
+
+void fs_get_cwd(struct fs_state *fs, struct path *out)
+{
+    get_place(fs, &fs->cwd, out);
+}
+
+void fs_set_root(struct fs_state *fs, const struct path *path)
+{
+    set_place(fs, &fs->root, path);
+}
+
+void fs_set_cwd(struct fs_state *fs, const struct path *path)
+{
+    set_place(fs, &fs->cwd, path);
+}
+
+void path_get(const struct path *path)
+{
+    dentry_get(path->dentry);
+}
+
+void path_put(struct path *path)
+{
+    if (path->dentry)
+        dentry_put(path->dentry);
+    path->dentry = NULL;
+    path->mount = NULL;
+}

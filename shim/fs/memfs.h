@@ -1,0 +1,90 @@
+/*
+ * memfs.h: file systems whose changes live in memory: tmpfs, and the overlay, which is a tmpfs that shows a read-only host
+ * directory wherever nothing was changed.
+ *
+ * A node of the overlay is born from its lower inode with a copy of the attributes and reads data, link text and entries from it; the first
+ * change pins the node and the directories above it in memory. What is pinned belongs to its directory's entry; what is not is only known
+ * there, and forgotten with its last user. A directory made by mkdir has no lower: it is opaque.
+ */
+#ifndef PALIMPSEST_SHIM_FS_MEMFS_H
+#define PALIMPSEST_SHIM_FS_MEMFS_H
+
+#include "shim/base/hash.h"
+#include "shim/fs/dir_list.h"
+#include "shim/fs/vfs.h"
+
+/* Consumes `lower`, a HOSTFS_FIXED directory. tmpfs_root() is in vfs.h. */
+MUST_USE struct inode *overlay_root(struct inode *lower, int *err);
+/* memfd_create(2). Owner: caller. */
+MUST_USE struct file *memfd_file(const char *name, uint32_t flags, int *err);
+/* F_ADD_SEALS, F_GET_SEALS. -EINVAL: no such file. */
+MUST_USE int memfs_add_seals(struct file *f, unsigned seals);
+MUST_USE int memfs_get_seals(struct file *f);
+
+/* The rest is shared by the files of memfs only. */
+struct mem_fs {
+    struct mutex lock; /* entries, pins, parents; short, no call of another file system under it */
+};
+
+enum mem_data_kind {
+    MEM_DATA_INLINE, /* small: in the shim's heap */
+    MEM_DATA_OBJECT, /* a memory object; never goes back */
+    MEM_DATA_LOWER,  /* not written yet */
+};
+
+enum mem_entry_kind {
+    MEM_ENTRY_PINNED,   /* owns its inode */
+    MEM_ENTRY_KNOWN,    /* weak: an unchanged lower file somebody uses */
+    MEM_ENTRY_WHITEOUT, /* hides a lower name; no inode */
+};
+
+struct mem_entry {
+    UT_hash_handle hh;
+    enum mem_entry_kind kind;
+    bool covers_lower; /* the lower directory has this name */
+    struct inode *inode;
+    char name[];
+};
+
+struct mem_node {
+    struct inode *inode;
+    struct mem_fs *fs;
+    struct inode *lower; /* owned; NULL: none */
+    /* attributes: single words, written by setattr and by whoever changes data or entries */
+    uint32_t uid, gid, nlink;
+    uint64_t rdev;
+    int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
+    /* under fs->lock */
+    struct inode *parent;  /* owned; set while not pinned */
+    char *name;            /* owned; likewise */
+    bool pinned;
+    bool linkable;         /* O_TMPFILE: link may raise nlink from 0 */
+    struct mem_entry *entries;
+    unsigned pinned_entries;
+    /* under inode->lock; size and kind are read without it */
+    enum mem_data_kind kind;
+    uint64_t size, lower_blocks;
+    char *bytes;                  /* MEM_DATA_INLINE, and the text of symbolic links */
+    size_t capacity;
+    struct memory_object *object; /* owned; set before kind says so */
+    uint64_t object_size;         /* >= size; larger only while nobody mapped it */
+    bool mapped;
+    unsigned seals;               /* F_SEAL_*; memfd only */
+};
+
+static inline struct mem_node *mem_node(struct inode *inode)
+{
+    return inode->data;
+}
+
+extern const struct file_ops g_memfs_regular_ops, g_memfs_directory_ops;
+MUST_USE struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid,
+                                       int *err);
+MUST_USE int mem_open(struct task *task, struct inode *inode, struct file *f);
+MUST_USE int mem_truncate(struct inode *inode, uint64_t size);
+MUST_USE int mem_list(struct inode *dir, struct dir_list *list);
+void mem_data_free(struct mem_node *n);
+/* Make a change of this node last: it and all above it. */
+void mem_pin(struct mem_node *n);
+
+#endif

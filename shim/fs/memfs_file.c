@@ -1,0 +1,521 @@
+/*
+ * memfs_file.c: data of regular files in memory, copy-up of host files, memfd.
+ *
+ * Small files live in the heap; one that grows or is mapped moves to a memory object, so that mappings and read(2) see the
+ * same bytes. Bytes of either beyond the size are zero.
+ */
+#include <asm/fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fcntl.h>
+#include <linux/magic.h>
+
+#include "platform/errno.h"
+#include "platform/host_file.h"
+#include "shim/base/alloc.h"
+#include "shim/base/string.h"
+#include "shim/fs/hostfs.h"
+#include "shim/fs/memfs.h"
+#include "shim/fs/namei.h"
+#include "shim/fs/transfer.h"
+#include "shim/shim.h"
+
+#define INLINE_MAX (64u * 1024u)
+#define SIZE_MAX_FILE (1ull << 46)
+#define COPY_CHUNK (128u * 1024u)
+
+void mem_data_free(struct mem_node *n)
+{
+    shim_free(n->bytes);
+    if (n->object)
+        memory_object_put(g_platform, n->object);
+}
+
+static int inline_reserve(struct mem_node *n, uint64_t size)
+{
+    if (size <= n->capacity)
+        return 0;
+    size_t capacity = n->capacity ? n->capacity : 256;
+    while (capacity < size)
+        capacity *= 2;
+    char *bytes = shim_realloc(n->bytes, capacity);
+    if (!bytes)
+        return -ENOMEM;
+    memset(bytes + n->capacity, 0, capacity - n->capacity);
+    n->bytes = bytes;
+    n->capacity = capacity;
+    return 0;
+}
+
+/* The object holds `size` bytes at least; exactly the file's size once somebody maps it, for SIGBUS to be where Linux has it. */
+static int object_reserve(struct mem_node *n, uint64_t size)
+{
+    if (size <= n->object_size)
+        return 0;
+    if (!n->mapped) {
+        uint64_t bigger = n->object_size + n->object_size / 2;
+        size = size > bigger ? size : bigger;
+        size = (size + 4095) & ~4095ull;
+    }
+    int err = memory_object_resize(g_platform, n->object, size);
+    if (err == 0)
+        n->object_size = size;
+    return err;
+}
+
+/* Under the inode's lock: from here on the data is in an object. */
+static int to_object(struct mem_node *n)
+{
+    int err = 0;
+    struct memory_object *object = memory_object_create(g_platform, n->size, &err);
+    if (!object)
+        return err;
+    if (n->size) {
+        int64_t done = memory_object_write(g_platform, object, 0, mem_shim(n->bytes, n->size));
+        if (done != (int64_t)n->size) {
+            memory_object_put(g_platform, object);
+            return done < 0 ? (int)done : -ENOMEM;
+        }
+    }
+    n->object = object;
+    n->object_size = n->size;
+    char *bytes = n->bytes;
+    n->bytes = NULL;
+    n->capacity = 0;
+    __atomic_store_n(&n->kind, MEM_DATA_OBJECT, __ATOMIC_RELEASE);
+    shim_free(bytes);
+    return 0;
+}
+
+static int copy_lower(struct mem_node *n, struct memory_object *object, uint64_t size)
+{
+    int err = 0;
+    struct host_file *file = hostfs_data(n->lower, HOSTFS_READ, &err);
+    if (!file)
+        return err;
+    char *chunk = object ? shim_alloc(COPY_CHUNK) : n->bytes;
+    uint64_t done = 0;
+    if (!chunk)
+        err = -ENOMEM;
+    while (err == 0 && done < size) {
+        char *to = object ? chunk : chunk + done;
+        uint64_t want = object && size - done > COPY_CHUNK ? COPY_CHUNK : size - done;
+        int64_t got = host_file_pread(g_platform, file, done, mem_shim(to, want));
+        if (got > 0 && object)
+            got = memory_object_write(g_platform, object, done, mem_shim(to, (size_t)got));
+        if (got <= 0) {
+            err = (int)got;
+            break;
+        }
+        done += (uint64_t)got;
+    }
+    if (object)
+        shim_free(chunk);
+    host_file_close(g_platform, file);
+    return err;
+}
+
+/* Under the inode's lock: the data becomes our own, of which the first `keep` bytes matter. */
+static int copy_up(struct mem_node *n, uint64_t keep)
+{
+    if (n->kind != MEM_DATA_LOWER)
+        return 0;
+    uint64_t size = n->size < keep ? n->size : keep;
+    int err = 0;
+    if (size <= INLINE_MAX) {
+        err = inline_reserve(n, size);
+        if (err == 0)
+            err = copy_lower(n, NULL, size);
+        if (err)
+            return err;
+        n->size = size;
+        __atomic_store_n(&n->kind, MEM_DATA_INLINE, __ATOMIC_RELEASE);
+        return 0;
+    }
+    struct memory_object *object = memory_object_create(g_platform, size, &err);
+    if (!object)
+        return err;
+    err = copy_lower(n, object, size);
+    if (err) {
+        memory_object_put(g_platform, object);
+        return err;
+    }
+    n->object = object;
+    n->object_size = size;
+    n->size = size;
+    __atomic_store_n(&n->kind, MEM_DATA_OBJECT, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static int64_t read_inline(struct mem_node *n, struct mem_ref into, uint64_t offset)
+{
+    int64_t done = 0;
+    mutex_lock(&n->inode->lock);
+    if (n->kind != MEM_DATA_INLINE) {
+        mutex_unlock(&n->inode->lock);
+        return -EAGAIN; /* it moved just now */
+    }
+    if (offset < n->size && into.size) {
+        uint64_t left = n->size - offset;
+        size_t want = into.size < left ? into.size : left;
+        done = (int64_t)transfer_out(into, n->bytes + offset, want);
+        if (done == 0)
+            done = -EFAULT;
+    }
+    mutex_unlock(&n->inode->lock);
+    return done;
+}
+
+static int64_t read_object(struct mem_node *n, struct mem_ref into, uint64_t offset)
+{
+    uint64_t size = __atomic_load_n(&n->size, __ATOMIC_ACQUIRE);
+    if (offset >= size || into.size == 0)
+        return 0;
+    return memory_object_read(g_platform, n->object, offset, mem_first(into, size - offset));
+}
+
+static int64_t read_lower(struct mem_node *n, struct mem_ref into, uint64_t offset)
+{
+    int err = 0;
+    struct host_file *file = hostfs_data(n->lower, HOSTFS_READ, &err);
+    if (!file)
+        return err;
+    int64_t done = host_file_pread(g_platform, file, offset, into);
+    host_file_close(g_platform, file);
+    return done;
+}
+
+static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into, uint64_t *offset)
+{
+    struct mem_node *n = mem_node(f->inode);
+    int64_t done = -EAGAIN;
+    while (done == -EAGAIN) {
+        switch (__atomic_load_n(&n->kind, __ATOMIC_ACQUIRE)) {
+        case MEM_DATA_INLINE:
+            done = read_inline(n, into, *offset);
+            break;
+        case MEM_DATA_OBJECT:
+            done = read_object(n, into, *offset);
+            break;
+        case MEM_DATA_LOWER:
+            done = read_lower(n, into, *offset);
+            break;
+        }
+    }
+    if (done > 0)
+        *offset += (uint64_t)done;
+    return done;
+}
+
+static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t offset)
+{
+    uint64_t end = offset + from.size;
+    if (end > SIZE_MAX_FILE || end < offset)
+        return -EFBIG;
+    if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    if ((n->seals & F_SEAL_GROW) && end > n->size) {
+        if (offset >= n->size)
+            return -EPERM;
+        end = n->size;
+        from = mem_first(from, end - offset);
+    }
+    int64_t err = copy_up(n, UINT64_MAX);
+    if (err == 0 && n->kind == MEM_DATA_INLINE && end > INLINE_MAX)
+        err = to_object(n);
+    if (err)
+        return err;
+    int64_t done;
+    if (n->kind == MEM_DATA_INLINE) {
+        err = inline_reserve(n, end);
+        if (err)
+            return err;
+        done = (int64_t)transfer_in(n->bytes + offset, from, from.size);
+        if (done == 0)
+            done = -EFAULT;
+        uint64_t reached = offset + (done > 0 ? (uint64_t)done : 0);
+        uint64_t kept = reached > n->size ? reached : n->size;
+        if (end > kept)
+            memset(n->bytes + kept, 0, end - kept);
+    } else {
+        uint64_t old = n->object_size;
+        err = object_reserve(n, end);
+        if (err)
+            return err;
+        done = memory_object_write(g_platform, n->object, offset, from);
+        if (done < 0 && n->object_size != old && n->mapped && memory_object_resize(g_platform, n->object, old) == 0)
+            n->object_size = old;
+    }
+    if (done > 0 && offset + (uint64_t)done > n->size)
+        __atomic_store_n(&n->size, offset + (uint64_t)done, __ATOMIC_RELEASE);
+    return done;
+}
+
+static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from, uint64_t *offset)
+{
+    struct mem_node *n = mem_node(f->inode);
+    if (from.size == 0)
+        return 0;
+    mem_pin(n);
+    mutex_lock(&f->inode->lock);
+    if (f->flags & O_APPEND)
+        *offset = n->size;
+    int64_t done = write_locked(n, from, *offset);
+    mutex_unlock(&f->inode->lock);
+    if (done > 0) {
+        *offset += (uint64_t)done;
+        n->mtime_ns = n->ctime_ns = (int64_t)fs_now_ns();
+    }
+    return done;
+}
+
+static int truncate_locked(struct mem_node *n, uint64_t size)
+{
+    if (size > SIZE_MAX_FILE)
+        return -EFBIG;
+    if (((n->seals & F_SEAL_SHRINK) && size < n->size) || ((n->seals & F_SEAL_GROW) && size > n->size))
+        return -EPERM;
+    int err = copy_up(n, size);
+    if (err == 0 && n->kind == MEM_DATA_INLINE && size > INLINE_MAX)
+        err = to_object(n);
+    if (err)
+        return err;
+    if (n->kind == MEM_DATA_INLINE) {
+        err = inline_reserve(n, size);
+        if (err == 0 && size < n->size)
+            memset(n->bytes + size, 0, n->size - size);
+    } else if (size < n->size || n->mapped) {
+        err = memory_object_resize(g_platform, n->object, size);
+        if (err == 0)
+            n->object_size = size;
+    } else {
+        err = object_reserve(n, size);
+    }
+    if (err == 0)
+        __atomic_store_n(&n->size, size, __ATOMIC_RELEASE);
+    return err;
+}
+
+int mem_truncate(struct inode *inode, uint64_t size)
+{
+    struct mem_node *n = mem_node(inode);
+    if (!S_ISREG(inode->mode))
+        return -EINVAL;
+    mutex_lock(&inode->lock);
+    int err = truncate_locked(n, size);
+    mutex_unlock(&inode->lock);
+    if (err == 0)
+        n->mtime_ns = n->ctime_ns = (int64_t)fs_now_ns();
+    return err;
+}
+
+/* Zero [offset, end) as far as the file reaches. */
+static int punch_locked(struct mem_node *n, uint64_t offset, uint64_t end)
+{
+    if (end > n->size)
+        end = n->size;
+    if (offset >= end)
+        return 0;
+    if (n->kind == MEM_DATA_OBJECT)
+        return memory_object_punch(g_platform, n->object, offset, end - offset);
+    memset(n->bytes + offset, 0, end - offset);
+    return 0;
+}
+
+static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode, uint64_t offset, uint64_t size)
+{
+    struct mem_node *n = mem_node(f->inode);
+    bool keep = mode & FALLOC_FL_KEEP_SIZE;
+    int what = mode & ~FALLOC_FL_KEEP_SIZE;
+    if ((what != 0 && what != FALLOC_FL_PUNCH_HOLE && what != FALLOC_FL_ZERO_RANGE) ||
+        (what == FALLOC_FL_PUNCH_HOLE && !keep))
+        return -EOPNOTSUPP;
+    uint64_t end = offset + size;
+    if (end > SIZE_MAX_FILE || end < offset)
+        return -EFBIG;
+    mem_pin(n);
+    mutex_lock(&f->inode->lock);
+    int err = n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && what ? -EPERM : copy_up(n, UINT64_MAX);
+    if (err == 0 && what)
+        err = punch_locked(n, offset, end);
+    if (err == 0 && !keep && end > n->size)
+        err = truncate_locked(n, end);
+    mutex_unlock(&f->inode->lock);
+    return err;
+}
+
+static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
+{
+    return file_seek_in(f, offset, whence, __atomic_load_n(&mem_node(f->inode)->size, __ATOMIC_ACQUIRE));
+}
+
+static struct memory_object *regular_map(struct task *task UNUSED, struct file *f, enum memory_sharing sharing,
+                                         unsigned prot, uint64_t *offset UNUSED, int *err)
+{
+    struct mem_node *n = mem_node(f->inode);
+    bool shared = sharing == MEMORY_SHARED;
+    bool writes = shared && (f->flags & O_ACCMODE) == O_RDWR;
+    struct memory_object *object = NULL;
+    if (writes)
+        mem_pin(n);
+    mutex_lock(&f->inode->lock);
+    *err = 0;
+    if (shared && (prot & MEMORY_WRITE) && (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
+        *err = -EPERM;
+    if (*err == 0 && n->kind == MEM_DATA_LOWER) {
+        if (!writes) {
+            mutex_unlock(&f->inode->lock);
+            return hostfs_object(n->lower, HOSTFS_READ, err);
+        }
+        *err = copy_up(n, UINT64_MAX);
+    }
+    if (*err == 0 && n->kind == MEM_DATA_INLINE)
+        *err = to_object(n);
+    if (*err == 0 && n->object_size != n->size) {
+        *err = memory_object_resize(g_platform, n->object, n->size);
+        if (*err == 0)
+            n->object_size = n->size;
+    }
+    if (*err == 0) {
+        n->mapped = true;
+        object = n->object;
+        memory_object_get(g_platform, object);
+    }
+    mutex_unlock(&f->inode->lock);
+    return object;
+}
+
+const struct file_ops g_memfs_regular_ops = {
+    .kind = "regular",
+    .read = regular_read,
+    .write = regular_write,
+    .seek = regular_seek,
+    .map = regular_map,
+    .fallocate = regular_fallocate,
+};
+
+static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
+{
+    return file_seek_in(f, offset, whence, 0);
+}
+
+static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset, dir_emit emit, void *arg)
+{
+    if (*offset == 0 || !f->data) {
+        struct dir_list *list = dir_list_create();
+        int err = list ? mem_list(f->inode, list) : -ENOMEM;
+        if (err) {
+            dir_list_free(list);
+            return err;
+        }
+        dir_list_free(f->data);
+        f->data = list;
+    }
+    return dir_list_emit(f->data, offset, emit, arg);
+}
+
+static void directory_release(struct file *f)
+{
+    dir_list_free(f->data);
+}
+
+const struct file_ops g_memfs_directory_ops = {
+    .kind = "directory",
+    .seek = directory_seek,
+    .readdir = directory_readdir,
+    .release = directory_release,
+};
+
+int mem_open(struct task *task, struct inode *inode, struct file *f)
+{
+    struct mem_node *n = mem_node(inode);
+    if (S_ISCHR(inode->mode))
+        return chrdev_open(task, n->rdev, f);
+    if (S_ISFIFO(inode->mode))
+        return fifo_open(task, inode, f);
+    if (S_ISBLK(inode->mode) || S_ISSOCK(inode->mode))
+        return -ENXIO;
+    if (!S_ISREG(inode->mode) || n->kind != MEM_DATA_LOWER || (f->flags & O_ACCMODE) == O_WRONLY)
+        return 0;
+    /* What the host refuses to read is found out now rather than by read(2). */
+    int err = 0;
+    struct host_file *file = hostfs_data(n->lower, HOSTFS_READ, &err);
+    if (file)
+        host_file_close(g_platform, file);
+    return err;
+}
+
+static struct mount *g_memfd_mount;
+static struct mutex g_memfd_lock;
+
+/* Where memfds live: a tmpfs that no path leads to. */
+static struct mount *memfd_mount(int *err)
+{
+    mutex_lock(&g_memfd_lock);
+    if (!g_memfd_mount) {
+        struct inode *root = tmpfs_root(0700, err);
+        struct dentry *d = root ? dentry_create(NULL, "", 0, root) : NULL;
+        struct mount *m = d ? shim_zalloc(sizeof(*m)) : NULL;
+        if (m) {
+            m->root = d;
+            m->sb = root->sb;
+            m->source = "memfd";
+            g_memfd_mount = m;
+        } else {
+            *err = -ENOMEM;
+        }
+    }
+    mutex_unlock(&g_memfd_lock);
+    return g_memfd_mount;
+}
+
+struct file *memfd_file(const char *name, uint32_t flags, int *err)
+{
+    struct mount *m = memfd_mount(err);
+    if (!m)
+        return NULL;
+    char text[NAME_MAX + 8];
+    int length = shim_snprintf(text, sizeof(text), "memfd:%s", name);
+    struct inode *inode = mem_node_create(m->sb, S_IFREG | 0777, 0, 0, 0, err);
+    struct dentry *d = inode ? dentry_create(m->root, text, (size_t)length, inode) : NULL;
+    struct file *f = d ? file_create(&g_memfs_regular_ops, O_RDWR | 00100000, NULL, err) : NULL;
+    if (!f) {
+        *err = -ENOMEM;
+        if (d)
+            dentry_put(d);
+        else if (inode)
+            inode_put(inode);
+        return NULL;
+    }
+    mem_node(inode)->nlink = 0;
+    mem_node(inode)->seals = flags & 2 /* MFD_ALLOW_SEALING */ ? 0 : F_SEAL_SEAL;
+    d->deleted = true;
+    inode_get(inode);
+    f->inode = inode;
+    f->dentry = d;
+    f->mount = m;
+    return f;
+}
+
+int memfs_add_seals(struct file *f, unsigned seals)
+{
+    if (!f->inode || f->mount != g_memfd_mount || f->ops != &g_memfs_regular_ops)
+        return -EINVAL;
+    if ((f->flags & O_ACCMODE) == O_RDONLY)
+        return -EPERM;
+    if (seals & ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EINVAL;
+    struct mem_node *n = mem_node(f->inode);
+    mutex_lock(&f->inode->lock);
+    int err = n->seals & F_SEAL_SEAL ? -EPERM : 0;
+    if (err == 0)
+        n->seals |= seals;
+    mutex_unlock(&f->inode->lock);
+    return err;
+}
+
+int memfs_get_seals(struct file *f)
+{
+    if (!f->inode || f->mount != g_memfd_mount || f->ops != &g_memfs_regular_ops)
+        return -EINVAL;
+    return (int)mem_node(f->inode)->seals;
+}

@@ -1,0 +1,647 @@
+/*
+ * namei.c: from names to places: path resolution (path_resolution(7)), open, and back from places to names.
+ */
+#include "shim/fs/namei.h"
+
+#include "platform/errno.h"
+#include "platform/host_file.h"
+#include "shim/base/alloc.h"
+#include "shim/base/string.h"
+#include "shim/process.h"
+
+#define MAX_LINKS 40 /* path_resolution(7) */
+
+struct walk {
+    struct task *task;
+    struct credentials who;
+    struct path root; /* owned */
+    struct path cur;  /* owned */
+    char *text;       /* owned: what is left of the name once a link was followed */
+    unsigned links;
+};
+
+int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    const struct superblock *sb = dir->inode->sb;
+    struct dentry *known = dentry_find(dir, name, length);
+    if (known && !sb->volatile_names) {
+        *out = known;
+        return 0;
+    }
+    if (!dir->inode->ops->lookup) {
+        if (known)
+            dentry_put(known);
+        return -ENOTDIR;
+    }
+    char text[NAME_MAX + 1];
+    memcpy(text, name, length);
+    text[length] = '\0';
+    int err = 0;
+    struct inode *inode = dir->inode->ops->lookup(dir->inode, text, &err);
+    if (!inode && err != -ENOENT) {
+        if (known)
+            dentry_put(known);
+        return err;
+    }
+    if (known) {
+        if (inode && inode == known->inode) {
+            inode_put(inode);
+            *out = known;
+            return 0;
+        }
+        dentry_drop(known, inode ? DENTRY_STALE : DENTRY_DELETED);
+        dentry_put(known);
+    }
+    struct dentry *d = dentry_create(dir, name, length, inode);
+    if (!d) {
+        if (inode)
+            inode_put(inode);
+        return -ENOMEM;
+    }
+    if (inode || !sb->volatile_names)
+        dentry_add(d);
+    *out = d;
+    return 0;
+}
+
+int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    if (!dir->inode->sb->volatile_names && (*out = dentry_find(dir, name, length)) != NULL)
+        return 0;
+    mutex_lock(&dir->inode->lock);
+    int err = dentry_lookup_locked(dir, name, length, out);
+    mutex_unlock(&dir->inode->lock);
+    return err;
+}
+
+int dentry_instantiate(struct dentry *dir, const char *name, size_t length, struct inode *inode, struct dentry **out)
+{
+    struct dentry *d = dentry_create(dir, name, length, inode);
+    if (!d) {
+        inode_put(inode);
+        return -ENOMEM;
+    }
+    dentry_add(d);
+    if (out)
+        *out = d;
+    else
+        dentry_put(d);
+    return 0;
+}
+
+static size_t component_length(const char *name)
+{
+    size_t n = 0;
+    while (name[n] && name[n] != '/')
+        n++;
+    return n;
+}
+
+static bool is_dots(const char *name, size_t length)
+{
+    return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+}
+
+/* Take the place of w->cur. Consumes the reference to d. */
+static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
+{
+    struct dentry *old = w->cur.dentry;
+    w->cur = (struct path){mount, d};
+    dentry_put(old);
+}
+
+/*
+ * Go down through directories that the cache knows, under one hold of its lock; stops before anything that needs more: the last
+ * component, dots, links, unknown or volatile names. Result: what is left.
+ */
+static const char *walk_cached(struct walk *w, const char *name)
+{
+    if (w->who.uid != 0)
+        return name; /* search permission may need attributes */
+    mutex_lock(&g_dcache_lock);
+    struct path at = w->cur;
+    for (;;) {
+        size_t length = component_length(name);
+        const char *rest = name + length;
+        while (*rest == '/')
+            rest++;
+        if (!*rest || length > NAME_MAX || is_dots(name, length) || at.dentry->inode->sb->volatile_names)
+            break;
+        struct dentry *d = dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
+        if (!d || !d->inode || !S_ISDIR(d->inode->mode))
+            break;
+        at.dentry = d;
+        while (at.dentry->mounted) {
+            at.mount = at.dentry->mounted;
+            at.dentry = at.mount->root;
+        }
+        name = rest;
+    }
+    struct dentry *old = w->cur.dentry;
+    bool moved = at.dentry != old;
+    if (moved)
+        dentry_get_locked(at.dentry);
+    w->cur = at;
+    mutex_unlock(&g_dcache_lock);
+    if (moved)
+        dentry_put(old);
+    return name;
+}
+
+static void walk_up(struct walk *w)
+{
+    mutex_lock(&g_dcache_lock);
+    struct path at = w->cur;
+    while (at.dentry == at.mount->root && at.mount->parent &&
+           !(at.dentry == w->root.dentry && at.mount == w->root.mount)) {
+        at.dentry = at.mount->mountpoint;
+        at.mount = at.mount->parent;
+    }
+    bool at_root = at.dentry == w->root.dentry && at.mount == w->root.mount;
+    if (!at_root && at.dentry->parent)
+        at.dentry = at.dentry->parent;
+    while (at.dentry->mounted) {
+        at.mount = at.dentry->mounted;
+        at.dentry = at.mount->root;
+    }
+    dentry_get_locked(at.dentry);
+    mutex_unlock(&g_dcache_lock);
+    step_to(w, at.mount, at.dentry);
+}
+
+/* Continue at what the link in w->cur's directory says, then `rest`. *name: what is to be walked now. */
+static int walk_link(struct walk *w, struct inode *link, const char *rest, const char **name)
+{
+    if (++w->links > MAX_LINKS)
+        return -ELOOP;
+    if (link->ops->follow) {
+        struct path to = {0};
+        int err = link->ops->follow(w->task, link, &to);
+        if (err)
+            return err;
+        step_to(w, to.mount, to.dentry);
+        *name = rest;
+        return 0;
+    }
+    if (!link->ops->readlink)
+        return -EINVAL;
+    size_t rest_length = str_length(rest);
+    char *text = shim_alloc(PATH_MAX + rest_length + 2);
+    if (!text)
+        return -ENOMEM;
+    int n = link->ops->readlink(link, text, PATH_MAX);
+    if (n <= 0 || n >= PATH_MAX) {
+        shim_free(text);
+        return n < 0 ? n : n == 0 ? -ENOENT : -ENAMETOOLONG;
+    }
+    if (rest_length)
+        text[n++] = '/';
+    memcpy(text + n, rest, rest_length + 1);
+    shim_free(w->text);
+    w->text = text;
+    *name = text;
+    if (text[0] == '/') {
+        dentry_get(w->root.dentry);
+        step_to(w, w->root.mount, w->root.dentry);
+    }
+    return 0;
+}
+
+static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *name)
+{
+    memset(w, 0, sizeof(*w));
+    w->task = task;
+    w->who = task_credentials(task);
+    fs_get_root(task->fs, &w->root);
+    int err = 0;
+    if (str_nlength(name, PATH_MAX) >= PATH_MAX) {
+        err = -ENAMETOOLONG;
+    } else if (name[0] == '/') {
+        w->cur = w->root;
+        path_get(&w->cur);
+    } else if (dirfd == AT_FDCWD) {
+        fs_get_cwd(task->fs, &w->cur);
+    } else {
+        struct file *f = fd_get(task, dirfd);
+        if (!f)
+            err = -EBADF;
+        else if (f->dentry) {
+            w->cur = (struct path){f->mount, f->dentry};
+            path_get(&w->cur);
+        } else {
+            err = path_from_file(f, &w->cur);
+        }
+        if (f)
+            file_put(f);
+    }
+    if (err)
+        path_put(&w->root);
+    return err;
+}
+
+static void walk_end(struct walk *w)
+{
+    path_put(&w->root);
+    path_put(&w->cur);
+    shim_free(w->text);
+}
+
+/* Resolve `name` from w->cur. With LOOKUP_PARENT stops at the directory of the last component, which goes to *last. */
+static int walk(struct walk *w, const char *name, unsigned flags, struct last_name *last)
+{
+    bool want_directory = flags & LOOKUP_DIRECTORY;
+    if (last) {
+        last->kind = LAST_ROOT;
+        last->ending = LAST_PLAIN;
+        last->length = 0;
+        last->text[0] = '\0';
+    }
+    if (!*name && !(flags & LOOKUP_EMPTY))
+        return -ENOENT;
+    for (;;) {
+        while (*name == '/')
+            name++;
+        if (!*name)
+            break;
+        name = walk_cached(w, name);
+        size_t length = component_length(name);
+        if (!S_ISDIR(w->cur.dentry->inode->mode))
+            return -ENOTDIR;
+        int err = w->who.uid == 0 ? 0 : inode_permission(&w->who, w->cur.dentry->inode, INODE_EXEC);
+        if (err)
+            return err;
+        if (length > NAME_MAX)
+            return -ENAMETOOLONG;
+        const char *rest = name + length;
+        while (*rest == '/')
+            rest++;
+        bool is_last = !*rest;
+        bool slash = is_last && name[length] == '/';
+        if (is_last && (flags & LOOKUP_PARENT)) {
+            memcpy(last->text, name, length);
+            last->text[length] = '\0';
+            last->length = length;
+            last->ending = slash ? LAST_SLASH : LAST_PLAIN;
+            last->kind = !is_dots(name, length) ? LAST_NORMAL : length == 1 ? LAST_DOT : LAST_DOTDOT;
+            return 0;
+        }
+        want_directory |= slash;
+        if (is_dots(name, length)) {
+            if (length == 2)
+                walk_up(w);
+            name = rest;
+            continue;
+        }
+        struct dentry *d = NULL;
+        err = dentry_lookup(w->cur.dentry, name, length, &d);
+        if (err)
+            return err;
+        if (!d->inode) {
+            dentry_put(d);
+            return -ENOENT;
+        }
+        if (S_ISLNK(d->inode->mode) && (!is_last || slash || (flags & LOOKUP_FOLLOW))) {
+            err = walk_link(w, d->inode, rest, &name);
+            dentry_put(d);
+            if (err)
+                return err;
+            continue;
+        }
+        struct mount *mount = w->cur.mount;
+        while (d->mounted) {
+            struct dentry *root = d->mounted->root;
+            mount = d->mounted;
+            dentry_get(root);
+            dentry_put(d);
+            d = root;
+        }
+        step_to(w, mount, d);
+        name = rest;
+    }
+    return want_directory && !S_ISDIR(w->cur.dentry->inode->mode) ? -ENOTDIR : 0;
+}
+
+int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+{
+    struct walk w;
+    int err = walk_begin(&w, task, dirfd, name);
+    if (err)
+        return err;
+    err = walk(&w, name, flags & ~(unsigned)LOOKUP_PARENT, NULL);
+    if (err == 0) {
+        *out = w.cur;
+        w.cur.dentry = NULL;
+    }
+    walk_end(&w);
+    return err;
+}
+
+int path_parent(struct task *task, int dirfd, const char *name, struct path *dir, struct last_name *last)
+{
+    struct walk w;
+    int err = walk_begin(&w, task, dirfd, name);
+    if (err)
+        return err;
+    err = walk(&w, name, LOOKUP_PARENT, last);
+    if (err == 0) {
+        *dir = w.cur;
+        w.cur.dentry = NULL;
+    }
+    walk_end(&w);
+    return err;
+}
+
+const struct file_ops g_path_file_ops = {.kind = "path"};
+
+static int open_access(uint32_t flags)
+{
+    switch (flags & O_ACCMODE) {
+    case O_RDONLY:
+        return INODE_READ;
+    case O_WRONLY:
+        return INODE_WRITE;
+    default:
+        return INODE_READ | INODE_WRITE;
+    }
+}
+
+/* A file over `path` without any check. */
+static struct file *open_file(struct task *task, const struct path *path, uint32_t flags, int *err)
+{
+    struct inode *inode = path->dentry->inode;
+    /* On x86-64 every open file has O_LARGEFILE (open(2), NOTES). */
+    uint32_t kept = (flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)) | 00100000;
+    if (flags & O_PATH)
+        kept = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    struct file *f = file_create(flags & O_PATH ? &g_path_file_ops : inode->file_ops, kept, NULL, err);
+    if (!f)
+        return NULL;
+    f->inode = inode;
+    inode_get(inode);
+    f->dentry = path->dentry;
+    dentry_get(f->dentry);
+    f->mount = path->mount;
+    if (flags & O_PATH)
+        return f;
+    int result = 0;
+    if (inode->ops->open)
+        result = inode->ops->open(task, inode, f);
+    else if (S_ISCHR(inode->mode)) {
+        struct file_stat st;
+        result = inode_getattr(inode, &st);
+        if (result == 0)
+            result = chrdev_open(task, st.rdev, f);
+    } else if (S_ISFIFO(inode->mode))
+        result = fifo_open(task, inode, f);
+    else if (S_ISBLK(inode->mode) || S_ISSOCK(inode->mode))
+        result = -ENXIO;
+    if (result == 0 && !f->ops)
+        result = -ENXIO;
+    if (result) {
+        f->ops = &g_path_file_ops; /* nothing to release */
+        file_put(f);
+        *err = result;
+        return NULL;
+    }
+    return f;
+}
+
+static int truncate_opened(struct inode *inode)
+{
+    struct file_stat attr = {.size = 0};
+    return inode->ops->setattr ? inode->ops->setattr(inode, HOST_SET_SIZE, &attr) : 0;
+}
+
+struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags, int *err)
+{
+    struct inode *inode = path->dentry->inode;
+    if (path->mount == &g_anon_mount && !(flags & O_PATH)) {
+        struct file *f = inode->data;
+        file_get(f);
+        return f;
+    }
+    int result = 0;
+    bool writes = open_access(flags) & INODE_WRITE;
+    if ((flags & O_DIRECTORY) && !S_ISDIR(inode->mode))
+        result = -ENOTDIR;
+    else if (flags & O_PATH)
+        result = 0;
+    else if (S_ISLNK(inode->mode))
+        result = -ELOOP;
+    else if (S_ISDIR(inode->mode) && (writes || (flags & O_CREAT)))
+        result = -EISDIR;
+    else {
+        struct credentials who = task_credentials(task);
+        unsigned access = (unsigned)open_access(flags) | (flags & O_TRUNC ? INODE_WRITE : 0);
+        result = path_permission(&who, path, access);
+    }
+    if (result) {
+        *err = result;
+        return NULL;
+    }
+    struct file *f = open_file(task, path, flags, err);
+    if (f && (flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(inode->mode)) {
+        result = truncate_opened(inode);
+        if (result) {
+            file_put(f);
+            *err = result;
+            return NULL;
+        }
+    }
+    return f;
+}
+
+static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flags, uint32_t mode, struct file **out)
+{
+    struct inode *at = dir->dentry->inode;
+    if (!S_ISDIR(at->mode))
+        return -ENOTDIR;
+    if (!(open_access(flags) & INODE_WRITE))
+        return -EINVAL;
+    if (!at->ops->tmpfile)
+        return -EOPNOTSUPP;
+    struct credentials who = task_credentials(task);
+    int err = path_permission(&who, dir, INODE_WRITE | INODE_EXEC);
+    if (err)
+        return err;
+    struct inode *inode =
+        at->ops->tmpfile(at, S_IFREG | (mode & 07777 & ~fs_umask(task->fs)), who.uid, who.gid, &err);
+    if (!inode)
+        return err;
+    char name[24];
+    int length = shim_snprintf(name, sizeof(name), "#%llu", (unsigned long long)inode->ino);
+    struct dentry *d = dentry_create(dir->dentry, name, (size_t)length, inode);
+    if (!d) {
+        inode_put(inode);
+        return -ENOMEM;
+    }
+    d->deleted = true;
+    struct path path = {dir->mount, d};
+    *out = open_file(task, &path, flags & ~(uint32_t)O_TMPFILE, &err);
+    dentry_put(d);
+    return *out ? 0 : err;
+}
+
+/* open(2) with O_CREAT: one step at w->cur; `again`: the name was a link that leads on to *name. */
+enum create_step { CREATE_DONE, CREATE_AGAIN };
+static int open_create(struct walk *w, const struct last_name *last, uint32_t flags, uint32_t mode, struct file **out,
+                       const char **name, enum create_step *step)
+{
+    *step = CREATE_DONE;
+    if (last->kind != LAST_NORMAL || last->ending == LAST_SLASH)
+        return -EISDIR;
+    struct inode *dir = w->cur.dentry->inode;
+    struct dentry *d = NULL;
+    mutex_lock(&dir->lock);
+    int err = dentry_lookup_locked(w->cur.dentry, last->text, last->length, &d);
+    bool created = false;
+    if (err == 0 && !d->inode) {
+        dentry_put(d);
+        d = NULL;
+        err = path_permission(&w->who, &w->cur, INODE_WRITE | INODE_EXEC);
+        if (err == 0)
+            err = vfs_create_locked(w->task, &w->cur, last->text, last->length,
+                                    S_IFREG | (mode & 07777 & ~fs_umask(w->task->fs)), 0, &d);
+        created = err == 0;
+    }
+    mutex_unlock(&dir->lock);
+    if (err)
+        return err;
+    struct path path = {w->cur.mount, d};
+    if (created) {
+        *out = open_file(w->task, &path, flags, &err);
+    } else if (flags & O_EXCL) {
+        err = -EEXIST;
+    } else if (S_ISLNK(d->inode->mode) && !(flags & O_NOFOLLOW)) {
+        err = walk_link(w, d->inode, "", name);
+        *step = CREATE_AGAIN;
+    } else {
+        while (path.dentry->mounted) {
+            path.mount = path.dentry->mounted;
+            path.dentry = path.mount->root;
+        }
+        *out = vfs_open_path(w->task, &path, flags, &err);
+    }
+    dentry_put(d);
+    return err;
+}
+
+struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode, int *err)
+{
+    struct file *f = NULL;
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
+    if (!(flags & O_CREAT) || tmpfile) {
+        struct path path;
+        *err = path_lookup(task, dirfd, name, flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
+        if (*err)
+            return NULL;
+        if (tmpfile)
+            *err = open_tmpfile(task, &path, flags, mode, &f);
+        else
+            f = vfs_open_path(task, &path, flags, err);
+        path_put(&path);
+        return f;
+    }
+    if (flags & O_DIRECTORY) {
+        *err = -EINVAL;
+        return NULL;
+    }
+    struct walk w;
+    *err = walk_begin(&w, task, dirfd, name);
+    if (*err)
+        return NULL;
+    struct last_name *last = shim_alloc(sizeof(*last));
+    *err = last ? 0 : -ENOMEM;
+    enum create_step step = CREATE_AGAIN;
+    while (*err == 0 && step == CREATE_AGAIN) {
+        *err = walk(&w, name, LOOKUP_PARENT | (w.links ? LOOKUP_EMPTY : 0), last);
+        if (*err == 0 && !*name) {
+            /* A magic link led straight to a place. */
+            f = vfs_open_path(task, &w.cur, flags, err);
+            break;
+        }
+        if (*err == 0)
+            *err = open_create(&w, last, flags, mode, &f, &name, &step);
+    }
+    shim_free(last);
+    walk_end(&w);
+    return f;
+}
+
+struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags, int *err)
+{
+    unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct path path;
+    *err = path_lookup(task, dirfd, name, flags, &path);
+    if (*err)
+        return NULL;
+    struct file *f = NULL;
+    struct credentials who = task_credentials(task);
+    /* execve(2): links under AT_SYMLINK_NOFOLLOW are ELOOP; anything but a regular file EACCES. */
+    if (S_ISLNK(path.dentry->inode->mode))
+        *err = -ELOOP;
+    else if (!S_ISREG(path.dentry->inode->mode))
+        *err = -EACCES;
+    else
+        *err = path_permission(&who, &path, INODE_EXEC);
+    if (*err == 0)
+        f = open_file(task, &path, O_RDONLY, err);
+    path_put(&path);
+    return f;
+}
+
+/* Prepend to the text that ends at *at. */
+static bool prepend(char *out, size_t *at, const char *text, size_t length)
+{
+    if (*at < length)
+        return false;
+    *at -= length;
+    memcpy(out + *at, text, length);
+    return true;
+}
+
+int path_to_string(struct task *task, const struct path *path, char *out, size_t size)
+{
+    if (size == 0)
+        return -ENAMETOOLONG;
+    if (path->mount == &g_anon_mount) {
+        size_t n = str_copy(out, path->dentry->name, size);
+        return n < size ? (int)n : -ENAMETOOLONG;
+    }
+    struct path root = {0};
+    if (task && task->fs)
+        fs_get_root(task->fs, &root);
+    size_t at = size - 1;
+    bool fits = true;
+    out[at] = '\0';
+    mutex_lock(&g_dcache_lock);
+    struct path p = *path;
+    bool deleted = p.dentry->deleted;
+    if (deleted)
+        fits = prepend(out, &at, " (deleted)", 10);
+    size_t tail = at;
+    while (fits && !(p.dentry == root.dentry && p.mount == root.mount)) {
+        if (p.dentry == p.mount->root) {
+            if (!p.mount->parent)
+                break;
+            p.dentry = p.mount->mountpoint;
+            p.mount = p.mount->parent;
+            continue;
+        }
+        if (!p.dentry->parent)
+            break;
+        fits = prepend(out, &at, p.dentry->name, p.dentry->name_length) && prepend(out, &at, "/", 1);
+        p.dentry = p.dentry->parent;
+    }
+    mutex_unlock(&g_dcache_lock);
+    if (root.dentry)
+        path_put(&root);
+    if (fits && at == tail)
+        fits = prepend(out, &at, "/", 1);
+    if (!fits)
+        return -ENAMETOOLONG;
+    memmove(out, out + at, size - at);
+    return deleted ? -ENOENT : (int)(size - 1 - at);
+}
