@@ -281,7 +281,7 @@ static int check_request(uint64_t *size, unsigned flags, uint64_t offset,
     uint64_t rounded = page_up(*size);
     if (rounded == 0)
         return -ENOMEM;
-    if (offset + rounded < offset || (int64_t)(offset + rounded) < 0)
+    if (offset + rounded < offset || (offset && (int64_t)(offset + rounded) < 0))
         return -EOVERFLOW;
     *size = rounded;
     switch (flags & MAP_TYPE) {
