@@ -6,7 +6,6 @@
 #include <linux/signal.h>
 
 #include "platform/clock.h"
-#include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/fs/file.h"
 #include "shim/fs/vfs.h"
@@ -197,8 +196,7 @@ struct task *process_create_first(int *err)
     mutex_lock(&g_process_lock);
     process_insert(init, NULL);
     process_insert(first, init);
-    task->tid = process_new_id();
-    PLATFORM_REQUIRE(task->tid == FIRST_PID);
+    task->tid = g_last_id = FIRST_PID;
     task_insert(task, first);
     mutex_unlock(&g_process_lock);
     task->thread = thread_current(g_platform);
