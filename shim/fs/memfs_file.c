@@ -89,6 +89,8 @@ static int to_object(struct mem_node *n)
 static int copy_lower(struct mem_node *n, struct memory_object *object, uint64_t size)
 {
     int err = 0;
+    if (size == 0)
+        return 0;
     struct host_file *file = hostfs_data(n->lower, HOSTFS_READ, &err);
     if (!file)
         return err;
