@@ -82,12 +82,14 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
     struct lu_aspace *parent = mutable_of(base);
     /* Only a thread of the parent's carrier can clone it. The visit counts as nobody inside: the caller lends the token. */
     struct lu_worker *home;
-    *err = lu_thread_visit(parent->carrier, &home);
-    if (*err < 0)
+    int failure = lu_thread_visit(parent->carrier, &home);
+    if (failure < 0) {
+        *err = failure;
         return NULL;
+    }
     struct lu_aspace *child = NULL;
     uint64_t shared = g_lu.detailed_stats ? lu_count_private_pages(parent->carrier) : 0;
-    struct lu_carrier *c = lu_carrier_clone(err);
+    struct lu_carrier *c = lu_carrier_clone(&failure);
     if (c) {
         child = slot_take(p, c);
         if (child) {
@@ -100,10 +102,12 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
             __atomic_add_fetch(&parent->stats.forks, 1, __ATOMIC_RELAXED);
         } else {
             lu_carrier_kill(c);
-            *err = -ENOMEM;
+            failure = -ENOMEM;
         }
     }
     lu_thread_go_home(home);
+    if (!child)
+        *err = failure;
     return (struct aspace *)child;
 }
 

@@ -370,12 +370,8 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
             signal(SIGTTOU, SIG_DFL);
         }
     }
-    if (g_lu.finishing == LU_FINISH_PANIC) {
-        struct rlimit no_core = {0, 0};
-        setrlimit(RLIMIT_CORE, &no_core);
-        signal(SIGABRT, SIG_DFL);
-        abort();
-    }
+    if (g_lu.finishing == LU_FINISH_PANIC)
+        g_lu.finish_status = SIGABRT;
     struct timespec none = {0, 0};
     while (sigtimedwait(&waited, NULL, &none) > 0)
         ; /* what came during the end is not for whoever runs after us */
