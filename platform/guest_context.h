@@ -2,8 +2,9 @@
  * guest_context.h: run guest code until it comes out, and say why it came out.
  *
  * struct guest_context is the ABI of a guest call and nothing else: registers, segment bases and, behind calls, the extended
- * state. What belongs to one entry (host stack to return to, pending interrupts) is the platform's and lives with the thread,
- * so a context may be run by one thread now and by another later, never by two at once.
+ * state. What belongs to one entry (host stack to return to, pending interrupts) is the platform's and lives with the thread.
+ * The extended state may stay in the registers of the host thread that ran the context last: to go on in another thread, that
+ * one copies it (context_copy) and the other runs the copy.
  */
 #ifndef PALIMPSEST_PLATFORM_GUEST_CONTEXT_H
 #define PALIMPSEST_PLATFORM_GUEST_CONTEXT_H
@@ -85,7 +86,7 @@ struct guest_ops {
 
     /*
      * Enter guest code with ctx->regs in the space active on this thread; come back with the registers stored and *exit set.
-     * Requires: a space is active; ctx is not run by another thread. rflags, cs, ss are sanitised by the platform; any other
+     * Requires: a space is active; ctx was last run by the calling thread, or by none since it was made or copied to. rflags, cs, ss are sanitised by the platform; any other
      * register value is allowed (a bad rip comes back as a fault).
      * Returns at once with GUEST_INTERRUPT when an interrupt is pending for this thread.
      */
