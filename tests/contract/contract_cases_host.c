@@ -1,0 +1,409 @@
+/*
+ * contract_cases_host.c: host_file.h.
+ */
+#include <linux/stat.h>
+
+#include "tests/contract/contract.h"
+#include "tests/contract/contract_prototypes.h"
+
+enum { WAIT_IN = 1 };      /* POLLIN */
+enum { TYPE_DIRECTORY = 4, TYPE_FILE = 8, TYPE_LINK = 10 }; /* DT_* */
+static const unsigned g_create = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE;
+static const unsigned g_look = HOST_OPEN_PATH;
+
+static struct host_file *granted(struct contract *c, const char *name)
+{
+    int err = 0;
+    struct host_file *dir = host_file_granted(c->p, name, &err);
+    MUST(dir != NULL);
+    return dir;
+}
+
+static struct host_file *opened(struct contract *c, struct host_file *dir, const char *name,
+                                unsigned flags)
+{
+    int err = 0;
+    struct host_file *file = host_file_open(c->p, dir, name, flags, 0640, &err);
+    CHECK_EQUAL(err, 0);
+    MUST(file != NULL);
+    return file;
+}
+
+static int open_error(struct contract *c, struct host_file *dir, const char *name, unsigned flags)
+{
+    int err = 0;
+    struct host_file *file = host_file_open(c->p, dir, name, flags, 0640, &err);
+    if (file)
+        host_file_close(c->p, file);
+    CHECK((file == NULL) == (err != 0));
+    return err;
+}
+
+static struct host_stat status(struct contract *c, struct host_file *file)
+{
+    struct host_stat st = {0};
+    CHECK_EQUAL(host_file_stat(c->p, file, &st), 0);
+    return st;
+}
+
+static struct mem_ref text(const char *words)
+{
+    return mem_shim((void *)(uintptr_t)words, __builtin_strlen(words));
+}
+
+void HostFileContract_UnknownGrantIsNotThere(struct contract *c)
+{
+    int err = 0;
+    CHECK(host_file_granted(c->p, "nosuchgrant", &err) == NULL);
+    CHECK_EQUAL(err, -ENOENT);
+    err = 0;
+    CHECK(host_file_granted(c->p, "", &err) == NULL);
+    CHECK_EQUAL(err, -ENOENT);
+}
+
+void HostFileContract_FilesAreCreatedWrittenAndRead(struct contract *c)
+{
+    char buffer[32] = {0};
+    struct host_file *dir = granted(c, "rw");
+    CHECK_EQUAL(open_error(c, dir, "new", HOST_OPEN_READ), -ENOENT);
+    struct host_file *file = opened(c, dir, "new", g_create);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 4, text("hello")), 5);
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, mem_shim(buffer, sizeof(buffer))), 9);
+    CHECK(__builtin_memcmp(buffer, "\0\0\0\0hello", 9) == 0);
+    CHECK_EQUAL(host_file_pread(c->p, file, 9, mem_shim(buffer, sizeof(buffer))), 0);
+    CHECK_EQUAL(host_file_pread(c->p, file, 6, mem_shim(buffer, 2)), 2);
+    CHECK_EQUAL(status(c, file).size, 9);
+    CHECK_EQUAL(status(c, file).mode, S_IFREG | 0640);
+    CHECK_EQUAL(host_file_sync(c->p, file), 0);
+    host_file_get(c->p, file);
+    host_file_close(c->p, file);
+    CHECK_EQUAL(status(c, file).size, 9);
+    host_file_close(c->p, file);
+    file = opened(c, dir, "new", HOST_OPEN_WRITE | HOST_OPEN_TRUNCATE);
+    CHECK_EQUAL(status(c, file).size, 0);
+    CHECK(host_file_pread(c->p, file, 0, mem_shim(buffer, 1)) < 0); /* write only */
+    host_file_close(c->p, file);
+    struct host_statfs fs = {0};
+    CHECK_EQUAL(host_file_statfs(c->p, dir, &fs), 0);
+    CHECK(fs.block_size > 0 && fs.blocks > 0);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_DataMovesStraightToAndFromGuestMemory(struct contract *c)
+{
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "data", g_create);
+    struct aspace *as = contract_space(c);
+    contract_map(c, as, AREA, 4, MEMORY_READ | MEMORY_WRITE);
+    for (uint64_t i = 0; i < 4; i++)
+        contract_put(c, AREA + i * PAGE, 1 + i);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 0, mem_guest(guest_addr(AREA), 4 * PAGE)), 4 * PAGE);
+    CHECK_EQUAL(guest_zero(c->p, guest_addr(AREA), 4 * PAGE), 0);
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, mem_guest(guest_addr(AREA), 4 * PAGE)), 4 * PAGE);
+    for (uint64_t i = 0; i < 4; i++)
+        CHECK_EQUAL(contract_get(c, AREA + i * PAGE), 1 + i);
+    struct mem_ref hole = mem_guest(guest_addr(AREA + 4 * PAGE), 16);
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, hole), -EFAULT);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 0, hole), -EFAULT);
+    struct mem_ref edge = mem_guest(guest_addr(AREA + 4 * PAGE - 8), 16);
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, edge), 8);
+    contract_leave_and_destroy(c, as);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_ExclusiveCreationHappensOnce(struct contract *c)
+{
+    struct host_file *dir = granted(c, "rw");
+    const unsigned flags = g_create | HOST_OPEN_EXCLUSIVE;
+    CHECK_EQUAL(open_error(c, dir, "once", flags), 0);
+    CHECK_EQUAL(open_error(c, dir, "once", flags), -EEXIST);
+    CHECK_EQUAL(open_error(c, dir, "once", g_create), 0);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_SymbolicLinksAreNotFollowed(struct contract *c)
+{
+    char target[64];
+    struct host_file *dir = granted(c, "rw");
+    CHECK_EQUAL(host_file_symlink(c->p, dir, "out", "/etc/passwd"), 0);
+    CHECK_EQUAL(host_file_symlink(c->p, dir, "up", ".."), 0);
+    CHECK_EQUAL(open_error(c, dir, "out", HOST_OPEN_READ), -ELOOP);
+    CHECK_EQUAL(open_error(c, dir, "out", g_create), -ELOOP);
+    int err = open_error(c, dir, "up", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    CHECK(err == -ELOOP || err == -ENOTDIR);
+    struct host_file *link = opened(c, dir, "out", g_look);
+    CHECK_EQUAL(status(c, link).mode & S_IFMT, S_IFLNK);
+    CHECK_EQUAL(host_file_readlink(c->p, link, target, sizeof(target)), 11);
+    CHECK(__builtin_memcmp(target, "/etc/passwd", 11) == 0);
+    CHECK_EQUAL(host_file_readlink(c->p, link, target, 4), 4);
+    host_file_close(c->p, link);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_PathHandleCanBeReopened(struct contract *c)
+{
+    char buffer[64];
+    int err = 0;
+    struct host_file *dir = granted(c, "ro"), *path = opened(c, dir, "file", g_look);
+    CHECK_EQUAL(status(c, path).mode & S_IFMT, S_IFREG);
+    CHECK(host_file_pread(c->p, path, 0, mem_shim(buffer, 8)) < 0);
+    struct host_file *file = host_file_reopen(c->p, path, HOST_OPEN_READ, &err);
+    MUST(file != NULL);
+    int64_t size = sizeof(CONTRACT_RO_TEXT) - 1;
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, mem_shim(buffer, sizeof(buffer))), size);
+    CHECK(__builtin_memcmp(buffer, CONTRACT_RO_TEXT, (size_t)size) == 0);
+    host_file_close(c->p, file);
+    host_file_close(c->p, path);
+    host_file_close(c->p, dir);
+}
+
+/* Reads with a buffer for few entries, so that the offsets count. */
+static void list(struct contract *c, struct host_file *dir, unsigned seen[10], unsigned *others)
+{
+    uint64_t buffer[16], offset = 0;
+    int64_t got;
+    while ((got = host_file_readdir(c->p, dir, offset, buffer, sizeof(buffer))) > 0) {
+        for (int64_t at = 0; at < got;) {
+            const struct host_dirent *d = (const void *)((const char *)buffer + at);
+            CHECK(d->record_size % 8 == 0 && d->record_size >= sizeof(*d) && at + d->record_size <= got);
+            if (d->name[0] == 'e' && d->name[1] >= '0' && d->name[1] <= '9' && d->name[2] == '\0') {
+                seen[d->name[1] - '0']++;
+                CHECK_EQUAL(d->type, TYPE_FILE);
+            } else {
+                ++*others;
+            }
+            CHECK(d->ino != 0);
+            offset = d->next_offset;
+            at += d->record_size;
+        }
+    }
+    CHECK_EQUAL(got, 0);
+}
+
+void HostFileContract_DirectoriesListEachEntryOnce(struct contract *c)
+{
+    unsigned seen[10] = {0}, others = 0;
+    struct host_file *top = granted(c, "rw");
+    CHECK_EQUAL(host_file_mkdir(c->p, top, "list", 0755), 0);
+    CHECK_EQUAL(host_file_mkdir(c->p, top, "list", 0755), -EEXIST);
+    struct host_file *dir = opened(c, top, "list", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    for (char i = '0'; i <= '9'; i++) {
+        const char name[] = {'e', i, '\0'};
+        host_file_close(c->p, opened(c, dir, name, g_create));
+    }
+    list(c, dir, seen, &others);
+    list(c, dir, seen, &others); /* offset 0 starts again */
+    for (int i = 0; i < 10; i++)
+        CHECK_EQUAL(seen[i], 2);
+    CHECK_EQUAL(others, 0); /* neither "." nor ".." */
+    struct host_file *file = opened(c, dir, "e1", HOST_OPEN_READ);
+    uint64_t buffer[16];
+    CHECK_EQUAL(host_file_readdir(c->p, file, 0, buffer, sizeof(buffer)), -ENOTDIR);
+    CHECK_EQUAL(open_error(c, dir, "e1", HOST_OPEN_READ | HOST_OPEN_DIRECTORY), -ENOTDIR);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+    host_file_close(c->p, top);
+}
+
+void HostFileContract_NamesCanBeMovedLinkedAndRemoved(struct contract *c)
+{
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "a", g_create);
+    CHECK_EQUAL(host_file_mkdir(c->p, dir, "sub", 0755), 0);
+    struct host_file *sub = opened(c, dir, "sub", g_look);
+    CHECK_EQUAL(host_file_rename(c->p, dir, "a", sub, "b", 0), 0);
+    CHECK_EQUAL(open_error(c, dir, "a", HOST_OPEN_READ), -ENOENT);
+    CHECK_EQUAL(open_error(c, sub, "b", HOST_OPEN_READ), 0);
+    CHECK_EQUAL(host_file_link(c->p, file, dir, "again"), 0);
+    CHECK_EQUAL(status(c, file).nlink, 2);
+    CHECK_EQUAL(host_file_rename(c->p, dir, "again", sub, "b", 1 /* RENAME_NOREPLACE */), -EEXIST);
+    CHECK_EQUAL(host_file_unlink(c->p, dir, "sub", true), -ENOTEMPTY);
+    CHECK(host_file_unlink(c->p, dir, "sub", false) < 0);
+    CHECK_EQUAL(host_file_unlink(c->p, sub, "b", false), 0);
+    CHECK_EQUAL(host_file_unlink(c->p, sub, "b", false), -ENOENT);
+    CHECK_EQUAL(status(c, file).nlink, 1);
+    CHECK_EQUAL(host_file_unlink(c->p, dir, "sub", true), 0);
+    CHECK_EQUAL(host_file_mknod(c->p, dir, "fifo", S_IFIFO | 0600, 0), 0);
+    struct host_file *fifo = opened(c, dir, "fifo", g_look);
+    CHECK_EQUAL(status(c, fifo).mode & S_IFMT, S_IFIFO);
+    host_file_close(c->p, fifo);
+    host_file_close(c->p, opened(c, dir, "fifo", HOST_OPEN_READ)); /* must not block */
+    host_file_close(c->p, sub);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_AttributesCanBeSet(struct contract *c)
+{
+    const int64_t when = INT64_C(1000000000123456000);
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "attr", g_create);
+    struct host_stat attr = {
+        .mode = 0400, .size = 12345, .atime_ns = INT64_MIN, .mtime_ns = when};
+    CHECK_EQUAL(host_file_setattr(c->p, file, HOST_SET_MODE | HOST_SET_SIZE | HOST_SET_TIMES, &attr),
+                0);
+    struct host_stat st = status(c, file);
+    CHECK_EQUAL(st.mode & 07777, 0400);
+    CHECK_EQUAL(st.size, 12345);
+    CHECK_EQUAL(st.mtime_ns, when);
+    CHECK(st.atime_ns != when);
+    struct host_file *path = opened(c, dir, "attr", g_look); /* a handle to look is enough for the mode */
+    attr.mode = 0600;
+    CHECK_EQUAL(host_file_setattr(c->p, path, HOST_SET_MODE, &attr), 0);
+    CHECK_EQUAL(status(c, file).mode & 07777, 0600);
+    host_file_close(c->p, path);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_ReadOnlyGrantRefusesEveryChange(struct contract *c)
+{
+    int err = 0;
+    struct host_stat attr = {.mode = 0777, .size = 0};
+    struct host_file *dir = granted(c, "ro"), *writable = granted(c, "rw");
+    struct host_file *file = opened(c, dir, "file", HOST_OPEN_READ);
+    struct host_file *path = opened(c, dir, "file", g_look);
+    CHECK_EQUAL(open_error(c, dir, "file", HOST_OPEN_WRITE), -EROFS);
+    CHECK_EQUAL(open_error(c, dir, "file", HOST_OPEN_READ | HOST_OPEN_TRUNCATE), -EROFS);
+    CHECK_EQUAL(open_error(c, dir, "new", g_create), -EROFS);
+    CHECK(host_file_reopen(c->p, path, HOST_OPEN_WRITE, &err) == NULL);
+    CHECK_EQUAL(err, -EROFS);
+    CHECK(host_file_pwrite(c->p, file, 0, text("x")) < 0);
+    CHECK_EQUAL(host_file_mkdir(c->p, dir, "new", 0755), -EROFS);
+    CHECK_EQUAL(host_file_symlink(c->p, dir, "new", "x"), -EROFS);
+    CHECK_EQUAL(host_file_unlink(c->p, dir, "file", false), -EROFS);
+    CHECK_EQUAL(host_file_rename(c->p, dir, "file", dir, "new", 0), -EROFS);
+    CHECK(host_file_rename(c->p, dir, "file", writable, "new", 0) < 0);
+    CHECK(host_file_link(c->p, file, dir, "new") < 0);
+    CHECK_EQUAL(host_file_mknod(c->p, dir, "new", S_IFIFO | 0600, 0), -EROFS);
+    CHECK_EQUAL(host_file_setattr(c->p, file, HOST_SET_MODE, &attr), -EROFS);
+    CHECK_EQUAL(host_file_setattr(c->p, path, HOST_SET_SIZE, &attr), -EROFS);
+    CHECK_EQUAL(status(c, file).size, sizeof(CONTRACT_RO_TEXT) - 1);
+    host_file_close(c->p, path);
+    host_file_close(c->p, file);
+    host_file_close(c->p, writable);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_MappedFileMeetsTheFile(struct contract *c)
+{
+    int err = 0;
+    uint64_t value = 0;
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "mapped", g_create);
+    struct host_stat attr = {.size = 2 * PAGE};
+    CHECK_EQUAL(host_file_setattr(c->p, file, HOST_SET_SIZE, &attr), 0);
+    struct memory_object *obj = memory_object_from_file(c->p, file, &err);
+    MUST(obj != NULL);
+    host_file_close(c->p, file); /* the object keeps it open */
+    CHECK_EQUAL(memory_object_size(c->p, obj), 2 * PAGE);
+    struct aspace *as = contract_space(c);
+    contract_map_object(c, as, AREA, 2, MEMORY_SHARED, obj, 0);
+    contract_map_object(c, as, AREA + 8 * PAGE, 2, MEMORY_PRIVATE, obj, 0);
+    contract_put(c, AREA + PAGE, 95);
+    contract_put(c, AREA + 9 * PAGE + 8, 96);
+    file = opened(c, dir, "mapped", HOST_OPEN_READ | HOST_OPEN_WRITE);
+    CHECK_EQUAL(host_file_pread(c->p, file, PAGE, mem_shim(&value, 8)), 8);
+    CHECK_EQUAL(value, 95);
+    CHECK_EQUAL(host_file_pread(c->p, file, PAGE + 8, mem_shim(&value, 8)), 8);
+    CHECK_EQUAL(value, 0);
+    value = 97;
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 16, mem_shim(&value, 8)), 8);
+    CHECK_EQUAL(contract_get(c, AREA + 16), 97);
+    CHECK_EQUAL(contract_get(c, AREA + 8 * PAGE + 16), 97);
+    memory_object_put(c->p, obj);
+    contract_leave_and_destroy(c, as);
+    host_file_close(c->p, file);
+
+    /* What the file's mode or grant forbids, the mapping forbids. */
+    struct host_file *ro = granted(c, "ro");
+    file = opened(c, ro, "file", HOST_OPEN_READ);
+    obj = memory_object_from_file(c->p, file, &err);
+    MUST(obj != NULL);
+    as = contract_space(c);
+    struct memory_map_request req = {.addr = guest_addr(AREA),
+                                     .size = PAGE,
+                                     .sharing = MEMORY_SHARED,
+                                     .prot = MEMORY_READ | MEMORY_WRITE,
+                                     .object = obj};
+    CHECK_EQUAL(memory_map(c->p, as, &req), -EACCES);
+    req.sharing = MEMORY_PRIVATE;
+    CHECK_EQUAL(memory_map(c->p, as, &req), 0);
+    contract_put(c, AREA, 1);
+    memory_object_put(c->p, obj);
+    contract_leave_and_destroy(c, as);
+    host_file_close(c->p, file);
+    host_file_close(c->p, ro);
+    host_file_close(c->p, dir);
+}
+
+static struct host_file *standard(struct contract *c, enum host_standard_stream which)
+{
+    int err = 0;
+    struct host_file *file = host_file_standard(c->p, which, &err);
+    MUST(file != NULL);
+    return file;
+}
+
+/* Standard input is a pipe that holds nothing until asked. */
+void HostFileContract_StreamsNeverBlock(struct contract *c)
+{
+    char byte;
+    struct host_file *in = standard(c, HOST_STDIN), *err = standard(c, HOST_STDERR);
+    CHECK_EQUAL(host_file_read(c->p, in, mem_shim(&byte, 1)), -EAGAIN);
+    CHECK_EQUAL(host_file_poll(c->p, in, WAIT_IN), 0);
+    __atomic_store_n(&c->report->stdin_bytes_asked, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i < 5000 && !host_file_poll(c->p, in, WAIT_IN); i++)
+        contract_sleep_ms(c, 1);
+    CHECK_EQUAL(host_file_poll(c->p, in, WAIT_IN), WAIT_IN);
+    CHECK_EQUAL(host_file_read(c->p, in, mem_shim(&byte, 1)), 1);
+    CHECK_EQUAL(host_file_read(c->p, in, mem_shim(&byte, 1)), -EAGAIN);
+    CHECK_EQUAL(host_file_write(c->p, err, text("a word\n")), 7);
+    int size = 0;
+    CHECK_EQUAL(host_file_tty(c->p, in, HOST_TTY_GET_WINSIZE, &size), -ENOTTY);
+    host_file_close(c->p, in);
+    host_file_close(c->p, err);
+}
+
+void HostFileContract_ParkWaitsForAStream(struct contract *c)
+{
+    char byte;
+    struct thread_wait_file wait = {.file = standard(c, HOST_STDIN), .events = WAIT_IN};
+    int ret;
+    CHECK_EQUAL(thread_park(c->p, 0, &wait, 1), -ETIMEDOUT);
+    __atomic_store_n(&c->report->stdin_bytes_asked, 1, __ATOMIC_RELEASE);
+    uint64_t end = clock_now(c->p, CLOCK_KIND_MONOTONIC) + UINT64_C(10000000000);
+    while ((ret = thread_park(c->p, end, &wait, 1)) == 0)
+        continue;
+    CHECK_EQUAL(ret, 1);
+    CHECK_EQUAL(wait.ready & WAIT_IN, WAIT_IN);
+    CHECK_EQUAL(host_file_read(c->p, wait.file, mem_shim(&byte, 1)), 1);
+    host_file_close(c->p, wait.file);
+}
+
+void HostFileContract_OpenFailingAtAnyHostCallLeaksNothing(struct contract *c)
+{
+    struct host_file *dir = granted(c, "ro");
+    host_file_close(c->p, opened(c, dir, "file", HOST_OPEN_READ));
+    uint64_t files = contract_measure(c).files;
+    unsigned nth = 1;
+    for (bool fired = true; fired && nth < 500; nth++) {
+        int err = 0;
+        c->front->fault_arm(nth);
+        struct host_file *file = host_file_open(c->p, dir, "file", HOST_OPEN_READ, 0, &err);
+        fired = c->front->fault_arm(0);
+        CHECK(file != NULL || (fired && err < 0));
+        if (file)
+            host_file_close(c->p, file);
+    }
+    CHECK(nth < 500);
+    CHECK_EQUAL(contract_measure(c).files, files);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContractDeath_NameWithASlashAborts(struct contract *c)
+{
+    open_error(c, granted(c, "ro"), "../file", HOST_OPEN_READ);
+}
+
+void HostFileContractDeath_NameDotDotAborts(struct contract *c)
+{
+    open_error(c, granted(c, "ro"), "..", g_look);
+}
