@@ -97,7 +97,7 @@ static void poll_set_free(struct poll_set *set)
         shim_free(set->fds);
 }
 
-/* Result: how many have events. Registers with `table` until the first that has. */
+/* Result: how many have events. Registers with `table`, unless NULL, until the first that has. */
 static unsigned poll_look(struct task *task, struct poll_set *set, struct poll_table *table)
 {
     unsigned ready = 0;
@@ -141,7 +141,7 @@ static int poll_wait(struct task *task, struct poll_set *set, uint64_t deadline_
         r = -ENOMEM;
     while (!ready && !r && deadline_ns) {
         r = poll_table_sleep(task, &table, deadline_ns);
-        ready = (int)poll_look(task, set, NULL);
+        ready = (int)poll_look(task, set, &table);
     }
     poll_table_end(&table);
     for (unsigned i = 0; i < set->count; i++)

@@ -12,7 +12,20 @@
     X(poll, 3, FULL, "")                                                                           \
     X(ppoll, 5, FULL, "")                                                                          \
     X(select, 5, FULL, "")                                                                         \
-    X(pselect6, 6, FULL, "")
+    X(pselect6, 6, FULL, "")                                                                       \
+    X(epoll_create, 1, FULL, "")                                                                   \
+    X(epoll_create1, 1, FULL, "")                                                                  \
+    X(epoll_ctl, 4, PARTIAL, "one level of nesting; EPOLLET over host files acts as level-triggered") \
+    X(epoll_wait, 4, FULL, "")                                                                     \
+    X(epoll_pwait, 6, FULL, "")                                                                    \
+    X(epoll_pwait2, 6, FULL, "")                                                                   \
+    X(eventfd, 1, FULL, "")                                                                        \
+    X(eventfd2, 2, FULL, "")                                                                       \
+    X(signalfd, 3, FULL, "")                                                                       \
+    X(signalfd4, 4, FULL, "")                                                                      \
+    X(timerfd_create, 2, FULL, "")                                                                 \
+    X(timerfd_settime, 4, PARTIAL, "TFD_TIMER_CANCEL_ON_SET never cancels: the clock is not set")  \
+    X(timerfd_gettime, 2, FULL, "")
 
 SHIM_SYSCALLS_POLL(SYSCALL_PROTOTYPE)
 

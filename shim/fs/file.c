@@ -11,6 +11,7 @@
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
 #include "shim/fs/dentry.h"
+#include "shim/fs/epoll.h"
 #include "shim/fs/locks.h"
 #include "shim/fs/vfs.h"
 #include "shim/process.h"
@@ -44,6 +45,8 @@ void file_put(struct file *f)
 {
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
+    if (f->epolls)
+        epoll_file_gone(f);
     if (f->inode)
         locks_release_file(f);
     if (f->ops && f->ops->release)

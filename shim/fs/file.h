@@ -43,17 +43,21 @@ struct poll_table {
     struct thread_wait_file near_files[POLL_TABLE_NEAR];
     struct thread_wait_file *files;   /* host files to wait for as well: near_files, or from shim_alloc */
     size_t file_count, file_capacity;
+    uint64_t deadline_ns;             /* look again then (timerfd); THREAD_WAIT_FOREVER: no need */
+    bool registered;                  /* queues and host files are known: only deadlines are of interest */
     /* epoll's own way to register; NULL: the calling thread is to be woken */
     void (*add)(struct poll_table *table, struct wait_queue *q);
     void (*add_host)(struct poll_table *table, struct host_file *file, uint32_t events);
 };
 void poll_table_init(struct poll_table *table);
 void poll_table_end(struct poll_table *table);
-/* task_sleep() until something registered is woken or ready. */
+/* task_sleep() until something registered is woken or ready. 0: look again, with this table. */
 MUST_USE int poll_table_sleep(struct task *task, struct poll_table *table, uint64_t deadline_ns);
 /* Called by file_ops.poll when table != NULL, before it looks: be woken when `q` is, or when the host file has one of `events`. */
 void poll_table_add(struct poll_table *table, struct wait_queue *q);
 void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events);
+/* The answer changes by itself at this time. */
+void poll_table_add_deadline(struct poll_table *table, uint64_t deadline_ns);
 
 typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,
                         uint64_t next_offset); /* non-zero: the buffer is full */
@@ -102,6 +106,7 @@ struct file {
     uint64_t pos;
     int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
     uint64_t id;               /* unique; inode number of anonymous kinds */
+    struct epoll_item *epolls; /* epoll.c's: who watches this file */
 };
 
 /* A file without a name. Owner: caller. `flags`: O_*. */

@@ -3,6 +3,7 @@
  */
 #include "shim/fs/file.h"
 
+#include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
 #include "shim/process.h"
@@ -12,6 +13,7 @@ void poll_table_init(struct poll_table *table)
     memset(table, 0, sizeof(*table));
     table->files = table->near_files;
     table->file_capacity = POLL_TABLE_NEAR;
+    table->deadline_ns = THREAD_WAIT_FOREVER;
 }
 
 void poll_table_end(struct poll_table *table)
@@ -33,6 +35,8 @@ void poll_table_add(struct poll_table *table, struct wait_queue *q)
 {
     struct poll_far_waiter *far;
 
+    if (table->registered)
+        return;
     if (table->add) {
         table->add(table, q);
         return;
@@ -68,6 +72,8 @@ static bool poll_table_grow(struct poll_table *table)
 
 void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events)
 {
+    if (table->registered)
+        return;
     if (table->add_host) {
         table->add_host(table, file, events);
         return;
@@ -80,9 +86,21 @@ void poll_table_add_host(struct poll_table *table, struct host_file *file, uint3
         (struct thread_wait_file){.file = file, .events = events & table->wanted};
 }
 
+void poll_table_add_deadline(struct poll_table *table, uint64_t deadline_ns)
+{
+    if (deadline_ns < table->deadline_ns)
+        table->deadline_ns = deadline_ns;
+}
+
 int poll_table_sleep(struct task *task, struct poll_table *table, uint64_t deadline_ns)
 {
-    int r = table->file_count ? task_sleep_files(task, deadline_ns, table->files, table->file_count)
-                              : task_sleep(task, deadline_ns);
-    return r > 0 ? 0 : r;
+    uint64_t until = table->deadline_ns < deadline_ns ? table->deadline_ns : deadline_ns;
+    int r = table->file_count ? task_sleep_files(task, until, table->files, table->file_count)
+                              : task_sleep(task, until);
+
+    table->registered = true;
+    table->deadline_ns = THREAD_WAIT_FOREVER;
+    if (r > 0 || (r == -ETIMEDOUT && until < deadline_ns))
+        return 0;
+    return r;
 }

@@ -1,6 +1,6 @@
 /*
  * pretended_platform.h: what the shim's sources need of a platform, done with libc in one ordinary process. "Guest" addresses are
- * addresses of this process; the first page is unreachable, as anything above 2^47.
+ * addresses of this process.
  */
 #ifndef PALIMPSEST_TESTS_PRETENDED_PLATFORM_H
 #define PALIMPSEST_TESTS_PRETENDED_PLATFORM_H

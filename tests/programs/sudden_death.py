@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""SIGKILL at random times: pal's own death leaves no process behind within a second, and a carrier's death never hangs pal.
+
+    sudden_death.py --pal build/pal [--rounds N] [--seed N] pal|carrier
+"""
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import support
+
+WORKLOADS = [
+    ["/bin/sleep", "100"],
+    ["/bin/bash", "-c", "while :; do /bin/true; done"],
+    ["/bin/bash", "-c", "for i in 1 2 3 4 5 6 7 8; do (while :; do echo x | cat > /dev/null; done) & done; wait"],
+    ["/bin/bash", "-c", "yes | cat | cat > /dev/null"],
+    ["/usr/bin/python3", "-c", "import threading, os\n[threading.Thread(target=lambda: [hash(i) for i in range(10**9)]).start() "
+     "for _ in range(3)]\nwhile True:\n    if os.fork() == 0: os._exit(0)\n    os.wait()"],
+    ["/usr/bin/python3", "-c", "import os, time, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+     "for _ in range(20): os.fork() or (os.setsid(), time.sleep(100))\ntime.sleep(100)"],
+]
+
+
+def children_of(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(p) for p in f.read().split()]
+    except OSError:
+        return []
+
+
+def descendants(pid):
+    found = children_of(pid)
+    for child in list(found):
+        found += descendants(child)
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pal", required=True)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("victim", choices=["pal", "carrier"])
+    args = parser.parse_args()
+    print(f"seed {args.seed}")
+    rng = random.Random(args.seed)
+    support.adopt_orphans()
+    slowest = 0
+    for number in range(args.rounds):
+        workload = rng.choice(WORKLOADS)
+        delay = rng.choice([0, 0.001, 0.005, 0.02, 0.1, 0.4]) * rng.random() * 2
+        process = subprocess.Popen(support.pal_run(args.pal) + workload, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
+        time.sleep(delay)
+        if args.victim == "carrier":
+            time.sleep(0.1)
+            victims = descendants(process.pid)
+            if victims:
+                try:
+                    os.kill(rng.choice(victims), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            # The guest may go on without that process; pal must still answer to a signal and end.
+            time.sleep(0.1)
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                if workload is WORKLOADS[-1]:  # ignores SIGTERM on purpose
+                    process.kill()
+                else:
+                    print(f"round {number}: {workload}: pal hangs after a carrier died")
+                    process.kill()
+                    support.leftovers()
+                    sys.exit(1)
+        else:
+            process.kill()
+        process.wait()
+        seconds, left = support.leftovers(1.0)
+        if left:
+            print(f"round {number}: {workload} killed after {delay * 1000:.1f} ms: still running a second later: {left}")
+            sys.exit(1)
+        slowest = max(slowest, seconds)
+    print(f"{args.rounds} rounds; the last process was gone after {slowest * 1000:.0f} ms at most")
+
+
+if __name__ == "__main__":
+    main()

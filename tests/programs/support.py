@@ -1,0 +1,77 @@
+"""What the program tests share: running things with a deadline, and finding what they left behind."""
+import ctypes
+import os
+import signal
+import subprocess
+import time
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def hidden_from_guest(path):
+    """pal gives the guest a /tmp of its own; a checkout below the host's /tmp has to be mounted to be seen."""
+    return os.path.abspath(path).startswith("/tmp/")
+
+
+def pal_run(pal, options=()):
+    """The command up to the guest program."""
+    mounts = ["--mount", f"{TOP}:{TOP}"] if hidden_from_guest(TOP) else []
+    build = os.path.dirname(os.path.abspath(pal))
+    if hidden_from_guest(build) and not build.startswith(TOP + "/"):
+        mounts += ["--mount", f"{build}:{build}"]
+    return [pal, "run", *mounts, *options, "--"]
+
+
+class Result:
+    def __init__(self, status, out, err, seconds):
+        self.status, self.out, self.err, self.seconds = status, out, err, seconds
+
+
+def run(argv, stdin=b"", timeout=60, env=None, cwd=None):
+    """Runs argv in its own session and waits; when time is up the whole session is killed. status: as a shell reports it."""
+    start = time.monotonic()
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env,
+                               cwd=cwd, start_new_session=True)
+    try:
+        out, err = process.communicate(stdin, timeout=timeout)
+        status = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, err = process.communicate()
+        status = "timeout"
+    return Result(status, out, err, time.monotonic() - start)
+
+
+def adopt_orphans():
+    """From now on whatever loses its parent below this process becomes its child, so that leftovers() sees it."""
+    PR_SET_CHILD_SUBREAPER = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def leftovers(seconds=1.0):
+    """Waits for all children to end. Result: (seconds it took, []) or (None, what still runs), which is then killed."""
+    start = time.monotonic()
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return time.monotonic() - start, []
+        if pid == 0:
+            if time.monotonic() - start > seconds:
+                break
+            time.sleep(0.002)
+    found = []
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as f:
+        for pid in f.read().split():
+            try:
+                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+                    found.append(stat.read()[:60])
+            except OSError:
+                pass
+            os.kill(int(pid), signal.SIGKILL)
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        return None, found

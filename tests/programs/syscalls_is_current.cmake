@@ -1,0 +1,5 @@
+execute_process(COMMAND ${PAL} syscalls --markdown OUTPUT_VARIABLE now COMMAND_ERROR_IS_FATAL ANY)
+file(READ ${DOC} written)
+if(NOT now STREQUAL written)
+  message(FATAL_ERROR "docs/syscalls.md is stale; renew it: build/pal syscalls --markdown > docs/syscalls.md")
+endif()
