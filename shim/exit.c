@@ -8,6 +8,7 @@
 
 #include "platform/errno.h"
 #include "platform/instance.h"
+#include "shim/fs/event_files.h"
 #include "shim/fs/file.h"
 #include "shim/fs/tty.h"
 #include "shim/fs/vfs.h"
@@ -296,7 +297,7 @@ static void become_zombie(struct process *process, struct process **dead)
     hand_over_children(process, dead);
     if (parent_in_session)
         wake_orphaned_group(pgid);
-    wait_queue_wake_all(&process->signal_wait);
+    wait_queue_wake_all(&g_signal_wait);
     if (process_notify_parent(process, CHILD_EXITED))
         bury(process, dead);
 }
@@ -308,12 +309,18 @@ static void end_instance(int code)
     instance_finish(g_platform, code);
 }
 
+/* Cleared under the lock: /proc takes references to what it finds there. */
 static void drop_files(struct task *task)
 {
-    fd_table_put(task, task->files);
+    struct fd_table *files = task->files;
+    struct fs_state *fs = task->fs;
+
+    mutex_lock(&g_process_lock);
     task->files = NULL;
-    fs_state_put(task->fs);
     task->fs = NULL;
+    mutex_unlock(&g_process_lock);
+    fd_table_put(task, files);
+    fs_state_put(fs);
 }
 
 /* Out of the tree. true: it was the last task of its process. The end of the first process is the end of everything. */

@@ -121,7 +121,6 @@ struct process {
     struct task *vfork_waiter;     /* parent task that sleeps until exec or exit; NULL: none */
     struct task *exec_task;        /* waits for all others to end; NULL: none */
     bool stop_requested;           /* tasks stop at their next look; cleared by SIGCONT and SIGKILL */
-    struct wait_queue signal_wait; /* woken when a signal is queued for the process or a task of it: signalfd */
     int pdeath_signal;
     bool child_subreaper, dumpable, no_new_privs, thp_disable;
     struct shim_rlimit { uint64_t cur, max; } rlimits[16];

@@ -9,6 +9,7 @@
 #include "platform/errno.h"
 #include "platform/guest_context.h"
 #include "platform/instance.h"
+#include "shim/fs/event_files.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/process_tree.h"
@@ -218,7 +219,7 @@ static int send(struct process *process, struct task *task, const struct abi_sig
     int err = queue_add(task ? &task->pending : &process->pending, info);
     if (err)
         return err;
-    wait_queue_wake_all(&process->signal_wait);
+    wait_queue_wake_all(&g_signal_wait);
     if (!task)
         DL_FOREACH (process->tasks, t)
             if (wants(t, sig))

@@ -370,7 +370,7 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
 {
     struct inode *inode = path->dentry->inode;
     /* On x86-64 every open file has O_LARGEFILE (open(2), NOTES). */
-    uint32_t kept = (flags & ~(uint32_t)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC)) | 00100000;
+    uint32_t kept = (flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)) | 00100000;
     if (flags & O_PATH)
         kept = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
     struct file *f = file_create(flags & O_PATH ? &g_path_file_ops : inode->file_ops, kept, NULL, err);
@@ -395,6 +395,7 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
         result = fifo_open(task, inode, f);
     else if (S_ISBLK(inode->mode) || S_ISSOCK(inode->mode))
         result = -ENXIO;
+    f->flags &= ~(uint32_t)O_NOCTTY; /* terminals looked at it when they were opened */
     if (result == 0 && !f->ops)
         result = -ENXIO;
     if (result) {

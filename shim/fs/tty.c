@@ -32,24 +32,12 @@ static bool signal_ignored_or_blocked(const struct task *task, int sig)
     return sigset_has(task->blocked, sig) || task->process->sighand->action[sig - 1].handler == 1;
 }
 
-/* Orphaned: no member has a parent in another group of the same session; nobody could continue it. */
-static bool group_orphaned(int pgid)
-{
-    for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
-        if (p->pgid != pgid || p->state >= PROCESS_ZOMBIE || !p->parent)
-            continue;
-        if (p->parent->pgid != pgid && p->parent->sid == p->sid)
-            return false;
-    }
-    return true;
-}
-
 /* Caller holds g_process_lock and found the task in the background. */
 static int background_signal(struct task *task, int sig)
 {
     struct abi_siginfo info = signal_info_kernel(sig);
 
-    if (group_orphaned(task->process->pgid))
+    if (process_group_orphaned(task->process->pgid))
         return -EIO;
     signal_send_pgrp(task->process->pgid, &info);
     return -ERESTARTSYS;
