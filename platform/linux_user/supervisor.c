@@ -216,6 +216,26 @@ static void forwarded_signals(sigset_t *set)
         sigaddset(set, forwarded[i]);
 }
 
+/*
+ * Stop, so that our shell sees it; its SIGCONT comes back through sigwaitinfo. The host lets a terminal's stop signal pass when nobody
+ * could continue us (an orphaned process group): then the guest goes on as well.
+ */
+static void suspend(void)
+{
+    sigset_t stop, pending;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    signal(SIGTSTP, SIG_DFL);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL);
+    raise(SIGTSTP);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    sigpending(&pending);
+    if (!sigismember(&pending, SIGCONT)) {
+        __atomic_fetch_or(&g_lu.signal_events, 1ull << (SIGCONT - 1), __ATOMIC_ACQ_REL);
+        post_event();
+    }
+}
+
 static void supervise(const sigset_t *waited)
 {
     for (;;) {
@@ -240,7 +260,7 @@ static void supervise(const sigset_t *waited)
             return;
         }
         if (__atomic_exchange_n(&g_lu.suspend_requested, 0, __ATOMIC_ACQ_REL)) {
-            raise(SIGSTOP); /* our shell sees it; SIGCONT comes back through sigwaitinfo */
+            suspend();
         }
     }
 }
