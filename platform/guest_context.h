@@ -86,8 +86,8 @@ struct guest_ops {
 
     /*
      * Enter guest code with ctx->regs in the space active on this thread; come back with the registers stored and *exit set.
-     * Requires: a space is active; ctx was last run by the calling thread, or by none since it was made or copied to. rflags, cs, ss are sanitised by the platform; any other
-     * register value is allowed (a bad rip comes back as a fault).
+     * Requires: a space is active; ctx was last run by the calling thread, or by none since it was made or copied to. rflags,
+     * cs, ss are sanitised by the platform; any other register value is allowed (a bad rip comes back as a fault).
      * Returns at once with GUEST_INTERRUPT when an interrupt is pending for this thread.
      */
     void (*run)(struct platform *p, struct guest_context *ctx, struct guest_exit *exit);

@@ -48,6 +48,8 @@
          PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS)                                         \
     CASE(AspaceForkContract, ForkWhileGuestCodeWritesIsOneInstant,                                 \
          PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_GUEST)                \
+    CASE(AspaceForkContract, ForkOfARunningSpaceFromOutsideIsOneInstant,                           \
+         PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_GUEST)                \
     CASE(AspaceForkContract, ThreadsForkOneParentAtTheSameTime,                                    \
          PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS)                                         \
     CASE(AspaceForkContract, SharedMappingStaysShared, PLATFORM_FEATURE_FORK)                      \
@@ -133,6 +135,10 @@
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, NoInterruptIsLostBetweenRuns,                                              \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
+    CASE(GuestContract, InterruptsAnywhereKeepEveryRegister,                                       \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
+    CASE(GuestContract, InterruptsAroundSystemCallsKeepEveryRegister,                              \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, ThreadsRunGuestCodeInTheSameSpaceTogether,                                 \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, SharedWordIsAtomicBetweenGuestAndShim,                                     \
@@ -152,6 +158,8 @@
     CASE(ThreadContract, ExitDestroysTheSpaceItIsGiven, PLATFORM_FEATURE_THREADS)                  \
     CASE(ThreadContract, SpawnFailingAtAnyHostCallStartsNothing, PLATFORM_FEATURE_THREADS)         \
     CASE(ThreadContract, FiveHundredThreadsComeAndGo, PLATFORM_FEATURE_THREADS)                    \
+    CASE(ThreadContract, SpawnFromOutsideIntoABusySpace,                                           \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(ThreadContract, ProcessorTimeGrowsWithWork, PLATFORM_FEATURE_THREADS)                     \
     CASE(ThreadContract, ThreadsMigrateBetweenSpaces,                                              \
          PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_FORK)                                         \

@@ -202,7 +202,7 @@ static void run_until_interrupted(struct contract *c, void *arg)
     CHECK_EQUAL(exit.reason, GUEST_INTERRUPT);
 }
 
-void AspaceForkContract_ForkWhileGuestCodeWritesIsOneInstant(struct contract *c)
+static void fork_while_guest_code_counts(struct contract *c, bool from_outside)
 {
     struct contract_worker w;
     struct aspace *parent = contract_space(c);
@@ -214,12 +214,25 @@ void AspaceForkContract_ForkWhileGuestCodeWritesIsOneInstant(struct contract *c)
     contract_start(c, &w, parent, run_until_interrupted, ctx);
     while (contract_get(c, LAST) == 0)
         contract_sleep_ms(c, 1);
+    if (from_outside)
+        contract_activate(c, NULL);
     check_children_of_a_counting_parent(c, parent);
+    contract_activate(c, parent);
     guest_interrupt(c->p, w.thread);
     contract_join(c, &w);
     CHECK(ctx->regs.rcx - contract_get(c, LAST) <= 1);
     guest_context_destroy(c->p, ctx);
     contract_leave_and_destroy(c, parent);
+}
+
+void AspaceForkContract_ForkWhileGuestCodeWritesIsOneInstant(struct contract *c)
+{
+    fork_while_guest_code_counts(c, false);
+}
+
+void AspaceForkContract_ForkOfARunningSpaceFromOutsideIsOneInstant(struct contract *c)
+{
+    fork_while_guest_code_counts(c, true);
 }
 
 static void fork_and_check(struct contract *c, void *arg)

@@ -571,7 +571,7 @@ static void run_and_count(struct contract *c, void *arg)
     while (!__atomic_load_n(&r->stop, __ATOMIC_ACQUIRE)) {
         struct guest_exit exit;
         guest_run(c->p, r->ctx, &exit);
-        CHECK(exit.reason == GUEST_INTERRUPT || exit.reason == GUEST_SYSCALL);
+        MUST(exit.reason == GUEST_INTERRUPT || exit.reason == GUEST_SYSCALL);
         __atomic_add_fetch(exit.reason == GUEST_INTERRUPT ? &r->interrupts : &r->calls, 1,
                            __ATOMIC_RELEASE);
     }
@@ -605,6 +605,38 @@ void GuestContract_InterruptStopsARunningLoop(struct contract *c)
 void GuestContract_NoInterruptIsLostBetweenRuns(struct contract *c)
 {
     interrupt_many_times(c, GUEST_CODE(syscalls), 3000);
+}
+
+/* Interrupts at whatever instruction they meet; the guest looks at every register of its own all the time. */
+static void flood_with_interrupts(struct contract *c, struct guest_code code, unsigned count)
+{
+    struct scene s = open_scene(c, code);
+    struct runner r = {.ctx = s.ctx};
+    struct contract_worker w;
+    for (uint64_t i = 0; i < 30; i++)
+        contract_put(c, AREA + i * 8, (i + 1) * UINT64_C(0x0123456789abcdef));
+    s.ctx->regs.rdi = AREA;
+    contract_start(c, &w, s.as, run_and_count, &r);
+    for (unsigned i = 0; i < count; i++) {
+        guest_interrupt(c->p, w.thread);
+        for (unsigned pause = i % 64; pause > 0; pause--)
+            __asm__ volatile("pause");
+    }
+    __atomic_store_n(&r.stop, 1, __ATOMIC_RELEASE);
+    guest_interrupt(c->p, w.thread);
+    contract_join(c, &w);
+    CHECK(r.interrupts > 0);
+    close_scene(c, &s);
+}
+
+void GuestContract_InterruptsAnywhereKeepEveryRegister(struct contract *c)
+{
+    flood_with_interrupts(c, GUEST_CODE(keep_values), 100000);
+}
+
+void GuestContract_InterruptsAroundSystemCallsKeepEveryRegister(struct contract *c)
+{
+    flood_with_interrupts(c, GUEST_CODE(keep_values_and_call), 100000);
 }
 
 void GuestContract_ThreadsRunGuestCodeInTheSameSpaceTogether(struct contract *c)

@@ -153,7 +153,14 @@ void MemoryContract_CopiesAcceptAnyAddress(struct contract *c)
         CHECK_EQUAL(aspace_poke(c->p, as, at, bytes, sizeof(bytes)), sizeof(bytes));
         CHECK_EQUAL(guest_load32(c->p, guest_addr(bad[i] & ~UINT64_C(3)), &word), -EFAULT);
     }
-    /* A size that wraps around. */
+    /* Across the end of the guest's range, and a size that wraps around. */
+    contract_map(c, as, c->p->guest_end - PAGE, 1, g_rw);
+    struct guest_addr last = guest_addr(c->p->guest_end - 5);
+    CHECK_EQUAL(guest_copy_in(c->p, bytes, last, sizeof(bytes)), sizeof(bytes) - 5);
+    CHECK_EQUAL(guest_copy_out(c->p, last, bytes, sizeof(bytes)), sizeof(bytes) - 5);
+    CHECK_EQUAL(guest_zero(c->p, last, sizeof(bytes)), sizeof(bytes) - 5);
+    CHECK_EQUAL(aspace_peek(c->p, as, bytes, last, sizeof(bytes)), sizeof(bytes) - 5);
+    CHECK_EQUAL(aspace_poke(c->p, as, last, bytes, sizeof(bytes)), sizeof(bytes) - 5);
     contract_map(c, as, AREA, 1, MEMORY_READ);
     CHECK_EQUAL(guest_zero(c->p, guest_addr(AREA), SIZE_MAX), SIZE_MAX);
     /* Memory of the shim is no guest memory, wherever it lies. */

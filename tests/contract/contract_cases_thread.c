@@ -298,6 +298,32 @@ void ThreadContract_FiveHundredThreadsComeAndGo(struct contract *c)
     contract_leave_and_destroy(c, as);
 }
 
+static void spin_in_guest(struct contract *c, void *arg)
+{
+    struct guest_exit exit;
+    guest_run(c->p, arg, &exit);
+    CHECK_EQUAL(exit.reason, GUEST_INTERRUPT);
+}
+
+void ThreadContract_SpawnFromOutsideIntoABusySpace(struct contract *c)
+{
+    struct contract_worker busy, w;
+    uint32_t count = 0;
+    struct aspace *as = contract_space(c);
+    struct guest_context *ctx = contract_load(c, as, AREA, GUEST_CODE(spin));
+    contract_start(c, &busy, as, spin_in_guest, ctx);
+    contract_activate(c, NULL);
+    for (int i = 0; i < 200; i++) {
+        contract_start(c, &w, as, nothing, &count);
+        contract_join(c, &w);
+    }
+    CHECK_EQUAL(count, 200);
+    guest_interrupt(c->p, busy.thread);
+    contract_join(c, &busy);
+    guest_context_destroy(c->p, ctx);
+    aspace_destroy(c->p, as);
+}
+
 static void burn(struct contract *c, void *arg)
 {
     uint64_t end = now(c) + 100 * g_ms, user, system;
