@@ -93,7 +93,6 @@ static struct process *child_process(struct process *parent, const struct clone_
     p->group_count = parent->group_count;
     p->nice = parent->nice;
     p->personality = parent->personality;
-    p->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
     return p;
 }
 
@@ -252,6 +251,7 @@ long process_clone(struct task *task, const struct clone_request *req)
     struct task *child = task_create(&err);
     if (!child)
         return err;
+    child->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
     struct process *process = NULL;
     if (!(flags & CLONE_THREAD)) {
         process = child_process(task->process, req, &err);
@@ -259,6 +259,7 @@ long process_clone(struct task *task, const struct clone_request *req)
             task_free(child);
             return err;
         }
+        process->start_ns = child->start_ns;
     }
     err = fill_task(child, task, req);
     if (!err)

@@ -196,6 +196,7 @@ struct task *process_create_first(int *err)
     mutex_lock(&g_process_lock);
     process_insert(init, NULL);
     process_insert(first, init);
+    task->start_ns = first->start_ns;
     task->tid = g_last_id = FIRST_PID;
     task_insert(task, first);
     mutex_unlock(&g_process_lock);

@@ -3,7 +3,6 @@
  */
 #include <linux/signal.h>
 
-#include "platform/clock.h"
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/mm.h"
@@ -54,7 +53,6 @@ struct task *task_create(int *err)
     }
     t->altstack.flags = SS_DISABLE;
     t->timer_slack_ns = 50000;
-    t->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
     return t;
 }
 

@@ -1,6 +1,9 @@
 /*
- * alloc.c: size classes cut from 64 KiB pieces; big blocks straight from the platform. Each block has a 16-byte header, so
- * that free needs no lookup and catches a double or wild free.
+ * alloc.c: size classes cut from small pieces of common regions; big blocks straight from the platform. Each block has a 16-byte
+ * header, so that free needs no lookup and catches a double or wild free.
+ *
+ * Pieces are small so that what one fork or exit touches lies close together: a new process takes a page fault for each
+ * 64 KiB of the heap that it visits.
  */
 #include "shim/base/alloc.h"
 
@@ -13,7 +16,8 @@
 #include "shim/shim.h"
 #include "shim/sync.h"
 
-#define PIECE_SIZE (64u * 1024u)
+#define REGION_SIZE (256u * 1024u)
+#define PIECE_SIZE 4096u
 #define SMALL_MAX 8192u
 #define CLASS_COUNT 33u /* 16..128 by 16, then four a power of two up to SMALL_MAX */
 #define CLASS_BIG 0xffffu
@@ -37,6 +41,11 @@ static struct size_class {
     size_t fresh_left;
 } g_classes[CLASS_COUNT];
 static uint64_t g_in_use;
+static struct region {
+    struct mutex lock; /* taken under a class's */
+    char *fresh;
+    size_t left;
+} g_region;
 
 static unsigned class_of(size_t size)
 {
@@ -65,6 +74,28 @@ static struct block *payload_block(void *ptr)
     struct block *b = (struct block *)(void *)((char *)ptr - HEADER_SIZE);
     PLATFORM_REQUIRE(b->magic == MAGIC_USED);
     return b;
+}
+
+/* At least one block of `whole` bytes; *size: how much. */
+static char *new_piece(size_t whole, size_t *size)
+{
+    char *piece = NULL;
+    *size = whole > PIECE_SIZE / 2 ? 2 * whole : PIECE_SIZE;
+    mutex_lock(&g_region.lock);
+    if (g_region.left < *size) {
+        char *region = shim_memory_alloc(g_platform, REGION_SIZE);
+        if (region) {
+            g_region.fresh = region;
+            g_region.left = REGION_SIZE;
+        }
+    }
+    if (g_region.left >= *size) {
+        piece = g_region.fresh;
+        g_region.fresh += *size;
+        g_region.left -= *size;
+    }
+    mutex_unlock(&g_region.lock);
+    return piece;
 }
 
 static void *alloc_big(size_t size)
@@ -98,13 +129,14 @@ void *shim_alloc(size_t size)
         c->free = b->next;
     } else {
         if (c->fresh_left < whole) {
-            char *piece = shim_memory_alloc(g_platform, PIECE_SIZE);
+            size_t size_got;
+            char *piece = new_piece(whole, &size_got);
             if (!piece) {
                 mutex_unlock(&c->lock);
                 return NULL;
             }
             c->fresh = piece;
-            c->fresh_left = PIECE_SIZE;
+            c->fresh_left = size_got;
         }
         b = (struct block *)(void *)c->fresh;
         c->fresh += whole;
