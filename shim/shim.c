@@ -127,8 +127,10 @@ static void open_streams(struct task *task)
     for (int i = 0; i < 3; i++) {
         int err = 0;
         struct file *file = host_stream_file((enum host_standard_stream)i, &err);
-        if (file)
+        if (file) {
+            tty_name_console(task, file);
             err = fd_install_in(task->files, file, i, FD_KEEP);
+        }
         if (err < 0 && err != -EBADF) /* a closed stream is inherited as such */
             give_up(SHIM_EXIT_NOT_EXECUTABLE, "standard streams", error_text(err));
     }

@@ -319,7 +319,9 @@ int fd_unshare(struct task *task)
     struct fd_table *own = fd_table_copy(old, &err);
     if (!own)
         return err;
+    mutex_lock(&g_process_lock); /* /proc takes references to what it finds there */
     task->files = own;
+    mutex_unlock(&g_process_lock);
     fd_table_put(task, old);
     return 0;
 }

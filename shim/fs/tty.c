@@ -6,12 +6,13 @@
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/poll.h>
-#include <linux/kdev_t.h>
+#include <linux/fcntl.h>
 #include <linux/signal.h>
 #include <linux/stat.h>
 
 #include "platform/errno.h"
 #include "shim/base/string.h"
+#include "shim/fs/dentry.h"
 #include "shim/fs/pty.h"
 #include "shim/fs/stream.h"
 #include "shim/fs/vfs.h"
@@ -415,7 +416,7 @@ static int console_stat(struct file *f, struct file_stat *out)
         out->rdev = CONSOLE_RDEV;
         return 0;
     }
-    return f->inode->ops->getattr(f->inode, out);
+    return inode_getattr(f->inode, out);
 }
 
 static void console_release(struct file *f)
@@ -450,6 +451,22 @@ struct file *tty_adopt_host(struct host_file *host, int *err)
         g_console.tty.rdev = CONSOLE_RDEV;
     }
     return f;
+}
+
+void tty_name_console(struct task *task, struct file *f)
+{
+    struct host_stat mine, console;
+    struct path path;
+
+    if (f->ops != &console_ops || host_file_stat(g_platform, f->data, &mine) ||
+        host_file_stat(g_platform, g_console.host, &console) || mine.rdev != console.rdev)
+        return;
+    if (path_lookup(task, AT_FDCWD, "/dev/console", 0, &path))
+        return;
+    f->mount = path.mount;
+    f->dentry = path.dentry; /* the reference goes along */
+    f->inode = path.dentry->inode;
+    inode_get(f->inode);
 }
 
 void tty_attach_first(struct process *process)

@@ -43,6 +43,8 @@ struct tty_driver {
  * console. Errors: NULL, *err: -ENOTTY when it is none.
  */
 struct file *tty_adopt_host(struct host_file *host, int *err);
+/* Give a standard stream over the console the name /dev/console, so that ttyname(3) finds it. Other files stay as they are. */
+void tty_name_console(struct task *task, struct file *f);
 /* The first process leads the console's session, in the foreground. Nothing happens without a console. */
 void tty_attach_first(struct process *process);
 
