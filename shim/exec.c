@@ -87,8 +87,9 @@ static bool cut_script_line(char *line, size_t size, char **interpreter, char **
     char *end = line + 2, *limit = line + size;
     while (end < limit && *end != '\n' && *end != '\0')
         end++;
-    bool whole =
-        end < limit || size < EXEC_SCRIPT_LINE; /* else the line goes on past what was read */
+    bool whole = end < limit || size < EXEC_SCRIPT_LINE;
+    if (!whole) /* the line goes on past what was read; Linux keeps a byte for NUL */
+        end--;
     while (end > line + 2 && is_blank(end[-1]))
         end--;
     *end = '\0';

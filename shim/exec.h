@@ -12,9 +12,9 @@
 #include "shim/elf_load.h"
 #include "shim/mm.h"
 
-#define EXEC_MAX_SCRIPTS 4u                   /* #! lines that lead to #! lines: ELOOP beyond */
-#define EXEC_MAX_STRING (32 * 4096u)          /* MAX_ARG_STRLEN */
-#define EXEC_MIN_STRINGS (128 * 1024ull)      /* ARG_MAX: allowed whatever RLIMIT_STACK says */
+#define EXEC_MAX_SCRIPTS 5u              /* scripts in a row before the program: ELOOP beyond */
+#define EXEC_MAX_STRING (32 * 4096u)     /* MAX_ARG_STRLEN */
+#define EXEC_MIN_STRINGS (128 * 1024ull) /* ARG_MAX: allowed whatever RLIMIT_STACK says */
 #define EXEC_MAX_STRINGS (6ull * 1024 * 1024) /* and this is always too much (execve(2)) */
 #define EXEC_SCRIPT_LINE 256u                 /* BINPRM_BUF_SIZE */
 
