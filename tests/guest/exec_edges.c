@@ -14,7 +14,7 @@
 #include "guest.h"
 
 extern char **environ;
-static char self[4096];
+static char self[4096], folder[] = "/tmp/guest-exec-edges-XXXXXX";
 
 /* Run in a child; how it ended. */
 static void run(const char *title, const char *path, char **argv, char **envp)
@@ -87,8 +87,7 @@ static void scripts(void)
 {
     char text[8192], path[64];
     char *argv[] = {"zero", "one", "two words", NULL};
-    CHECK(chdir("/tmp") == 0 && mkdir("/tmp/guest-exec-edges", 0755) == 0 && chdir("/tmp/guest-exec-edges") == 0);
-    symlink(self, "me");
+    CHECK(mkdtemp(folder) && chdir(folder) == 0 && symlink(self, "me") == 0);
     script("plain", "#!./me show\n");
     run("one argument", "./plain", argv, environ);
     script("bare", "#! \t./me\t \nrest");
@@ -165,7 +164,7 @@ static void limits(void)
 static void by_descriptor(void)
 {
     char *argv[] = {"me", "count", "x", NULL};
-    int fd = open(self, O_RDONLY | O_CLOEXEC), dir = open("/tmp/guest-exec-edges", O_RDONLY | O_DIRECTORY);
+    int fd = open(self, O_RDONLY | O_CLOEXEC), dir = open(folder, O_RDONLY | O_DIRECTORY);
     CHECK(fd >= 0 && dir >= 0);
     for (int i = 0; i < 5; i++) {
         fflush(stdout);
@@ -267,6 +266,8 @@ int main(int argc, char **argv)
     limits();
     by_descriptor();
     from_a_thread();
-    CHECK(system("rm -r /tmp/guest-exec-edges") == 0);
+    char command[64];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    CHECK(chdir("/") == 0 && system(command) == 0);
     return 0;
 }
