@@ -187,6 +187,10 @@ static void deliver_host_signal(int sig)
 
     mutex_lock(&g_process_lock);
     struct process *first = process_find(FIRST_PID);
+    if (!first) { /* it has ended; the instance is about to */
+        mutex_unlock(&g_process_lock);
+        return;
+    }
     int pgid = foreground ? foreground : first->pgid;
     switch (sig) {
     case SIGINT:
