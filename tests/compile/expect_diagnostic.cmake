@@ -1,0 +1,10 @@
+# Runs COMMAND and fails unless its output matches EXPECTED; EXPECTED empty: unless there is none and it succeeds.
+separate_arguments(command UNIX_COMMAND "${COMMAND}")
+execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+if(EXPECTED STREQUAL "")
+  if(NOT result EQUAL 0 OR NOT output STREQUAL "")
+    message(FATAL_ERROR "expected silence, got status ${result}:\n${output}")
+  endif()
+elseif(NOT output MATCHES "${EXPECTED}")
+  message(FATAL_ERROR "no diagnostic matching '${EXPECTED}':\n${output}")
+endif()
