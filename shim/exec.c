@@ -9,6 +9,7 @@
 #include <linux/mman.h>
 #include <linux/personality.h>
 
+#include "platform/clock.h"
 #include "platform/errno.h"
 #include "platform/guest_context.h"
 #include "shim/base/alloc.h"
@@ -18,6 +19,7 @@
 #include "shim/mm_private.h"
 #include "shim/process.h"
 #include "shim/shim.h"
+#include "shim/stats.h"
 #include "shim/vma.h"
 
 #define PIE_RANDOM_BITS 28u
@@ -40,12 +42,35 @@ int exec_refuse(struct exec_image *image, int err, const char *fmt, ...)
     return err;
 }
 
-/* Exactly `size` bytes. -ENOEXEC: the file ends before. */
-static int read_all(struct task *task, struct file *f, void *out, size_t size, uint64_t offset)
+static int read_start(struct exec_image *image, struct exec_object *object)
 {
-    size_t done = 0;
-    while (done < size) {
-        int64_t n = file_read(task, f, mem_shim((char *)out + done, size - done), &offset);
+    uint64_t offset = 0;
+    object->start_size = 0;
+    while (object->start_size < EXEC_START_SIZE) {
+        int64_t n = file_read(
+            image->task, object->file,
+            mem_shim(object->start + object->start_size, EXEC_START_SIZE - object->start_size),
+            &offset);
+        if (n < 0)
+            return exec_refuse(image, (int)n, "cannot be read");
+        if (n == 0)
+            break;
+        object->start_size += (size_t)n;
+    }
+    return 0;
+}
+
+/* Exactly `size` bytes. -ENOEXEC: the file ends before. */
+static int read_at(struct exec_image *image, struct exec_object *object, void *out, size_t size,
+                   uint64_t offset)
+{
+    if (offset <= object->start_size && size <= object->start_size - offset) {
+        memcpy(out, object->start + offset, size);
+        return 0;
+    }
+    for (size_t done = 0; done < size;) {
+        int64_t n = file_read(image->task, object->file, mem_shim((char *)out + done, size - done),
+                              &offset);
         if (n < 0)
             return (int)n;
         if (n == 0)
@@ -53,22 +78,6 @@ static int read_all(struct task *task, struct file *f, void *out, size_t size, u
         done += (size_t)n;
     }
     return 0;
-}
-
-/* Up to `size` bytes from the start. Result: how many. */
-static int64_t read_start(struct task *task, struct file *f, char *out, size_t size)
-{
-    size_t done = 0;
-    uint64_t offset = 0;
-    while (done < size) {
-        int64_t n = file_read(task, f, mem_shim(out + done, size - done), &offset);
-        if (n < 0)
-            return n;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (int64_t)done;
 }
 
 /* ---- scripts ---- */
@@ -166,8 +175,7 @@ static int enter_script(struct exec_image *image, char *line, size_t size)
 
 /* ---- ELF files ---- */
 
-static int plan_elf(struct exec_image *image, struct exec_object *object, const char *start,
-                    size_t size)
+static int plan_elf(struct exec_image *image, struct exec_object *object)
 {
     const char *reason = NULL;
     struct elf_headers headers;
@@ -175,14 +183,14 @@ static int plan_elf(struct exec_image *image, struct exec_object *object, const 
     int err = file_stat(object->file, &st);
     if (err < 0)
         return err;
-    err = elf_check_header(start, size, st.size, &headers, &reason);
+    err = elf_check_header(object->start, object->start_size, st.size, &headers, &reason);
     if (err < 0)
         return exec_refuse(image, err, "%s", reason);
     size_t headers_size = headers.count * 56ul;
     char *program_headers = shim_alloc(headers_size);
     if (!program_headers)
         return -ENOMEM;
-    err = read_all(image->task, object->file, program_headers, headers_size, headers.offset);
+    err = read_at(image, object, program_headers, headers_size, headers.offset);
     if (err == 0) {
         err = elf_make_plan(&headers, program_headers, st.size, g_platform->guest_end,
                             &object->plan, &reason);
@@ -196,14 +204,16 @@ static int plan_elf(struct exec_image *image, struct exec_object *object, const 
 /* Scripts are followed until an ELF file is there; it becomes image->program. */
 static int find_program(struct exec_image *image)
 {
-    char start[EXEC_SCRIPT_LINE + 1];
+    struct exec_object *program = &image->program;
     for (;;) {
-        int64_t n = read_start(image->task, image->program.file, start, EXEC_SCRIPT_LINE);
-        if (n < 0)
-            return exec_refuse(image, (int)n, "cannot be read");
-        if (n < 2 || start[0] != '#' || start[1] != '!')
-            return plan_elf(image, &image->program, start, (size_t)n);
-        int err = enter_script(image, start, (size_t)n);
+        int err = read_start(image, program);
+        if (err < 0)
+            return err;
+        if (program->start_size < 2 || program->start[0] != '#' || program->start[1] != '!')
+            return plan_elf(image, program);
+        size_t line =
+            program->start_size < EXEC_SCRIPT_LINE ? program->start_size : EXEC_SCRIPT_LINE;
+        err = enter_script(image, program->start, line);
         if (err < 0)
             return err;
     }
@@ -218,8 +228,8 @@ static int find_interpreter(struct exec_image *image)
     if (!name)
         return -ENOMEM;
     const char *reason;
-    int err = read_all(image->task, image->program.file, name, plan->interpreter_size,
-                       plan->interpreter_offset);
+    int err =
+        read_at(image, &image->program, name, plan->interpreter_size, plan->interpreter_offset);
     if (err == 0 && (err = elf_check_interpreter(name, plan->interpreter_size, &reason)) < 0)
         exec_refuse(image, err, "%s", reason);
     if (err == 0) {
@@ -228,11 +238,10 @@ static int find_interpreter(struct exec_image *image)
             exec_refuse(image, err, "interpreter %s %s", name, open_reason(err));
     }
     if (err == 0) {
-        char start[ELF_HEADER_SIZE];
-        int64_t n = read_start(image->task, image->interpreter.file, start, sizeof(start));
-        err = n < 0 ? (int)n : plan_elf(image, &image->interpreter, start, (size_t)n);
-        if (err ==
-            -ENOEXEC) { /* execve(2): ELIBBAD, the interpreter was not in a recognized format */
+        err = read_start(image, &image->interpreter);
+        if (err == 0)
+            err = plan_elf(image, &image->interpreter);
+        if (err == -ENOEXEC) { /* execve(2): the interpreter was not in a recognized format */
             if (image->why_size > 0) {
                 char why[96];
                 str_copy(why, image->why, sizeof(why));
@@ -284,7 +293,8 @@ static uint64_t program_base(const struct exec_image *image)
     const struct elf_plan *plan = &image->program.plan;
     if (plan->kind == ELF_FIXED)
         return 0;
-    uint64_t base = g_platform->guest_end / 3 * 2 + exec_random_pages(image, PIE_RANDOM_BITS);
+    uint64_t base =
+        g_platform->guest_end / 3 * 2 + exec_random_pages(image->random.program, PIE_RANDOM_BITS);
     return (base & ~(plan->align - 1)) - (plan->low & ~(plan->align - 1));
 }
 
@@ -301,7 +311,8 @@ static int map_image(struct exec_image *image)
     mm->code_end = base + plan->code_end;
     mm->data_start = base + plan->data_start;
     mm->data_end = base + plan->data_end;
-    mm->brk_start = mm->brk_end = base + plan->high + exec_random_pages(image, BRK_RANDOM_BITS);
+    mm->brk_start = mm->brk_end =
+        base + plan->high + exec_random_pages(image->random.brk, BRK_RANDOM_BITS);
 
     if (!image->interpreter.file)
         return 0;
@@ -364,8 +375,11 @@ static void become_image(struct exec_image *image, char *exe_path)
     image->mm = NULL;
     set_exe_path(task->process, exe_path);
     fd_close_on_exec(task);
-    if (old)
+    if (old) {
+        if (__atomic_load_n(&old->users, __ATOMIC_ACQUIRE) == 1)
+            stats_space_ends(old->as, task->process->pid, task->comm);
         mm_put(old, MM_DROP_OUTSIDE);
+    }
     const char *slash = str_find_last(image->request->path, '/');
     process_did_exec(task, slash ? slash + 1 : image->request->path);
     set_registers(image);
@@ -375,7 +389,10 @@ static void become_image(struct exec_image *image, char *exe_path)
 static int build_and_switch(struct exec_image *image)
 {
     struct process *process = image->task->process;
-    image->randomize = !(process->personality & ADDR_NO_RANDOMIZE);
+    struct exec_random *random = &image->random;
+    clock_entropy(g_platform, random, sizeof(*random));
+    if (process->personality & ADDR_NO_RANDOMIZE)
+        random->stack = random->jitter = random->mmap = random->program = random->brk = 0;
     image->mm->thp_disable = process->thp_disable;
     exec_place_stack(image);
     int err = map_image(image);

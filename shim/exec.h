@@ -18,11 +18,23 @@
 #define EXEC_MAX_STRINGS (6ull * 1024 * 1024) /* and this is always too much (execve(2)) */
 #define EXEC_SCRIPT_LINE 256u                 /* BINPRM_BUF_SIZE */
 
-/* The program headers of one ELF file and where it is loaded. */
+#define EXEC_START_SIZE 1024u /* read at once: the header and, mostly, all else that a plan needs  \
+                               */
+
+/* One ELF file, its plan and where it is loaded. */
 struct exec_object {
-    struct file *file; /* owned */
+    struct file *file;               /* owned */
+    char start[EXEC_START_SIZE + 1]; /* the first bytes of the file, and room for a NUL */
+    size_t start_size;
     struct elf_plan plan;
     uint64_t base; /* added to every address of the plan */
+};
+
+/* Drawn at once: one call to the host. Each is used for one thing; all but `at_random` are 0 when
+ * not randomizing. */
+struct exec_random {
+    uint64_t stack, jitter, mmap, program, brk;
+    unsigned char at_random[16];
 };
 
 struct exec_image {
@@ -39,7 +51,7 @@ struct exec_image {
 
     struct exec_object program, interpreter; /* interpreter.file NULL: none */
     struct mm *mm;                           /* the new one; owned until the switch */
-    bool randomize;
+    struct exec_random random;
     uint64_t stack_pointer;
 };
 
@@ -47,9 +59,9 @@ struct exec_image {
 int exec_refuse(struct exec_image *image, int err, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Bytes that argv and envp may have in all, pointers counted. */
 uint64_t exec_string_limit(const struct task *task);
-/* A random number of pages' worth of bytes, less than 2^bits pages and a small part of the guest's
- * range; 0 when not randomizing. */
-uint64_t exec_random_pages(const struct exec_image *image, unsigned bits);
+/* `random` as a number of bytes, in pages: less than 2^bits pages and a small part of the guest's
+ * range. */
+uint64_t exec_random_pages(uint64_t random, unsigned bits);
 /* Decide where stack and mmap area are; map the stack; write arguments, environment and auxiliary
  * vector. The new space is active. */
 void exec_place_stack(struct exec_image *image);

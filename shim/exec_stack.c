@@ -12,7 +12,6 @@
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 
-#include "platform/clock.h"
 #include "platform/errno.h"
 #include "platform/guest_context.h"
 #include "shim/base/alloc.h"
@@ -30,8 +29,9 @@
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif
-#define SIGNAL_FRAME_FIXED 944ull /* of a signal frame: all but the extended state, with padding   \
-                                   */
+#define SIGNAL_FRAME_FIXED                                                                         \
+    944ull /* of a signal frame: all but the extended state, with padding                          \
+            */
 #define CLOCK_TICKS 100
 
 static uint64_t stack_limit(const struct task *task)
@@ -47,28 +47,26 @@ uint64_t exec_string_limit(const struct task *task)
     return limit < EXEC_MIN_STRINGS ? EXEC_MIN_STRINGS : limit;
 }
 
-uint64_t exec_random_pages(const struct exec_image *image, unsigned bits)
+uint64_t exec_random_pages(uint64_t random, unsigned bits)
 {
-    uint64_t value, most = (g_platform->guest_end - g_platform->guest_min) / 64 / VMA_PAGE;
-    if (!image->randomize)
-        return 0;
-    clock_entropy(g_platform, &value, sizeof(value));
-    value &= (1ull << bits) - 1;
-    return value % (most + 1) * VMA_PAGE;
+    uint64_t most = (g_platform->guest_end - g_platform->guest_min) / 64 / VMA_PAGE;
+    return (random & ((1ull << bits) - 1)) % (most + 1) * VMA_PAGE;
 }
 
 void exec_place_stack(struct exec_image *image)
 {
     struct mm *mm = image->mm;
     uint64_t range = g_platform->guest_end - g_platform->guest_min, gap = stack_limit(image->task);
-    mm->stack_top = g_platform->guest_end - VMA_PAGE - exec_random_pages(image, STACK_RANDOM_BITS);
+    mm->stack_top = g_platform->guest_end - VMA_PAGE -
+                    exec_random_pages(image->random.stack, STACK_RANDOM_BITS);
     if (gap < MMAP_GAP_MIN)
         gap = MMAP_GAP_MIN;
     if (gap > range / 6 * 5)
         gap = range / 6 * 5;
     if (gap > range / 2 && range < 16 * MMAP_GAP_MIN)
         gap = range / 2;
-    mm->mmap_top = page_down(mm->stack_top - gap) - exec_random_pages(image, MMAP_RANDOM_BITS);
+    mm->mmap_top =
+        page_down(mm->stack_top - gap) - exec_random_pages(image->random.mmap, MMAP_RANDOM_BITS);
 }
 
 /* Everything that goes to the new stack, in a buffer of the shim's until it is complete. */
@@ -177,7 +175,7 @@ static void fill(struct exec_image *image, struct stack_block *b, uint64_t rando
     unsigned skip = image->front_count ? 1 : 0;
     if (skip > args->argc)
         skip = args->argc;
-    clock_entropy(g_platform, b->bytes + (random_at - b->base), 16);
+    memcpy(b->bytes + (random_at - b->base), image->random.at_random, 16);
     memcpy(b->bytes + (platform_at - b->base), "x86_64", 7);
 
     put_word(b, image->front_count + args->argc - skip);
@@ -208,11 +206,8 @@ int exec_build_stack(struct exec_image *image)
                      sizeof(mm->auxv) / sizeof(mm->auxv[0]);
     if (strings + words * 8 > EXEC_MAX_STRINGS + STACK_MARGIN)
         return -E2BIG;
-    uint64_t jitter = 0; /* below a page, so that stacks of equal programs don't share cache sets */
-    if (image->randomize) {
-        clock_entropy(g_platform, &jitter, sizeof(jitter));
-        jitter &= 0x1ff0;
-    }
+    /* Up to two pages, so that stacks of equal programs don't share cache sets. */
+    uint64_t jitter = image->random.jitter & 0x1ff0;
     uint64_t top = mm->stack_top - 8 - jitter;
     struct stack_block b = {.strings = top - strings};
     uint64_t platform_at = (b.strings & ~15ull) - 16, random_at = platform_at - 16;
