@@ -103,18 +103,28 @@ static void session_loses_tty(struct tty_session *tty)
     tty->pgid = 0;
 }
 
-void tty_disassociate(struct process *leader)
+/* 0, or -ENOTTY when the terminal is another session's by now. */
+static int leader_gives_up(struct process *leader)
 {
     struct tty_session *tty = leader->tty;
     struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
 
     if (!tty || tty->sid != leader->sid)
-        return;
+        return -ENOTTY;
     if (tty->pgid) {
         signal_send_pgrp(tty->pgid, &hup);
         signal_send_pgrp(tty->pgid, &cont);
     }
     session_loses_tty(tty);
+    return 0;
+}
+
+void tty_disassociate(struct process *leader)
+{
+    struct tty_session *tty = leader->tty;
+
+    if (!leader_gives_up(leader))
+        tty->driver->hang_up(tty);
 }
 
 void tty_hang_up(struct tty_session *tty)
@@ -178,7 +188,7 @@ static int tty_give_up(struct task *task, struct tty_session *tty)
     if (p->tty != tty)
         r = -ENOTTY;
     else if (p->sid == p->pid)
-        tty_disassociate(p);
+        r = leader_gives_up(p);
     else
         p->tty = NULL;
     mutex_unlock(&g_process_lock);
@@ -363,6 +373,12 @@ static int console_output_bytes(struct tty_session *tty, int *out)
     return 0;
 }
 
+/* Others of the host may use it: it stays as it is. */
+static void console_hang_up(struct tty_session *tty)
+{
+    (void)tty;
+}
+
 static const struct tty_driver console_driver = {
     .get_attr = console_get_attr,
     .set_attr = console_set_attr,
@@ -371,6 +387,7 @@ static const struct tty_driver console_driver = {
     .flush = console_flush,
     .input_bytes = console_input_bytes,
     .output_bytes = console_output_bytes,
+    .hang_up = console_hang_up,
 };
 
 static int64_t console_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)

@@ -36,6 +36,7 @@ struct tty_driver {
     int (*flush)(struct tty_session *tty, int queue);      /* TCIFLUSH, TCOFLUSH, TCIOFLUSH */
     int (*input_bytes)(struct tty_session *tty, int *out); /* FIONREAD */
     int (*output_bytes)(struct tty_session *tty, int *out); /* TIOCOUTQ */
+    void (*hang_up)(struct tty_session *tty); /* under g_process_lock: the session's leader died */
 };
 
 /*
@@ -51,7 +52,7 @@ void tty_attach_first(struct process *process);
 /* Foreground group of the console, for signals that the host's terminal makes; 0: no console or none. */
 int tty_foreground_pgid(void);
 
-/* A session leader gives up its terminal, or dies: SIGHUP and SIGCONT to the foreground group. Under g_process_lock. */
+/* A session leader dies: SIGHUP and SIGCONT to the foreground group, and the terminal hangs up. Under g_process_lock. */
 void tty_disassociate(struct process *leader);
 /* The terminal is gone: SIGHUP to the session, which loses it. Under g_process_lock. */
 void tty_hang_up(struct tty_session *tty);
