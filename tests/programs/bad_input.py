@@ -123,7 +123,7 @@ def main():
         command = support.pal_run(args.pal) + [path]
     else:
         words, status = WORDS[args.case]
-        command = [args.pal] + [w.replace("@SCRATCH@", args.scratch) for w in words]
+        command = [os.path.abspath(args.pal)] + [w.replace("@SCRATCH@", args.scratch) for w in words]
     support.adopt_orphans()
     with open("/proc/mounts", encoding="utf-8") as f:
         mounts = f.read()

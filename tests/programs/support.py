@@ -19,7 +19,7 @@ def pal_run(pal, options=()):
     build = os.path.dirname(os.path.abspath(pal))
     if hidden_from_guest(build) and not build.startswith(TOP + "/"):
         mounts += ["--mount", f"{build}:{build}"]
-    return [pal, "run", *mounts, *options, "--"]
+    return [os.path.abspath(pal), "run", *mounts, *options, "--"]
 
 
 class Result:
