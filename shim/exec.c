@@ -458,7 +458,7 @@ int exec_load(struct task *task, const struct exec_request *req, char *why, size
     image->program.file = req->file;
     file_get(req->file);
     int err = load(image);
-    if (image->why_size && err < 0 && why[0] == '\0')
+    if (why && why_size > 0 && err < 0 && why[0] == '\0')
         exec_refuse(image, err, "cannot be loaded (error %d)", -err);
     file_put(image->program.file);
     if (image->interpreter.file)

@@ -101,11 +101,11 @@ static void rebalance(struct mm *mm, struct vma *v)
 {
     for (; v; v = v->parent) {
         int lean = height(v->left) - height(v->right);
-        if (lean > 1) {
+        if (lean > 1 && v->left) {
             if (height(v->left->left) < height(v->left->right))
                 rotate_left(mm, v->left);
             v = rotate_right(mm, v);
-        } else if (lean < -1) {
+        } else if (lean < -1 && v->right) {
             if (height(v->right->right) < height(v->right->left))
                 rotate_right(mm, v->right);
             v = rotate_left(mm, v);
