@@ -73,7 +73,7 @@ struct mm *mm_fork(struct mm *parent, int *err)
     child->users = 1;
     child->lock = (struct mutex){0};
     child->as = NULL;
-    child->vmas = child->root = child->spare = NULL;
+    child->vmas = child->root = child->spare = child->removed = NULL;
     child->blocks = NULL;
     child->vma_count = child->spare_count = 0;
     child->total_pages = 0;
@@ -268,7 +268,7 @@ static int64_t map_prepared(struct mm *mm, struct vma *model, uint64_t addr, uin
         model->flags |= VMA_SMALL_PAGES;
     mutex_lock(&mm->lock);
     int64_t result = map_model(mm, model, addr, size, flags);
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return result;
 }
 
@@ -364,7 +364,7 @@ int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size)
         if (err == 0)
             vma_remove_range(mm, from, end);
     }
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return err;
 }
 
@@ -429,7 +429,7 @@ int mm_protect(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot)
         return -EINVAL;
     mutex_lock(&mm->lock);
     int err = protect_locked(mm, addr, end, linux_prot);
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return err;
 }
 
@@ -475,7 +475,7 @@ uint64_t mm_brk(struct mm *mm, uint64_t addr)
     if (ok)
         mm->brk_end = addr;
     uint64_t result = mm->brk_end;
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return result;
 }
 

@@ -46,6 +46,7 @@ struct mm {
     struct aspace *as; /* owned token; NULL once torn down */
     struct vma *vmas;  /* the lowest; the list is in address order */
     struct vma *root, *spare; /* vma.c's: lookup tree, unused VMAs */
+    struct vma *removed;      /* vma.c's: their files are dropped once the lock is free */
     struct vma_block *blocks; /* vma.c's: where VMAs live until the mm ends */
     unsigned vma_count, spare_count;
     uint64_t total_pages;

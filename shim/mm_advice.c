@@ -156,7 +156,7 @@ int mm_advise(struct mm *mm, uint64_t addr, uint64_t size, int linux_advice)
         }
         at = stop;
     }
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return result;
 }
 
@@ -189,7 +189,7 @@ int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode)
     }
     if (err == 0 && stop < end)
         err = -ENOMEM;
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return err;
 }
 
@@ -201,7 +201,7 @@ int mm_lock_all(struct mm *mm, enum mm_lock_mode mode, enum mm_lock_future futur
     if (err == 0)
         vma_change_range(mm, g_platform->guest_min, g_platform->guest_end, VMA_KEEP_PROT,
                          mode == MM_UNLOCK ? 0 : VMA_LOCKED, mode == MM_UNLOCK ? VMA_LOCKED : 0);
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return err;
 }
 

@@ -144,6 +144,6 @@ int64_t mm_remap(struct mm *mm, uint64_t addr, uint64_t old_size, uint64_t new_s
     }
     mutex_lock(&mm->lock);
     int64_t result = remap_locked(mm, addr, old_size, new_size, flags, new_addr);
-    mutex_unlock(&mm->lock);
+    vma_unlock(mm);
     return result;
 }

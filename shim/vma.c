@@ -244,8 +244,28 @@ void vma_put_references(const struct vma *v)
 static void discard(struct mm *mm, struct vma *v)
 {
     tree_erase(mm, v);
+    if (v->file) {
+        v->next = mm->removed;
+        mm->removed = v;
+        return;
+    }
     vma_put_references(v);
     add_spares(mm, v, 1);
+}
+
+void vma_unlock(struct mm *mm)
+{
+    struct vma *removed = mm->removed;
+    mm->removed = NULL;
+    mutex_unlock(&mm->lock);
+    while (removed) {
+        struct vma *v = removed;
+        removed = v->next;
+        vma_put_references(v);
+        mutex_lock(&mm->lock);
+        add_spares(mm, v, 1);
+        mutex_unlock(&mm->lock);
+    }
 }
 
 /* ---- looking ---- */

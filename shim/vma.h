@@ -35,6 +35,12 @@ static inline uint64_t page_up(uint64_t value)
 void vma_get_references(const struct vma *v);
 void vma_put_references(const struct vma *v);
 
+/*
+ * Release mm->lock, then drop the files of VMAs that were removed under it: a last file_put may
+ * take any lock. Whoever may have removed or joined VMAs unlocks by this.
+ */
+void vma_unlock(struct mm *mm);
+
 /* Make at least `count` spare VMAs. 0 or -ENOMEM (also when the mm has too many VMAs). */
 MUST_USE int vma_reserve(struct mm *mm, unsigned count);
 
