@@ -141,7 +141,7 @@ static int item_register(struct task *task, struct epoll_item *item)
     table.base.add_host = item_add_host;
     if (item_ask(task, item, &table.base))
         item_make_ready(item);
-    if (item->host || table.base.deadline_ns != THREAD_WAIT_FOREVER || item->hook_count == 0) {
+    if (item->host || table.base.timed) {
         item->polled = true;
         DL_APPEND2(item->ep->polled, item, polled_prev, polled_next);
     }

@@ -44,6 +44,7 @@ struct poll_table {
     struct thread_wait_file *files;   /* host files to wait for as well: near_files, or from shim_alloc */
     size_t file_count, file_capacity;
     uint64_t deadline_ns;             /* look again then (timerfd); THREAD_WAIT_FOREVER: no need */
+    bool timed;                       /* some file changes by itself, now or after its next setting */
     bool registered;                  /* queues and host files are known: only deadlines are of interest */
     /* epoll's own way to register; NULL: the calling thread is to be woken */
     void (*add)(struct poll_table *table, struct wait_queue *q);
@@ -56,7 +57,7 @@ MUST_USE int poll_table_sleep(struct task *task, struct poll_table *table, uint6
 /* Called by file_ops.poll when table != NULL, before it looks: be woken when `q` is, or when the host file has one of `events`. */
 void poll_table_add(struct poll_table *table, struct wait_queue *q);
 void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events);
-/* The answer changes by itself at this time. */
+/* The answer changes by itself at this time; THREAD_WAIT_FOREVER: not as things are. */
 void poll_table_add_deadline(struct poll_table *table, uint64_t deadline_ns);
 
 typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,

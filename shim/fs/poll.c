@@ -88,6 +88,7 @@ void poll_table_add_host(struct poll_table *table, struct host_file *file, uint3
 
 void poll_table_add_deadline(struct poll_table *table, uint64_t deadline_ns)
 {
+    table->timed = true;
     if (deadline_ns < table->deadline_ns)
         table->deadline_ns = deadline_ns;
 }
