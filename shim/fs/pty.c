@@ -136,11 +136,10 @@ static int pty_flush(struct tty_session *tty, int queue)
 
     if (queue < TCIFLUSH || queue > TCIOFLUSH)
         return -EINVAL;
+    if (queue == TCOFLUSH) /* output is with the master already */
+        return 0;
     mutex_lock(&p->line_lock);
-    if (queue != TCOFLUSH)
-        tty_line_flush_input(&p->line);
-    if (queue != TCIFLUSH)
-        ring_drop(&p->line.output, p->line.output.used);
+    tty_line_flush_input(&p->line);
     mutex_unlock(&p->line_lock);
     wake_both(p);
     return 0;
