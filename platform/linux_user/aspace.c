@@ -5,10 +5,16 @@
 #include "platform/linux_user/lu.h"
 
 /* Slots are used in turn, so a stale token meets a dead slot for the next ASPACE_SLOTS spaces. */
-#define ASPACE_SLOTS 16384u
-static struct lu_aspace g_slots[ASPACE_SLOTS];
+#define ASPACE_SLOTS 8192u
+static struct lu_aspace *g_slots; /* [ASPACE_SLOTS] */
 static struct lu_lock g_slots_lock;
 static uint32_t g_slots_next;
+
+int lu_aspace_init(void)
+{
+    g_slots = lu_shared_pages_alloc((ASPACE_SLOTS * sizeof(struct lu_aspace) + 4095) & ~4095ull);
+    return g_slots ? 0 : -ENOMEM;
+}
 
 static struct lu_aspace *mutable_of(const struct aspace *as)
 {

@@ -9,57 +9,37 @@
 #include <linux/sched.h>
 #include <asm/signal.h>
 
-struct lu_carrier *g_lu_carriers;
-struct lu_worker *g_lu_workers;
-
 static struct lu_lock g_table_lock;
+static struct lu_carrier *g_carriers; /* every record ever made, by next_made: reaping and ending walk it */
 static struct lu_carrier *g_carrier_free;
-static uint32_t g_carrier_fresh;
 static struct lu_worker *g_worker_free;
-static uint32_t g_worker_fresh;
-static char *g_park_stacks;
+static struct lu_pool g_carrier_pool = {.size = sizeof(struct lu_carrier)};
 
 #define POOL_WARM 3u
 
-int lu_tables_init(void)
-{
-    uint64_t carriers = LU_MAX_CARRIERS * sizeof(struct lu_carrier);
-    uint64_t workers = LU_MAX_WORKERS * sizeof(struct lu_worker);
-    uint64_t stacks = (uint64_t)LU_MAX_WORKERS * LU_PARK_STACK_SIZE;
-    uint64_t size = (carriers + workers + stacks + 4095) & ~4095ull;
-    long at = host_call(__NR_mmap, 0, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at < 0 && at > -4096)
-        return (int)at;
-    g_park_stacks = (char *)at;
-    g_lu_carriers = (struct lu_carrier *)(at + (long)stacks);
-    g_lu_workers = (struct lu_worker *)(at + (long)stacks + (long)carriers);
-    return 0;
-}
-
 char *lu_park_stack_top(const struct lu_worker *w)
 {
-    return g_park_stacks + (uint64_t)(w - g_lu_workers + 1) * LU_PARK_STACK_SIZE;
+    return (char *)(uintptr_t)w + LU_WORKER_BLOCK;
 }
 
 struct lu_carrier *lu_carrier_alloc(void)
 {
     lu_lock(&g_table_lock);
     struct lu_carrier *c = g_carrier_free;
-    if (c)
-        g_carrier_free = c->next_free;
-    else if (g_carrier_fresh < LU_MAX_CARRIERS)
-        c = &g_lu_carriers[g_carrier_fresh++];
-    lu_unlock(&g_table_lock);
     if (c) {
-        *c = (struct lu_carrier){0};
-        c->state = LU_CARRIER_LIVE;
+        g_carrier_free = c->next_free;
+        *c = (struct lu_carrier){.next_made = c->next_made, .state = LU_CARRIER_LIVE};
+    } else if ((c = lu_pool_get(&g_carrier_pool))) {
+        *c = (struct lu_carrier){.next_made = g_carriers, .state = LU_CARRIER_LIVE};
+        __atomic_store_n(&g_carriers, c, __ATOMIC_RELEASE);
     }
+    lu_unlock(&g_table_lock);
     return c;
 }
 
-uint32_t lu_carrier_high_water(void)
+struct lu_carrier *lu_carrier_first(void)
 {
-    return __atomic_load_n(&g_carrier_fresh, __ATOMIC_RELAXED);
+    return __atomic_load_n(&g_carriers, __ATOMIC_ACQUIRE);
 }
 
 struct lu_worker *lu_worker_alloc(struct lu_carrier *c)
@@ -75,9 +55,9 @@ struct lu_worker *lu_worker_alloc(struct lu_carrier *c)
     struct lu_worker *w = g_worker_free;
     if (w)
         g_worker_free = w->next_of_carrier;
-    else if (g_worker_fresh < LU_MAX_WORKERS)
-        w = &g_lu_workers[g_worker_fresh++];
     lu_unlock(&g_table_lock);
+    if (!w)
+        w = lu_shared_pages_alloc(LU_WORKER_BLOCK);
     if (!w)
         return NULL;
     *w = (struct lu_worker){.carrier = c, .slot = slot};

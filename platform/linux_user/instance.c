@@ -8,7 +8,7 @@
 
 static void tell_supervisor(void)
 {
-    host_call(__NR_kill, g_lu.supervisor_pid, SIGCHLD); /* it sleeps on SIGCHLD: children's deaths and our requests */
+    host_call(__NR_kill, g_lu.supervisor_pid, SIGURG);
 }
 
 static bool take_event(struct instance_event *out)

@@ -38,6 +38,9 @@ struct lu_lock {
 void lu_lock(struct lu_lock *l);
 void lu_unlock(struct lu_lock *l);
 
+/* A worker's record lies at the base of its block; the rest, from the top down, is its park stack. */
+#define LU_WORKER_BLOCK 8192u
+
 enum lu_job { LU_JOB_NONE, LU_JOB_POSTED, LU_JOB_SLEEPING };
 
 struct lu_worker {
@@ -79,6 +82,7 @@ struct lu_carrier {
     struct lu_worker *spawn_requests; /* atomic LIFO: host threads to make, by whoever is kicked */
     struct lu_aspace *aspace;         /* NULL: neutral or in the pool */
     struct lu_carrier *next_free;     /* free list or pool */
+    struct lu_carrier *next_made;     /* fixed once made */
 };
 
 enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
@@ -118,7 +122,6 @@ static inline struct lu_altstack_control *lu_altstack_control(uint64_t address_i
     return (struct lu_altstack_control *)(base + LU_ALTSTACK_SIZE - sizeof(struct lu_altstack_control));
 }
 
-#define LU_PARK_STACK_SIZE 8192u
 
 #define LU_FINISH_CLAIMED 1u
 #define LU_FINISH_NORMAL 2u
@@ -129,9 +132,7 @@ struct lu_globals {
     /* fixed at start */
     uint32_t supervisor_pid;
     uint64_t text_start, text_end;   /* the runner's code: its system calls are the host's */
-    char *shared_base;               /* heap pages */
-    uint64_t shared_pages;
-    char *stacks_base;
+    char *heap_base;                 /* shared pages */
     char *altstack_base;             /* private in every carrier, same address */
     bool use_seccomp;
     bool has_fsgsbase, has_xsave;
@@ -179,12 +180,9 @@ void lu_pool_put(struct lu_pool *pool, void *record);
 struct thread *lu_stack_alloc(void);
 void lu_stack_free(struct thread *t);
 
-/* tables: carrier.c */
-#define LU_MAX_CARRIERS 8192u
-#define LU_MAX_WORKERS 32768u
-extern struct lu_carrier *g_lu_carriers; /* [LU_MAX_CARRIERS] in shared memory */
-extern struct lu_worker *g_lu_workers;   /* [LU_MAX_WORKERS] */
-int lu_tables_init(void);
+/* records: carrier.c */
+/* Every record ever made, by next_made; most recent first. Free ones have tgid 0. */
+struct lu_carrier *lu_carrier_first(void);
 struct lu_carrier *lu_carrier_alloc(void);
 /* A worker record with its altstack slot, on c's list, not yet a host thread. NULL: table full. */
 struct lu_worker *lu_worker_alloc(struct lu_carrier *c);
@@ -200,7 +198,6 @@ void lu_zygote_boot(struct lu_worker *w, thread_entry entry, void *arg);
 void lu_zygote_main(struct lu_worker *w) NO_RETURN;
 /* Undo lu_worker_alloc. */
 void lu_worker_unalloc(struct lu_worker *w);
-uint32_t lu_carrier_high_water(void);
 /* Ask a carrier to die; its slot is freed by the supervisor when it has reaped it. */
 void lu_carrier_kill(struct lu_carrier *c);
 /* First code of a carrier's leader and of every other worker, on its park stack. */
@@ -229,6 +226,7 @@ struct thread *lu_current(void);
 void lu_save_live_context(struct thread *t);
 
 /* aspace.c; stats.c */
+int lu_aspace_init(void);
 bool lu_aspace_destroy_by(struct aspace *as, const struct lu_worker *w);
 uint64_t lu_count_private_pages(const struct lu_carrier *c);
 void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out);

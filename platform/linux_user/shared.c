@@ -1,5 +1,8 @@
 /*
  * shared.c: memory that every carrier sees at one address: heap pages, shim stacks, record pools.
+ *
+ * A forked carrier starts without page tables for shared memory and pays for each page it touches and for each 2 MiB and 1 GiB it touches
+ * them in. So everything comes from one heap that fills from its upper end, next to the runner: what is used together lies together.
  */
 #include "platform/linux_user/lu.h"
 
@@ -8,14 +11,16 @@
 
 #define PAGE 4096ull
 #define HEAP_PAGES (4ull << 20) /* 16 GiB of addresses; pages come when touched */
-#define STACK_COUNT 16384ull
+#define STACK_PAGES (THREAD_STACK_SIZE / PAGE)
+/* From this size on freed memory goes back to the host; below, it is zeroed in place. */
+#define GIVE_BACK_FROM (256u << 10)
 
-static uint64_t g_page_map[HEAP_PAGES / 64]; /* bit set: in use; under g_page_lock */
+/* Bit set: in use. Page i counts from the heap's upper end. Under g_page_lock. */
+static uint64_t *g_page_map;
 static struct lu_lock g_page_lock;
 static uint64_t g_page_hint;
 static struct lu_lock g_stack_lock;
 static struct thread *g_stack_free;
-static uint64_t g_stack_fresh; /* stacks never used so far */
 
 void lu_lock(struct lu_lock *l)
 {
@@ -55,16 +60,16 @@ static char *map_region(uint64_t size, int sharing, uint64_t align)
 
 int lu_shared_init(void)
 {
-    g_lu.shared_base = map_region(HEAP_PAGES * PAGE, MAP_SHARED, 2u << 20);
-    g_lu.stacks_base = map_region(STACK_COUNT * THREAD_STACK_SIZE, MAP_SHARED, THREAD_STACK_SIZE);
-    g_lu.altstack_base =
-        map_region((uint64_t)LU_ALTSTACK_SLOTS * LU_ALTSTACK_SIZE, MAP_PRIVATE, LU_ALTSTACK_SIZE);
-    if (!g_lu.shared_base || !g_lu.stacks_base || !g_lu.altstack_base)
+    uint64_t altstacks = (uint64_t)LU_ALTSTACK_SLOTS * LU_ALTSTACK_SIZE, map_size = HEAP_PAGES / 8;
+    g_lu.altstack_base = map_region(altstacks, MAP_PRIVATE, LU_ALTSTACK_SIZE);
+    g_lu.heap_base = map_region(HEAP_PAGES * PAGE, MAP_SHARED, 2ull << 20);
+    if (!g_lu.heap_base || !g_lu.altstack_base)
         return -ENOMEM;
-    g_lu.shared_pages = HEAP_PAGES;
-    long err = host_call(__NR_madvise, g_lu.altstack_base, (uint64_t)LU_ALTSTACK_SLOTS * LU_ALTSTACK_SIZE,
-                         MADV_WIPEONFORK);
-    return (int)err;
+    /* The map is the last thing of the heap, so that what children touch comes first. */
+    g_page_map = (uint64_t *)g_lu.heap_base;
+    for (uint64_t page = HEAP_PAGES - map_size / PAGE; page < HEAP_PAGES; page++)
+        g_page_map[page / 64] |= 1ull << (page % 64);
+    return (int)host_call(__NR_madvise, g_lu.altstack_base, altstacks, MADV_WIPEONFORK);
 }
 
 static bool page_used(uint64_t page)
@@ -82,11 +87,13 @@ static void pages_mark(uint64_t first, uint64_t count, bool used)
     }
 }
 
-/* First run of `count` free pages at or after `from`; HEAP_PAGES: none. */
-static uint64_t pages_find(uint64_t from, uint64_t count)
+/* First run of `count` free pages at or after `from`, a multiple of `align`; HEAP_PAGES: none. */
+static uint64_t pages_find(uint64_t from, uint64_t count, uint64_t align)
 {
     uint64_t run = 0;
-    for (uint64_t page = from; page < HEAP_PAGES; page++) {
+    for (uint64_t page = (from + align - 1) & ~(align - 1); page < HEAP_PAGES; page++) {
+        if (run == 0 && page % align != 0)
+            continue;
         if (run == 0 && page % 64 == 0 && g_page_map[page / 64] == UINT64_MAX) {
             page += 63;
             continue;
@@ -98,31 +105,45 @@ static uint64_t pages_find(uint64_t from, uint64_t count)
     return HEAP_PAGES;
 }
 
-void *lu_shared_pages_alloc(size_t size)
+static char *pages_address(uint64_t first, uint64_t count)
 {
-    uint64_t count = size / PAGE;
+    return g_lu.heap_base + (HEAP_PAGES - first - count) * PAGE;
+}
+
+static void *pages_alloc(uint64_t count, uint64_t align)
+{
     if (lu_fault_hit())
         return NULL;
     lu_lock(&g_page_lock);
-    uint64_t first = pages_find(g_page_hint, count);
+    uint64_t first = pages_find(g_page_hint, count, align);
     if (first == HEAP_PAGES)
-        first = pages_find(0, count);
+        first = pages_find(0, count, align);
     if (first < HEAP_PAGES) {
         pages_mark(first, count, true);
-        g_page_hint = first + count;
+        if (align == 1)
+            g_page_hint = first + count;
     }
     lu_unlock(&g_page_lock);
-    return first < HEAP_PAGES ? g_lu.shared_base + first * PAGE : NULL;
+    return first < HEAP_PAGES ? pages_address(first, count) : NULL;
+}
+
+void *lu_shared_pages_alloc(size_t size)
+{
+    return pages_alloc(size / PAGE, 1);
 }
 
 void lu_shared_pages_free(void *ptr, size_t size)
 {
-    uint64_t first = (uint64_t)((char *)ptr - g_lu.shared_base) / PAGE;
-    PLATFORM_REQUIRE(first + size / PAGE <= HEAP_PAGES && page_used(first));
-    /* The storage goes back to the host, so the pages are zero when they are handed out again. */
-    host_call(__NR_madvise, ptr, size, MADV_REMOVE);
+    uint64_t count = size / PAGE, from_base = (uint64_t)((char *)ptr - g_lu.heap_base) / PAGE;
+    PLATFORM_REQUIRE(from_base + count <= HEAP_PAGES);
+    uint64_t first = HEAP_PAGES - from_base - count;
+    PLATFORM_REQUIRE(page_used(first));
+    if (size >= GIVE_BACK_FROM)
+        host_call(__NR_madvise, ptr, size, MADV_REMOVE);
+    else
+        __builtin_memset(ptr, 0, size);
     lu_lock(&g_page_lock);
-    pages_mark(first, size / PAGE, false);
+    pages_mark(first, count, false);
     if (first < g_page_hint)
         g_page_hint = first;
     lu_unlock(&g_page_lock);
@@ -130,15 +151,13 @@ void lu_shared_pages_free(void *ptr, size_t size)
 
 struct thread *lu_stack_alloc(void)
 {
-    if (lu_fault_hit())
-        return NULL;
     lu_lock(&g_stack_lock);
     struct thread *t = g_stack_free;
     if (t)
         g_stack_free = t->next;
-    else if (g_stack_fresh < STACK_COUNT)
-        t = (struct thread *)(g_lu.stacks_base + THREAD_STACK_SIZE * g_stack_fresh++);
     lu_unlock(&g_stack_lock);
+    if (!t)
+        t = pages_alloc(STACK_PAGES, STACK_PAGES);
     if (t) {
         *t = (struct thread){0};
         t->canary = LU_STACK_CANARY;

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,14 @@
 
 struct lu_globals g_lu;
 
-extern char __data_start[], _end[], __executable_start[], etext[];
+extern char _end[], __executable_start[], etext[];
+
+#define UNNEEDED_MAX 64
+struct range {
+    uint64_t start, end;
+};
+static struct range g_unneeded[UNNEEDED_MAX];
+static size_t g_unneeded_count;
 
 /* What the boot thread runs; in shim memory. */
 struct boot {
@@ -56,18 +64,64 @@ static bool lu_probe(char *why, size_t size)
 }
 
 /*
- * The runner's writable data becomes shared memory at the same address, so that each C global is one variable in all carriers. RELRO
- * stays as it is. Nothing writes a global between the copy and the remap.
+ * The runner's writable segment becomes shared memory at the same address, so that each C global is one variable in all
+ * carriers. Its RELRO part is shared too, read-only as before: private pages there would be copied page-table entries at
+ * every fork. Nothing writes a global between the copy and the remap.
  */
 static int share_data_segment(void)
 {
-    uintptr_t start = (uintptr_t)__data_start & ~4095ul, end = ((uintptr_t)_end + 4095) & ~4095ul;
+    const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)__executable_start;
+    const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(__executable_start + elf->e_phoff);
+    uintptr_t base = (uintptr_t)__executable_start, start = 0, end = 0, read_only_end = 0;
+    for (int i = 0; i < elf->e_phnum; i++) {
+        const ElfW(Phdr) *h = &headers[i];
+        if (h->p_type == PT_LOAD && (h->p_flags & PF_W)) {
+            start = (base + h->p_vaddr) & ~4095ul;
+            end = (base + h->p_vaddr + h->p_memsz + 4095) & ~4095ul;
+        } else if (h->p_type == PT_GNU_RELRO) {
+            read_only_end = (base + h->p_vaddr + h->p_memsz) & ~4095ul;
+        }
+    }
+    if (start == 0)
+        return -ENOEXEC;
     long at = host_call(__NR_mmap, 0, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
         return (int)at;
     memcpy((void *)at, (void *)start, end - start);
     long moved = host_call(__NR_mremap, at, end - start, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, start);
-    return moved < 0 && moved > -4096 ? (int)moved : 0;
+    if (moved < 0 && moved > -4096)
+        return (int)moved;
+    if (read_only_end > start)
+        host_call(__NR_mprotect, start, read_only_end - start, PROT_READ);
+    return 0;
+}
+
+/*
+ * What carriers must not inherit above the guest's range: libc's heap, the main thread's stack, the vDSO. Each would cost every fork a VMA and
+ * its page tables. Shared mappings stay: they are the instance's, or a test's way to look inside.
+ */
+static int find_unneeded(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps)
+        return -errno;
+    uintptr_t runner_start = (uintptr_t)__executable_start & ~4095ul, runner_end = ((uintptr_t)_end + 4095) & ~4095ul;
+    uintptr_t arena = (uintptr_t)g_lu.altstack_base;
+    char line[512];
+    g_unneeded_count = 0;
+    while (fgets(line, sizeof(line), maps)) {
+        unsigned long start, end;
+        char perms[8];
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 || perms[3] != 'p' || start < LU_GUEST_END ||
+            start >= 1ul << 47)
+            continue;
+        if ((start >= runner_start && start < runner_end) || (start <= arena && arena < end))
+            continue;
+        if (g_unneeded_count < UNNEEDED_MAX)
+            g_unneeded[g_unneeded_count++] = (struct range){start, end};
+    }
+    fclose(maps);
+    return 0;
 }
 
 static void raise_file_limit(void)
@@ -112,6 +166,8 @@ static void zygote_start(void *arg)
         host_call(__NR_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
     host_call(__NR_set_robust_list, 0, 24);
     host_call(__NR_munmap, LU_GUEST_MIN, LU_GUEST_END - LU_GUEST_MIN);
+    for (size_t i = 0; i < g_unneeded_count; i++)
+        host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)
@@ -125,9 +181,9 @@ static void zygote_start(void *arg)
 
 static struct lu_carrier *carrier_of(pid_t pid)
 {
-    for (uint32_t i = 0; i < lu_carrier_high_water(); i++)
-        if (g_lu_carriers[i].tgid == (uint32_t)pid && g_lu_carriers[i].state != LU_CARRIER_FREE)
-            return &g_lu_carriers[i];
+    for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
+        if (c->tgid == (uint32_t)pid && c->state != LU_CARRIER_FREE)
+            return c;
     return NULL;
 }
 
@@ -196,16 +252,16 @@ static bool reap(void)
 static void kill_all(void)
 {
     for (;;) {
-        for (uint32_t i = 0; i < lu_carrier_high_water(); i++)
-            if (g_lu_carriers[i].state != LU_CARRIER_FREE && g_lu_carriers[i].tgid)
-                kill((pid_t)g_lu_carriers[i].tgid, SIGKILL);
+        for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
+            if (c->state != LU_CARRIER_FREE && c->tgid)
+                kill((pid_t)c->tgid, SIGKILL);
         int status;
         pid_t pid = (pid_t)wait4(-1, &status, __WALL, NULL);
         if (pid < 0 && errno == ECHILD)
             return;
-        struct lu_carrier *c = pid > 0 ? carrier_of(pid) : NULL;
-        if (c)
-            c->tgid = 0;
+        struct lu_carrier *dead = pid > 0 ? carrier_of(pid) : NULL;
+        if (dead)
+            dead->tgid = 0;
     }
 }
 
@@ -236,17 +292,25 @@ static void suspend(void)
     }
 }
 
+/*
+ * Deaths are reaped in batches: a fork loop ends thousands of carriers a second, and waking for each would take the processor from
+ * the guest. SIGURG is the instance's own call (finish, suspend) and waits for nothing.
+ */
+#define REAP_DELAY_NS 1000000
+
 static void supervise(const sigset_t *waited)
 {
+    sigset_t urgent = *waited;
+    sigdelset(&urgent, SIGCHLD);
     for (;;) {
-        siginfo_t info;
-        int sig = sigwaitinfo(waited, &info);
-        if (sig < 0)
-            continue;
-        if (sig != SIGCHLD) {
+        int sig = sigwaitinfo(waited, NULL);
+        if (sig == SIGCHLD) {
+            struct timespec delay = {0, REAP_DELAY_NS};
+            sig = sigtimedwait(&urgent, NULL, &delay);
+        }
+        if (sig > 0 && sig != SIGURG) {
             __atomic_fetch_or(&g_lu.signal_events, 1ull << (sig - 1), __ATOMIC_ACQ_REL);
             post_event();
-            continue;
         }
         uint32_t finishing = __atomic_load_n(&g_lu.finishing, __ATOMIC_ACQUIRE);
         if (finishing == LU_FINISH_NORMAL || finishing == LU_FINISH_PANIC)
@@ -259,9 +323,8 @@ static void supervise(const sigset_t *waited)
             }
             return;
         }
-        if (__atomic_exchange_n(&g_lu.suspend_requested, 0, __ATOMIC_ACQ_REL)) {
+        if (__atomic_exchange_n(&g_lu.suspend_requested, 0, __ATOMIC_ACQ_REL))
             suspend();
-        }
     }
 }
 
@@ -324,7 +387,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (err == 0)
         err = lu_shared_init();
     if (err == 0)
-        err = lu_tables_init();
+        err = lu_aspace_init();
     if (err < 0)
         return fail(why, why_size, err, "shared memory for the instance");
     g_lu.text_start = (uint64_t)__executable_start;
@@ -368,12 +431,16 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     sigset_t waited, before;
     sigemptyset(&waited);
     sigaddset(&waited, SIGCHLD);
+    sigaddset(&waited, SIGURG);
     if (options->forward_signals)
         forwarded_signals(&waited);
     sigprocmask(SIG_BLOCK, &waited, &before);
     struct termios terminal;
     bool has_terminal = tcgetattr(0, &terminal) == 0;
 
+    err = find_unneeded();
+    if (err < 0)
+        return fail(why, why_size, err, "/proc/self/maps");
     struct lu_carrier *zygote = lu_carrier_alloc();
     struct lu_worker *leader = lu_worker_alloc(zygote);
     long pid = lu_clone_call(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT_SETTID | SIGCHLD,

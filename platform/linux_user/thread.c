@@ -217,9 +217,9 @@ static void lu_cpu_time(struct platform *p UNUSED, struct thread *t, uint64_t *u
     } else {
         *user_ns = g_lu.reaped_user_ns;
         *system_ns = g_lu.reaped_system_ns;
-        for (uint32_t i = 0; i < lu_carrier_high_water(); i++)
-            if (g_lu_carriers[i].state == LU_CARRIER_LIVE && g_lu_carriers[i].tgid)
-                *user_ns += host_cpu_clock(g_lu_carriers[i].tgid, 2);
+        for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
+            if (c->state == LU_CARRIER_LIVE && c->tgid)
+                *user_ns += host_cpu_clock(c->tgid, 2);
     }
 }
 

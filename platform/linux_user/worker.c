@@ -64,6 +64,7 @@ static NO_RETURN void wait_for_job(struct lu_worker *w)
             host_call(__NR_futex, &w->job, FUTEX_WAIT, LU_JOB_SLEEPING, 0);
     }
     struct thread *t = w->incoming;
+    PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY); /* and a read first: the host maps the pages around it in one fault */
     __atomic_store_n(&w->job, LU_JOB_NONE, __ATOMIC_RELAXED);
     w->running = t;
     host_thread_time(&w->user_ns, &w->system_ns);
