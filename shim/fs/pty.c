@@ -420,6 +420,7 @@ static size_t type_some(struct pty *p, const char *data, size_t size)
     int sig = 0;
 
     mutex_lock(&p->line_lock);
+    tty_line_begin_batch(&p->line);
     while (done < size && !sig && tty_line_accepts(&p->line))
         sig = tty_line_key(&p->line, (unsigned char)data[done++]);
     mutex_unlock(&p->line_lock);

@@ -303,8 +303,11 @@ int tty_line_key(struct tty_line *l, unsigned char c)
     sig = signal_key(l, c);
     if (sig) {
         l->stopped = false;
-        if (!flag(l->attr.c_lflag, NOFLSH))
+        if (!flag(l->attr.c_lflag, NOFLSH)) {
             tty_line_flush_input(l);
+            if (l->output.used > l->batch_mark)
+                l->output.used = l->batch_mark;
+        }
         echo_if(l, c);
         return sig;
     }

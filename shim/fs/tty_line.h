@@ -26,9 +26,16 @@ struct tty_line {
     bool literal; /* VLNEXT came: the next byte has no meaning of its own */
     bool stopped; /* VSTOP came: output waits */
     unsigned column;
+    size_t batch_mark; /* bytes in `output` when this batch of keys began */
 };
 
 void tty_line_init(struct tty_line *l, char *input, char *output, size_t capacity);
+
+/* Bytes that come in one write are a batch: a signal key also takes back the echo of those before it. */
+static inline void tty_line_begin_batch(struct tty_line *l)
+{
+    l->batch_mark = l->output.used;
+}
 
 /* One byte from the keyboard. Result: a signal for the foreground group, or 0. Requires: tty_line_accepts(). */
 int tty_line_key(struct tty_line *l, unsigned char c);

@@ -225,7 +225,7 @@ static void descriptors(void)
         printf("control %zu type %d len %zu\n", (size_t)m.msg_controllen, h->cmsg_type, (size_t)h->cmsg_len);
         memcpy(got, CMSG_DATA(h), sizeof(got));
         SHOW(fcntl(got[1], F_GETFD));
-        SHOW(write(got[1], "through", 7));
+        CHECK(write(got[1], "through", 7) == 7);
         _exit(3);
     }
     SHOW(sendmsg(s[0], &m, 0));
