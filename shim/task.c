@@ -12,6 +12,10 @@
 #include "shim/stats.h"
 #include "shim/syscall.h"
 
+/* Page-fault error code, SDM vol. 3, 4.7. */
+#define FAULT_WRITE 2u
+#define FAULT_FETCH 16u
+
 static struct mutex g_thread_lock;
 static struct task *g_tasks_by_thread;
 
@@ -147,8 +151,9 @@ void task_loop(struct task *task)
             handle_syscall(task);
             break;
         case GUEST_FAULT:
-            if ((exit.fault == GUEST_FAULT_UNMAPPED || exit.fault == GUEST_FAULT_PROTECTION) &&
-                mm_fault(task->mm, exit.addr.raw, (exit.error_code & 2) != 0))
+            /* A stack grows where nothing is mapped yet, and never by running what is below it. */
+            if (exit.fault == GUEST_FAULT_UNMAPPED && !(exit.error_code & FAULT_FETCH) &&
+                mm_fault(task->mm, exit.addr.raw, (exit.error_code & FAULT_WRITE) != 0))
                 break;
             stats_count(&g_stats.faults_delivered);
             signal_force_fault(task, &exit);
