@@ -385,6 +385,13 @@ static void become_image(struct exec_image *image, char *exe_path)
     set_registers(image);
 }
 
+/* Into a space that must be reached, however long the host makes us wait. */
+static void return_to(const struct mm *mm)
+{
+    while (aspace_activate(g_platform, mm ? mm->as : NULL) < 0)
+        thread_yield(g_platform);
+}
+
 /* The new space is active. An error leaves task->mm the old one. */
 static int build_and_switch(struct exec_image *image)
 {
@@ -411,16 +418,13 @@ static int build_and_switch(struct exec_image *image)
         shim_free(exe_path);
         return err;
     }
+    if (image->task->mm && task_must_release_mm(image->task)) {
+        return_to(image->task->mm);
+        task_release_mm(image->task);
+        return_to(image->mm);
+    }
     become_image(image, exe_path);
     return 0;
-}
-
-/* A failed execve goes on in the old image: back to its space, however long the host makes us wait.
- */
-static void return_to(const struct mm *mm)
-{
-    while (aspace_activate(g_platform, mm ? mm->as : NULL) < 0)
-        thread_yield(g_platform);
 }
 
 static int load(struct exec_image *image)

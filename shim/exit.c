@@ -76,6 +76,17 @@ static void walk_robust_list(struct task *task)
         robust_futex_death(task, pending + (uint64_t)head.offset, head.pending & 1, true);
 }
 
+bool task_must_release_mm(struct task *task)
+{
+    uint64_t head[3]; /* next, offset, pending: empty when next is the head itself and nothing is pending */
+    if (task->clear_child_tid && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1)
+        return true;
+    if (!task->robust_list ||
+        aspace_peek(g_platform, task->mm->as, head, guest_addr(task->robust_list), sizeof(head)))
+        return false;
+    return (head[0] & ~1ull) != task->robust_list || head[2];
+}
+
 void task_release_mm(struct task *task)
 {
     walk_robust_list(task);

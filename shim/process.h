@@ -174,6 +174,8 @@ void process_exit_group(struct process *process, int code);
 MUST_USE int process_kill_other_tasks(struct task *task);
 /* The task is about to leave its space for good (exit, execve), which is still active: robust futexes, clear_child_tid. */
 void task_release_mm(struct task *task);
+/* Whether that would do anything; its space need not be active. */
+bool task_must_release_mm(struct task *task);
 /* execve succeeded: signal handlers reset, CLOEXEC done by the caller, vfork parent released, comm set. */
 void process_did_exec(struct task *task, const char *comm);
 

@@ -29,7 +29,7 @@
     X(arch_prctl, 2, PARTIAL, "FS and GS bases; no CPUID faulting")                                \
     X(uname, 1, FULL, "")                                                                          \
     X(sysinfo, 1, PARTIAL, "memory sizes are nominal; no load")                                    \
-    X(getrusage, 2, PARTIAL, "times only")                                                         \
+    X(getrusage, 2, PARTIAL, "times, and present memory for the most used")                        \
     X(getrlimit, 2, FULL, "")                                                                      \
     X(setrlimit, 2, PARTIAL, "descriptors, stack, file size and data act; others are told back")   \
     X(prlimit64, 4, PARTIAL, "descriptors, stack, file size and data act; others are told back")   \
