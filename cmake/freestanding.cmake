@@ -4,7 +4,8 @@ add_library(palimpsest_freestanding INTERFACE)
 target_link_libraries(palimpsest_freestanding INTERFACE palimpsest_warnings)
 target_compile_options(palimpsest_freestanding INTERFACE
   $<$<COMPILE_LANGUAGE:C>:-ffreestanding -mgeneral-regs-only -fno-stack-protector -fcf-protection=none
-  -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-tree-loop-distribute-patterns -fno-common
+  -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common
+  $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
   -Wframe-larger-than=4096>
   -fPIE)
 target_compile_definitions(palimpsest_freestanding INTERFACE _FORTIFY_SOURCE=0)

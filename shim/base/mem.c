@@ -1,5 +1,5 @@
 /*
- * mem.c: the four memory routines that compilers call on their own. They replace libc's in every program that holds shim
+ * mem.c: the memory routines that compilers call on their own. They replace libc's in every program that holds shim
  * code: libc's use vector registers, which hold the guest's values while the shim runs.
  */
 #include <stddef.h>
@@ -9,6 +9,7 @@ void *memcpy(void *restrict dst, const void *restrict src, size_t size);
 void *memmove(void *dst, const void *src, size_t size);
 void *memset(void *dst, int byte, size_t size);
 int memcmp(const void *a, const void *b, size_t size);
+int bcmp(const void *a, const void *b, size_t size); /* Clang's name for memcmp() == 0 */
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t size)
 {
@@ -43,4 +44,9 @@ int memcmp(const void *a, const void *b, size_t size)
         if (x[i] != y[i])
             return x[i] - y[i];
     return 0;
+}
+
+int bcmp(const void *a, const void *b, size_t size)
+{
+    return memcmp(a, b, size);
 }
