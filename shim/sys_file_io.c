@@ -18,9 +18,14 @@
 #define COPY_BUFFER (64u * 1024u)
 #define NEAR_VECTORS 8u
 
-static struct mem_ref user_range(uint64_t addr, uint64_t size)
+/* Linux looks whether the whole range can be user memory before it looks at anything else. */
+#define USER_END 0x7ffffffff000ull
+static int user_range(uint64_t addr, uint64_t size, struct mem_ref *out)
 {
-    return mem_guest(guest_addr(addr), size < RW_MAX ? size : RW_MAX);
+    if (size > USER_END || addr > USER_END - size)
+        return -EFAULT;
+    *out = mem_guest(guest_addr(addr), size < RW_MAX ? size : RW_MAX);
+    return 0;
 }
 
 static bool seekable(const struct file *f)
@@ -28,55 +33,55 @@ static bool seekable(const struct file *f)
     return f->ops->seek != NULL;
 }
 
-long sys_read(struct task *task, const struct syscall_args *args)
+enum direction { DIRECTION_READ, DIRECTION_WRITE };
+
+static long transfer(struct task *task, const struct syscall_args *args, enum direction direction)
 {
     struct file *f = fd_get(task, (int)args->a[0]);
     if (!f)
         return -EBADF;
-    long n = file_read(task, f, user_range(args->a[1], args->a[2]), NULL);
+    struct mem_ref m;
+    long n = user_range(args->a[1], args->a[2], &m);
+    if (n == 0)
+        n = direction == DIRECTION_READ ? file_read(task, f, m, NULL) : file_write(task, f, m, NULL);
     file_put(f);
     return n;
+}
+
+long sys_read(struct task *task, const struct syscall_args *args)
+{
+    return transfer(task, args, DIRECTION_READ);
 }
 
 long sys_write(struct task *task, const struct syscall_args *args)
 {
+    return transfer(task, args, DIRECTION_WRITE);
+}
+
+static long transfer_at(struct task *task, const struct syscall_args *args, enum direction direction)
+{
+    uint64_t at = args->a[3];
+    if ((int64_t)at < 0)
+        return -EINVAL;
     struct file *f = fd_get(task, (int)args->a[0]);
     if (!f)
         return -EBADF;
-    long n = file_write(task, f, user_range(args->a[1], args->a[2]), NULL);
-    file_put(f);
-    return n;
-}
-
-enum direction { DIRECTION_READ, DIRECTION_WRITE };
-
-static long transfer_at(struct task *task, int fd, struct mem_ref m, int64_t offset, enum direction direction)
-{
-    if (offset < 0)
-        return -EINVAL;
-    struct file *f = fd_get(task, fd);
-    if (!f)
-        return -EBADF;
-    uint64_t at = (uint64_t)offset;
-    long n;
-    if (!seekable(f) && !(f->flags & O_PATH))
-        n = -ESPIPE;
-    else if (direction == DIRECTION_READ)
-        n = file_read(task, f, m, &at);
-    else
-        n = file_write(task, f, m, &at);
+    struct mem_ref m;
+    long n = !seekable(f) && !(f->flags & O_PATH) ? -ESPIPE : user_range(args->a[1], args->a[2], &m);
+    if (n == 0)
+        n = direction == DIRECTION_READ ? file_read(task, f, m, &at) : file_write(task, f, m, &at);
     file_put(f);
     return n;
 }
 
 long sys_pread64(struct task *task, const struct syscall_args *args)
 {
-    return transfer_at(task, (int)args->a[0], user_range(args->a[1], args->a[2]), (int64_t)args->a[3], DIRECTION_READ);
+    return transfer_at(task, args, DIRECTION_READ);
 }
 
 long sys_pwrite64(struct task *task, const struct syscall_args *args)
 {
-    return transfer_at(task, (int)args->a[0], user_range(args->a[1], args->a[2]), (int64_t)args->a[3], DIRECTION_WRITE);
+    return transfer_at(task, args, DIRECTION_WRITE);
 }
 
 /* A guest's struct iovec array, checked and cut as readv(2) says. */

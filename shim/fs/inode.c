@@ -110,7 +110,7 @@ int inode_permission(const struct credentials *who, struct inode *inode, unsigne
 {
     if (who->uid == 0) {
         /* CAP_DAC_OVERRIDE: everything but executing what nobody may execute. */
-        if ((access & INODE_EXEC) && S_ISREG(inode->mode) && !(inode->mode & 0111))
+        if ((access & INODE_EXEC) && !S_ISDIR(inode->mode) && !(inode->mode & 0111))
             return -EACCES;
         return 0;
     }

@@ -69,6 +69,11 @@ static struct lock *find_conflict(struct flock_list *list, const struct lock *wa
     return NULL;
 }
 
+static int by_start(const struct lock *a, const struct lock *b)
+{
+    return a->start < b->start ? -1 : a->start > b->start;
+}
+
 /*
  * Take [start, end] away from what the owner holds. A lock that spans the range is split, for which *spare is used (and set
  * to NULL).
@@ -89,7 +94,7 @@ static bool cut_owned(struct flock_list *list, const struct lock *range, struct 
             *rest = *l;
             rest->start = range->end + 1;
             l->end = range->start - 1;
-            DL_APPEND(list->head, rest);
+            DL_INSERT_INORDER(list->head, rest, by_start);
         } else if (head) {
             l->end = range->start - 1;
         } else if (tail) {
@@ -100,6 +105,28 @@ static bool cut_owned(struct flock_list *list, const struct lock *range, struct 
         }
     }
     return changed;
+}
+
+/* Add to the list, in order, one with neighbours of the same owner and type. */
+static void insert(struct flock_list *list, struct lock *fresh)
+{
+    struct lock *l, *tmp;
+    DL_FOREACH_SAFE(list->head, l, tmp)
+    {
+        if (l->kind != fresh->kind || l->owner != fresh->owner || l->exclusive != fresh->exclusive)
+            continue;
+        bool before = l->end != UINT64_MAX && l->end + 1 == fresh->start;
+        bool after = fresh->end != UINT64_MAX && fresh->end + 1 == l->start;
+        if (!before && !after)
+            continue;
+        if (before)
+            fresh->start = l->start;
+        else
+            fresh->end = l->end;
+        DL_DELETE(list->head, l);
+        shim_free(l);
+    }
+    DL_INSERT_INORDER(list->head, fresh, by_start);
 }
 
 enum lock_wait { LOCK_TRY, LOCK_SLEEP };
@@ -128,7 +155,7 @@ static int apply(struct task *task, struct inode *inode, const struct lock *want
             changed = cut_owned(list, want, &spare);
             if (!unlock) {
                 *fresh = *want;
-                DL_APPEND(list->head, fresh);
+                insert(list, fresh);
                 fresh = NULL;
             }
             mutex_unlock(&list->lock);

@@ -215,12 +215,8 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
         return -EFBIG;
     if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
-    if ((n->seals & F_SEAL_GROW) && end > n->size) {
-        if (offset >= n->size)
-            return -EPERM;
-        end = n->size;
-        from = mem_first(from, end - offset);
-    }
+    if ((n->seals & F_SEAL_GROW) && end > n->size)
+        return -EPERM;
     int64_t err = copy_up(n, UINT64_MAX);
     if (err == 0 && n->kind == MEM_DATA_INLINE && end > INLINE_MAX)
         err = to_object(n);

@@ -489,7 +489,9 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
                        const char **name, enum create_step *step)
 {
     *step = CREATE_DONE;
-    if (last->kind != LAST_NORMAL || last->ending == LAST_SLASH)
+    if (last->kind != LAST_NORMAL)
+        return flags & O_EXCL ? -EEXIST : -EISDIR;
+    if (last->ending == LAST_SLASH)
         return -EISDIR;
     struct inode *dir = w->cur.dentry->inode;
     struct dentry *d = NULL;
