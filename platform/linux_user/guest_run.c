@@ -232,8 +232,12 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *ctx, s
 
 static void lu_guest_interrupt(struct platform *p, struct thread *t)
 {
-    __atomic_store_n(&t->entry.interrupt, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&t->entry.in_guest, __ATOMIC_SEQ_CST))
+    /*
+     * One kick until the interrupt is seen: whoever finds the flag set relies on the one who set it. A flood of kicks would pile up
+     * frames faster than the handler can leave the signal stack.
+     */
+    bool pending = __atomic_exchange_n(&t->entry.interrupt, 1, __ATOMIC_SEQ_CST) != 0;
+    if (!pending && __atomic_load_n(&t->entry.in_guest, __ATOMIC_SEQ_CST))
         lu_kick(__atomic_load_n(&t->worker, __ATOMIC_ACQUIRE));
     lu_thread_ops.unpark(p, t);
 }
