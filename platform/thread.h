@@ -56,7 +56,11 @@ struct thread_ops {
      * Result: 1 a file is ready (`ready` set), 0 unparked or interrupted or spurious, -ETIMEDOUT.
      */
     int (*park)(struct platform *p, uint64_t deadline_ns, struct thread_wait_file *files, size_t count);
-    /* Give `t` its token. Requires: t has not exited. Threads: any. */
+    /*
+     * Give `t` its token. A waker takes `t` from a queue under a lock and calls this without it, so `t` may have exited meanwhile:
+     * then nothing happens, or a thread that began since wakes early. Requires: t came from spawn or current.
+     * Threads: any.
+     */
     void (*unpark)(struct platform *p, struct thread *t);
 
     /*

@@ -71,44 +71,71 @@ void wait_queue_remove(struct waiter *w)
     mutex_unlock(&q->lock);
 }
 
-static void waiter_wake(struct waiter *w)
+/*
+ * Threads to unpark once the queue's lock is free: a woken thread takes that lock to leave the queue, and would sleep again if
+ * its waker still held it.
+ */
+#define WAKE_BATCH 8
+struct wake_batch {
+    struct thread *threads[WAKE_BATCH];
+    unsigned count;
+};
+
+/* Under the queue's lock. */
+static void waiter_wake(struct waiter *w, struct wake_batch *batch)
 {
     if (w->woken)
         w->woken(w);
+    else if (batch->count < WAKE_BATCH)
+        batch->threads[batch->count++] = w->thread;
     else
         thread_unpark(g_platform, w->thread);
 }
 
+static void wake_batch_end(struct wake_batch *batch)
+{
+    for (unsigned i = 0; i < batch->count; i++)
+        thread_unpark(g_platform, batch->threads[i]);
+}
+
 void wait_queue_wake_all(struct wait_queue *q)
 {
+    struct wake_batch batch;
+    struct waiter *w;
+
     /* Cheap when nobody waits: a waiter adds itself before it checks its condition, the waker changes that first. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
         return;
+    batch.count = 0;
     mutex_lock(&q->lock);
-    struct waiter *w;
     DL_FOREACH (q->head, w)
-        waiter_wake(w);
+        waiter_wake(w, &batch);
     mutex_unlock(&q->lock);
+    wake_batch_end(&batch);
 }
 
 void wait_queue_wake_one(struct wait_queue *q)
 {
+    struct waiter *w, *chosen = NULL;
+    struct wake_batch batch;
+
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
         return;
+    batch.count = 0;
     mutex_lock(&q->lock);
-    struct waiter *w, *chosen = NULL;
     DL_FOREACH (q->head, w) {
         if (w->exclusive && chosen)
             continue;
         if (w->exclusive)
             chosen = w;
-        waiter_wake(w);
+        waiter_wake(w, &batch);
     }
     if (chosen) { /* the next wake is for somebody else, even if this one did not run yet */
         DL_DELETE(q->head, chosen);
         DL_APPEND(q->head, chosen);
     }
     mutex_unlock(&q->lock);
+    wake_batch_end(&batch);
 }

@@ -118,6 +118,7 @@ static void stop_and_continue(void)
     CHECK(pid >= 0);
     if (pid == 0) {
         raise(SIGSTOP);
+        usleep(100000); /* its end would hide that it continued */
         _exit(4);
     }
     int status;
