@@ -129,6 +129,21 @@ static void insert(struct flock_list *list, struct lock *fresh)
     DL_INSERT_INORDER(list->head, fresh, by_start);
 }
 
+/* flock(2): a conversion first lets go of what it had, and may end with nothing. */
+static bool give_up_other_type(struct flock_list *list, const struct lock *want)
+{
+    struct lock *l, *spare = NULL;
+    bool changed = false;
+    mutex_lock(&list->lock);
+    DL_FOREACH(list->head, l)
+        if (l->kind == want->kind && l->owner == want->owner && l->exclusive != want->exclusive)
+            break;
+    if (l)
+        changed = cut_owned(list, want, &spare);
+    mutex_unlock(&list->lock);
+    return changed;
+}
+
 enum lock_wait { LOCK_TRY, LOCK_SLEEP };
 
 /* Lock, or unlock when `unlock`; want->owner etc. filled. */
@@ -146,13 +161,15 @@ static int apply(struct task *task, struct inode *inode, const struct lock *want
     }
     int err = 0;
     bool changed = false;
-    struct waiter w;
+    struct waiter w = {0};
     if (wait == LOCK_SLEEP)
         wait_queue_add(&list->changed, &w);
+    if (want->kind == LOCK_KIND_FLOCK && !unlock)
+        changed = give_up_other_type(list, want);
     for (;;) {
         mutex_lock(&list->lock);
         if (unlock || !find_conflict(list, want)) {
-            changed = cut_owned(list, want, &spare);
+            changed |= cut_owned(list, want, &spare);
             if (!unlock) {
                 *fresh = *want;
                 insert(list, fresh);
