@@ -1,6 +1,7 @@
 /* Modes, owners, times and numbers of files; who may do what; directories while they change. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -104,7 +105,13 @@ static void times(void)
     CHECK(utimensat(AT_FDCWD, "d", ts, 0) == 0 && close(open("d/new", O_CREAT | O_WRONLY, 0600)) == 0 && stat("d", &st) == 0);
     printf("directory changed: %d\n", st.st_mtim.tv_sec > 1500000000);
     CHECK(unlink("d/new") == 0);
-    struct statx sx;
+    struct {
+        uint32_t stx_mask, stx_blksize;
+        uint64_t stx_attributes;
+        uint32_t stx_nlink, stx_uid, stx_gid;
+        uint16_t stx_mode, pad;
+        uint64_t stx_ino, stx_size, rest[26];
+    } sx; /* musl has no struct statx */
     SHOW(syscall(SYS_statx, AT_FDCWD, "f", 0, 0x7ff, &sx));
     printf("%o %llu %u\n", sx.stx_mode, (unsigned long long)sx.stx_size, sx.stx_nlink);
     SHOW(syscall(SYS_statx, AT_FDCWD, "", 0x1000 /* AT_EMPTY_PATH */, 0x7ff, &sx));
