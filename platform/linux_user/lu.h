@@ -54,6 +54,7 @@ struct lu_worker {
     struct lu_worker *next_idle;    /* under carrier->lock */
     struct lu_worker *next_spawn;   /* carrier->spawn_requests, lock-free */
     struct lu_worker *next_of_carrier;
+    bool used;                      /* has carried a thread before: its processor time is not 0 */
     uint64_t user_ns, system_ns;    /* processor time of the host thread when `running` came here */
 };
 

@@ -34,6 +34,7 @@ struct range {
     uint64_t start, end;
 };
 static struct range g_unneeded[UNNEEDED_MAX];
+static uint64_t g_text_file_end, g_data_start; /* of the runner's segments */
 static size_t g_unneeded_count;
 
 /* What the boot thread runs; in shim memory. */
@@ -78,12 +79,15 @@ static int share_data_segment(void)
         if (h->p_type == PT_LOAD && (h->p_flags & PF_W)) {
             start = (base + h->p_vaddr) & ~4095ul;
             end = (base + h->p_vaddr + h->p_memsz + 4095) & ~4095ul;
+        } else if (h->p_type == PT_LOAD) {
+            g_text_file_end = (base + h->p_vaddr + h->p_filesz + 4095) & ~4095ul;
         } else if (h->p_type == PT_GNU_RELRO) {
             read_only_end = (base + h->p_vaddr + h->p_memsz) & ~4095ul;
         }
     }
     if (start == 0)
         return -ENOEXEC;
+    g_data_start = start;
     long at = host_call(__NR_mmap, 0, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
         return (int)at;
@@ -153,6 +157,30 @@ static void boot_thread(void *arg)
     platform_panic("the instance's main function returned instead of calling instance_finish");
 }
 
+#define HUGE_PAGE (2ul << 20)
+
+/*
+ * The runner's code moves into private huge pages at its own address: a forked carrier then has it mapped from the start, where file
+ * pages would be faulted in (and torn down) by each. Only when the linker left the code whole huge pages to itself; failing, the
+ * file's pages stay. Runs in the zygote, on the code it moves.
+ */
+static void move_text_to_huge_pages(void)
+{
+    uint64_t start = (uint64_t)__executable_start, size = ((uint64_t)etext - start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    if (start % HUGE_PAGE != 0 || start + size > g_data_start)
+        return;
+    long at = host_call(__NR_mmap, 0, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0 && at > -4096)
+        return;
+    uint64_t copy = ((uint64_t)at + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    host_call(__NR_munmap, at, copy - (uint64_t)at);
+    host_call(__NR_munmap, copy + size, (uint64_t)at + HUGE_PAGE - copy);
+    host_call(__NR_madvise, copy, size, MADV_HUGEPAGE);
+    memcpy((void *)copy, (void *)start, g_text_file_end - start);
+    if (host_call(__NR_mprotect, copy, size, PROT_READ | PROT_EXEC) == 0)
+        host_call(__NR_mremap, copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, start);
+}
+
 /* First code of the zygote, on its leader's park stack. No libc from here on. */
 static void zygote_start(void *arg)
 {
@@ -168,6 +196,7 @@ static void zygote_start(void *arg)
     host_call(__NR_munmap, LU_GUEST_MIN, LU_GUEST_END - LU_GUEST_MIN);
     for (size_t i = 0; i < g_unneeded_count; i++)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
+    move_text_to_huge_pages();
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)

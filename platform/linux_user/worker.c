@@ -67,7 +67,9 @@ static NO_RETURN void wait_for_job(struct lu_worker *w)
     PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY); /* and a read first: the host maps the pages around it in one fault */
     __atomic_store_n(&w->job, LU_JOB_NONE, __ATOMIC_RELAXED);
     w->running = t;
-    host_thread_time(&w->user_ns, &w->system_ns);
+    if (w->used)
+        host_thread_time(&w->user_ns, &w->system_ns);
+    w->used = true;
     __atomic_store_n(&t->worker, w, __ATOMIC_RELEASE);
     lu_thread_resume(t->saved_sp);
 }
