@@ -100,7 +100,7 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
         child = slot_take(p, c);
         if (child) {
             c->aspace = child;
-            child->stats.pages_copied_eagerly = LU_EAGER_PAGES;
+            child->stats.pages_copied_eagerly = g_lu.eager_pages;
             if (g_lu.detailed_stats) {
                 child->stats.pages_shared_at_fork = shared;
                 child->stats.known |= ASPACE_STAT_SHARED_AT_FORK | ASPACE_STAT_COPIED_BY_WRITE;

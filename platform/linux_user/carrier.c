@@ -13,7 +13,14 @@ static struct lu_lock g_table_lock;
 static struct lu_carrier *g_carriers; /* every record ever made, by next_made: reaping and ending walk it */
 static struct lu_carrier *g_carrier_free;
 static struct lu_worker *g_worker_free;
-static struct lu_pool g_carrier_pool = {.size = sizeof(struct lu_carrier)};
+
+/* A carrier and its leader share one block for good. */
+struct leader_block {
+    struct lu_worker leader; /* offset 0, asserted: the block's top is its park stack's */
+    struct lu_carrier carrier;
+};
+_Static_assert(offsetof(struct leader_block, leader) == 0, "lu_park_stack_top");
+_Static_assert(sizeof(struct leader_block) < 512, "leaves seven eighths of the block to the park stack");
 
 #define POOL_WARM 3u
 
@@ -26,15 +33,25 @@ struct lu_carrier *lu_carrier_alloc(void)
 {
     lu_lock(&g_table_lock);
     struct lu_carrier *c = g_carrier_free;
-    if (c) {
+    if (c)
         g_carrier_free = c->next_free;
-        *c = (struct lu_carrier){.next_made = c->next_made, .state = LU_CARRIER_LIVE};
-    } else if ((c = lu_pool_get(&g_carrier_pool))) {
-        *c = (struct lu_carrier){.next_made = g_carriers, .state = LU_CARRIER_LIVE};
-        __atomic_store_n(&g_carriers, c, __ATOMIC_RELEASE);
-    }
     lu_unlock(&g_table_lock);
-    return c;
+    struct leader_block *block = NULL;
+    if (c)
+        block = (struct leader_block *)((char *)c - offsetof(struct leader_block, carrier));
+    else if (!(block = lu_shared_pages_alloc(LU_WORKER_BLOCK)))
+        return NULL;
+    struct lu_carrier *made = block->carrier.next_made;
+    block->leader = (struct lu_worker){.carrier = &block->carrier};
+    block->carrier = (struct lu_carrier){
+        .state = LU_CARRIER_LIVE, .next_made = made, .leader = &block->leader, .workers = &block->leader, .slot_count = 1};
+    if (!c) {
+        lu_lock(&g_table_lock);
+        block->carrier.next_made = g_carriers;
+        __atomic_store_n(&g_carriers, &block->carrier, __ATOMIC_RELEASE);
+        lu_unlock(&g_table_lock);
+    }
+    return &block->carrier;
 }
 
 struct lu_carrier *lu_carrier_first(void)
@@ -92,6 +109,8 @@ void lu_carrier_free(struct lu_carrier *c)
     while (c->workers) {
         struct lu_worker *w = c->workers;
         c->workers = w->next_of_carrier;
+        if (w == c->leader)
+            continue;
         w->next_of_carrier = g_worker_free;
         g_worker_free = w;
     }
@@ -120,11 +139,7 @@ struct lu_carrier *lu_carrier_clone(int *err)
     struct lu_carrier *c = lu_carrier_alloc();
     if (!c)
         return NULL;
-    struct lu_worker *leader = lu_worker_alloc(c);
-    if (!leader) {
-        lu_carrier_free(c);
-        return NULL;
-    }
+    struct lu_worker *leader = c->leader;
     /* The leader counts as parked before it runs: a job posted meanwhile is found when it gets there. */
     c->idle = leader;
     unsigned long flags = CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT | CLONE_PARENT_SETTID;

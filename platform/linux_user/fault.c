@@ -233,7 +233,7 @@ void lu_altstack_arm(struct lu_worker *w)
     char *slot = g_lu.altstack_base + (uint64_t)w->slot * LU_ALTSTACK_SIZE;
     struct lu_altstack_control *control = lu_altstack_control((uint64_t)slot);
     control->worker = w;
-    for (uint32_t page = 1; page < LU_EAGER_PAGES; page++)
+    for (uint32_t page = 1; page < g_lu.eager_pages; page++)
         *(volatile char *)((char *)control - page * 4096) = 0;
     struct {
         void *sp;

@@ -32,6 +32,7 @@ void lu_cpu_probe(void)
     cpuid(1, 0, r);
     g_lu.has_xsave = (r[2] >> 27) & 1; /* OSXSAVE */
     g_lu.xsave_size = 512;
+    g_lu.eager_pages = 1;
     g_lu.mxcsr_mask = 0xffbf;
     uint8_t image[512] __attribute__((aligned(64))) = {0};
     __asm__ volatile("fxsave64 %0" : "=m"(image));
@@ -52,6 +53,7 @@ void lu_cpu_probe(void)
         if (r[1] + r[0] > g_lu.xsave_size)
             g_lu.xsave_size = r[1] + r[0];
     }
+    g_lu.eager_pages = (g_lu.xsave_size + LU_HANDLER_FRAMES + 4095) / 4096;
     PLATFORM_REQUIRE(g_lu.xsave_size + sizeof(struct lu_context) + 64 <= CONTEXT_SIZE);
 }
 

@@ -38,8 +38,11 @@ struct lu_lock {
 void lu_lock(struct lu_lock *l);
 void lu_unlock(struct lu_lock *l);
 
-/* A worker's record lies at the base of its block; the rest, from the top down, is its park stack. */
-#define LU_WORKER_BLOCK 8192u
+/*
+ * A worker's record lies at the base of its block, a carrier's beside its leader's; the rest, from the top down, is the park stack: one
+ * page for a new carrier to fault in. Handlers of signals have stacks of their own, so what runs here is a handful of frames.
+ */
+#define LU_WORKER_BLOCK 4096u
 
 enum lu_job { LU_JOB_NONE, LU_JOB_POSTED, LU_JOB_SLEEPING };
 
@@ -78,7 +81,8 @@ struct lu_carrier {
     uint32_t state; /* enum lu_carrier_state; atomic */
     struct lu_lock lock;
     struct lu_worker *idle;           /* under lock: parked, LIFO */
-    struct lu_worker *workers;        /* under lock: all, by next_of_carrier */
+    struct lu_worker *workers;        /* under lock: all, by next_of_carrier; the leader last */
+    struct lu_worker *leader;         /* fixed: in the same block */
     uint32_t slot_count;              /* under lock: altstack slots handed out */
     struct lu_worker *spawn_requests; /* atomic LIFO: host threads to make, by whoever is kicked */
     struct lu_aspace *aspace;         /* NULL: neutral or in the pool */
@@ -89,10 +93,12 @@ struct lu_carrier {
 enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
 
 #define LU_STACK_CANARY 0x9e3779b97f4a7c15ull
-/* At the base of its 64 KiB aligned stack. */
+/*
+ * At the top of its 64 KiB aligned stack, so that it shares its page with the first frames. Below a stack lies the top of the next: the
+ * record's first bytes to be overwritten by an overflow from above are `canary`, its last field.
+ */
 struct thread {
     struct lu_thread_entry entry; /* first: assembly uses it; guest_frame.h */
-    uint64_t canary;
     uint64_t saved_sp;       /* while it runs on no worker */
     struct lu_worker *worker;
     struct lu_aspace *aspace; /* active space; NULL: none */
@@ -104,7 +110,13 @@ struct thread {
     struct aspace *destroy_on_exit;
     struct thread *next;     /* free list; spawn list */
     uint64_t cpu_user_ns, cpu_system_ns;
-};
+    uint64_t canary;
+} __attribute__((aligned(64)));
+static inline struct thread *lu_thread_of_stack(uint64_t address_in_stack)
+{
+    uint64_t base = address_in_stack & ~(uint64_t)(THREAD_STACK_SIZE - 1);
+    return (struct thread *)(base + THREAD_STACK_SIZE) - 1;
+}
 
 /*
  * The signal stacks: one private arena at one address in every carrier, wiped in children of fork. The control block is the top of a
@@ -112,7 +124,7 @@ struct thread {
  */
 #define LU_ALTSTACK_SIZE (64u * 1024u)
 #define LU_ALTSTACK_SLOTS 4096u
-#define LU_EAGER_PAGES 2u /* fault-handler set: control block, first signal frame, its handler's frames */
+#define LU_HANDLER_FRAMES 1200u /* frame of the kernel without extended state, our handler's, the control block */
 struct lu_altstack_control {
     struct lu_worker *worker;
     uint64_t unused[7];
@@ -139,6 +151,7 @@ struct lu_globals {
     bool has_fsgsbase, has_xsave;
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
+    uint32_t eager_pages; /* the fault-handler set: what the first signal and its handler touch */
     bool siblings_may_not_trace; /* Yama: peek and poke need each carrier's consent */
     bool detailed_stats;
     int trace_fd;

@@ -156,8 +156,10 @@ struct thread *lu_stack_alloc(void)
     if (t)
         g_stack_free = t->next;
     lu_unlock(&g_stack_lock);
-    if (!t)
-        t = pages_alloc(STACK_PAGES, STACK_PAGES);
+    if (!t) {
+        char *stack = pages_alloc(STACK_PAGES, STACK_PAGES);
+        t = stack ? lu_thread_of_stack((uint64_t)stack) : NULL;
+    }
     if (t) {
         *t = (struct thread){0};
         t->canary = LU_STACK_CANARY;

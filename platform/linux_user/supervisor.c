@@ -471,7 +471,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (err < 0)
         return fail(why, why_size, err, "/proc/self/maps");
     struct lu_carrier *zygote = lu_carrier_alloc();
-    struct lu_worker *leader = lu_worker_alloc(zygote);
+    struct lu_worker *leader = zygote->leader;
     long pid = lu_clone_call(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT_SETTID | SIGCHLD,
                              lu_park_stack_top(leader), &zygote->tgid, NULL, zygote_start, leader);
     if (pid < 0)

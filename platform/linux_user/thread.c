@@ -42,7 +42,7 @@ static struct thread *thread_prepare(thread_entry entry, void *arg)
     t->fn = entry;
     t->arg = arg;
     /* As lu_thread_leave would have left it: six registers and a return address, aligned as after a call. */
-    uint64_t *sp = (uint64_t *)((char *)t + THREAD_STACK_SIZE - 16);
+    uint64_t *sp = (uint64_t *)((uint64_t)t & ~15ull);
     *--sp = 0;
     *--sp = (uint64_t)first_code;
     sp -= 6;

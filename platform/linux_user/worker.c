@@ -14,8 +14,7 @@
 
 struct thread *lu_current(void)
 {
-    uint64_t sp = (uint64_t)__builtin_frame_address(0);
-    return (struct thread *)(sp & ~(uint64_t)(THREAD_STACK_SIZE - 1));
+    return lu_thread_of_stack((uint64_t)__builtin_frame_address(0));
 }
 
 void lu_kick(struct lu_worker *w)
