@@ -77,7 +77,7 @@ struct host_file_ops {
     struct host_file *(*granted)(struct platform *p, const char *name, int *err);
     /* Standard stream; a new reference each call. Errors: NULL, *err: -EBADF when it was closed. */
     struct host_file *(*standard)(struct platform *p, enum host_standard_stream which, int *err);
-    /* Open `name` in `dir`; mode for HOST_OPEN_CREATE. Never blocks (fifos are opened non-blocking). Errors: NULL, *err: -ENOENT, -EACCES,
+    /* Open `name` in `dir`; mode for HOST_OPEN_CREATE, as it stands (no umask; mkdir and mknod likewise). Never blocks (fifos are opened non-blocking). Errors: NULL, *err: -ENOENT, -EACCES,
      * -ELOOP (a symbolic link, unless HOST_OPEN_PATH), -EEXIST, -EISDIR, -ENOTDIR, -EROFS, -ENFILE, -ENOMEM... */
     struct host_file *(*open)(struct platform *p, struct host_file *dir, const char *name, unsigned flags,
                               uint32_t mode, int *err);

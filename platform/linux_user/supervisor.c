@@ -193,6 +193,7 @@ static void zygote_start(void *arg)
     if (__rseq_size > 0)
         host_call(__NR_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
     host_call(__NR_set_robust_list, 0, 24);
+    host_call(__NR_umask, 0); /* all carriers': modes of host files are as the shim asks */
     host_call(__NR_munmap, LU_GUEST_MIN, LU_GUEST_END - LU_GUEST_MIN);
     for (size_t i = 0; i < g_unneeded_count; i++)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
