@@ -559,8 +559,9 @@ struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t f
     *err = last ? 0 : -ENOMEM;
     enum create_step step = CREATE_AGAIN;
     while (*err == 0 && step == CREATE_AGAIN) {
+        bool at_place = !*name; /* walk() may free what name points to: a link's text gives way to the next link's */
         *err = walk(&w, name, LOOKUP_PARENT | (w.links ? LOOKUP_EMPTY : 0), last);
-        if (*err == 0 && !*name) {
+        if (*err == 0 && at_place) {
             /* A magic link led straight to a place. */
             f = vfs_open_path(task, &w.cur, flags, err);
             break;
