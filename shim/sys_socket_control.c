@@ -30,7 +30,7 @@ static int take_files(struct task *task, const char *data, size_t size, struct s
 
     if (count + have > SCM_MAX_FILES)
         return -EINVAL;
-    files = shim_realloc(send->files, sizeof(*files) + (count + have) * sizeof(files->file[0]));
+    files = shim_realloc(send->files, sizeof(*files) + (count + have) * sizeof(struct file *));
     if (!files)
         return -ENOMEM;
     files->count = have;

@@ -153,20 +153,19 @@ int chrdev_open(struct task *task, uint64_t rdev, struct file *f)
 
 static const struct device_node {
     const char *name;
-    uint32_t mode;
     uint64_t rdev;
-    uint32_t gid;
+    uint32_t mode, gid;
 } g_nodes[] = {
-    {"null", S_IFCHR | 0666, DEVFS_RDEV(MEM_MAJOR, DEVICE_NULL), 0},
-    {"zero", S_IFCHR | 0666, DEVFS_RDEV(MEM_MAJOR, DEVICE_ZERO), 0},
-    {"full", S_IFCHR | 0666, DEVFS_RDEV(MEM_MAJOR, DEVICE_FULL), 0},
-    {"random", S_IFCHR | 0666, DEVFS_RDEV(MEM_MAJOR, DEVICE_RANDOM), 0},
-    {"urandom", S_IFCHR | 0666, DEVFS_RDEV(MEM_MAJOR, DEVICE_URANDOM), 0},
-    {"tty", S_IFCHR | 0666, DEVFS_RDEV(TTY_MAJOR, 0), TTY_GID},
-    {"console", S_IFCHR | 0666, DEVFS_RDEV(TTY_MAJOR, 1), TTY_GID},
-    {"ptmx", S_IFCHR | 0666, DEVFS_RDEV(TTY_MAJOR, 2), TTY_GID},
-    {"pts", S_IFDIR | 0755, 0, 0},
-    {"shm", S_IFDIR | 01777, 0, 0}, /* vfs_init mounts a tmpfs there */
+    {"null", DEVFS_RDEV(MEM_MAJOR, DEVICE_NULL), S_IFCHR | 0666, 0},
+    {"zero", DEVFS_RDEV(MEM_MAJOR, DEVICE_ZERO), S_IFCHR | 0666, 0},
+    {"full", DEVFS_RDEV(MEM_MAJOR, DEVICE_FULL), S_IFCHR | 0666, 0},
+    {"random", DEVFS_RDEV(MEM_MAJOR, DEVICE_RANDOM), S_IFCHR | 0666, 0},
+    {"urandom", DEVFS_RDEV(MEM_MAJOR, DEVICE_URANDOM), S_IFCHR | 0666, 0},
+    {"tty", DEVFS_RDEV(TTY_MAJOR, 0), S_IFCHR | 0666, TTY_GID},
+    {"console", DEVFS_RDEV(TTY_MAJOR, 1), S_IFCHR | 0666, TTY_GID},
+    {"ptmx", DEVFS_RDEV(TTY_MAJOR, 2), S_IFCHR | 0666, TTY_GID},
+    {"pts", 0, S_IFDIR | 0755, 0},
+    {"shm", 0, S_IFDIR | 01777, 0}, /* vfs_init mounts a tmpfs there */
 };
 
 static const char *const g_links[][2] = {

@@ -21,21 +21,18 @@
 #define ITEM_HOOKS 2 /* a file registers with at most this many queues */
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
-struct item_key {
-    struct file *file; /* not owned: goes by epoll_file_gone() */
-    int fd, pad;
-};
-
 struct epoll_hook {
     struct waiter waiter;
     struct epoll_item *item;
 };
 
 struct epoll_item {
-    struct item_key key;
+    /* fixed */
+    struct file *file; /* not owned: goes by epoll_file_gone() */
+    int fd;
     struct epoll *ep;
     /* under ep->lock */
-    UT_hash_handle hh;
+    struct epoll_item *prev, *next; /* ep->items */
     uint32_t events; /* only PRIVATE_BITS: disabled by EPOLLONESHOT */
     uint64_t data;
     struct epoll_hook hooks[ITEM_HOOKS];
@@ -123,7 +120,7 @@ static uint32_t item_ask(struct task *task, struct epoll_item *item, struct poll
 
     if (table)
         table->wanted = ~0u;
-    mask = file_poll(task, item->key.file, table);
+    mask = file_poll(task, item->file, table);
     if (mask & POLLIN)
         mask |= POLLRDNORM;
     if (mask & POLLOUT)
@@ -152,7 +149,7 @@ static int item_register(struct task *task, struct epoll_item *item)
 static void item_free(struct epoll_item *item)
 {
     struct epoll *ep = item->ep;
-    struct epoll_item **link = &item->key.file->epolls;
+    struct epoll_item **link = &item->file->epolls;
 
     for (unsigned i = 0; i < item->hook_count; i++)
         wait_queue_remove(&item->hooks[i].waiter);
@@ -165,9 +162,9 @@ static void item_free(struct epoll_item *item)
     if (item->on_ready)
         DL_DELETE2(ep->ready, item, ready_prev, ready_next);
     mutex_unlock(&ep->ready_lock);
-    if (item->key.file->ops == &epoll_ops)
+    if (item->file->ops == &epoll_ops)
         ep->nested--;
-    HASH_DEL(ep->items, item);
+    DL_DELETE(ep->items, item);
     if (item->host)
         host_file_close(g_platform, item->host);
     shim_free(item);
@@ -187,12 +184,13 @@ void epoll_file_gone(struct file *f)
 
 /* ---- epoll_ctl -------------------------------------------------------------------------------------------------- */
 
+/* Under g_epoll_lock. By the file: few instances watch the same one. */
 static struct epoll_item *item_find(struct epoll *ep, struct file *file, int fd)
 {
-    struct item_key key = {.file = file, .fd = fd};
-    struct epoll_item *item;
+    struct epoll_item *item = file->epolls;
 
-    HASH_FIND(hh, ep->items, &key, sizeof(key), item);
+    while (item && (item->ep != ep || item->fd != fd))
+        item = item->file_next;
     return item;
 }
 
@@ -210,15 +208,12 @@ static int item_add(struct task *task, struct file *epf, int fd, struct file *fi
     item = shim_zalloc(sizeof(*item));
     if (!item)
         return -ENOMEM;
-    item->key = (struct item_key){.file = file, .fd = fd};
+    item->file = file;
+    item->fd = fd;
     item->ep = ep;
     item->events = event->events | EPOLLERR | EPOLLHUP;
     item->data = event->data;
-    HASH_ADD(hh, ep->items, key, sizeof(item->key), item);
-    if (!item->hh.tbl) {
-        shim_free(item);
-        return -ENOMEM;
-    }
+    DL_APPEND(ep->items, item);
     if (file->ops == &epoll_ops)
         ep->nested++;
     item->file_next = file->epolls;
@@ -403,7 +398,7 @@ static uint32_t epoll_poll(struct task *task, struct file *f, struct poll_table 
     if (table)
         poll_table_add(table, &ep->wait);
     mutex_lock(&ep->lock);
-    for (item = ep->items; item && !mask; item = item->hh.next)
+    for (item = ep->items; item && !mask; item = item->next)
         if ((item->polled || __atomic_load_n(&item->on_ready, __ATOMIC_RELAXED)) && item_ask(task, item, NULL))
             mask = POLLIN;
     if (table) {

@@ -273,7 +273,7 @@ static struct socket_files *files_copy(const struct socket_files *files)
 
     if (!files)
         return NULL;
-    copy = shim_alloc(sizeof(*copy) + files->count * sizeof(files->file[0]));
+    copy = shim_alloc(sizeof(*copy) + files->count * sizeof(struct file *));
     if (!copy)
         return NULL;
     copy->count = files->count;
