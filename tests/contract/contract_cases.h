@@ -61,6 +61,7 @@
     CASE(AspaceForkContract, ForkFailingAtAnyHostCallLeavesParentRunnable, PLATFORM_FEATURE_FORK)  \
     CASE(AspaceForkContract, FailedForksLeakNothing, PLATFORM_FEATURE_FORK)                        \
     CASE(AspaceForkContract, EagerCopiesAreTheFaultHandlerSetOnly, PLATFORM_FEATURE_FORK)          \
+    CASE(AspaceForkContract, CopiesAreCountedWhenSomebodyWrites, PLATFORM_FEATURE_FORK)            \
     CASE(AspaceForkContract, FirstFaultInTheChildFindsItsHandler,                                  \
          PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_GUEST)                \
     CASE(AspaceForkContract, FirstInterruptInTheChildFindsItsHandler,                              \

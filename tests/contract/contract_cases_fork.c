@@ -465,6 +465,45 @@ void AspaceForkContract_EagerCopiesAreTheFaultHandlerSetOnly(struct contract *c)
     CHECK_EQUAL(eager[0], eager[1]);
     CHECK_EQUAL(eager[1], eager[2]);
     CHECK(eager[0] <= 64); /* at most some 256 KiB: signal stack and control blocks */
+
+    /* The host must agree: eight children of 16 MiB take no more than that each, and some for the process that may hold them. */
+    enum { CHILDREN = 8 };
+    struct aspace *children[CHILDREN], *parent = filled_space(c, 4096);
+    uint64_t before = contract_measure(c).memory_bytes;
+    for (int i = 0; i < CHILDREN; i++)
+        children[i] = contract_fork(c, parent);
+    contract_sleep_ms(c, 50);
+    uint64_t grown = contract_measure(c).memory_bytes - before;
+    CHECK((int64_t)grown < CHILDREN * (int64_t)(eager[0] * PAGE + (256 << 10)));
+    contract_activate(c, NULL);
+    for (int i = 0; i < CHILDREN; i++)
+        aspace_destroy(c->p, children[i]);
+    aspace_destroy(c->p, parent);
+}
+
+void AspaceForkContract_CopiesAreCountedWhenSomebodyWrites(struct contract *c)
+{
+    enum { PAGES = 64, WRITTEN = 20 };
+    struct aspace_stats fresh, written;
+    struct aspace *parent = contract_space(c);
+    contract_map(c, parent, AREA, PAGES, g_rw);
+    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA), PAGES * PAGE,
+                              MEMORY_ADVICE_NOHUGEPAGE), 0);
+    for (uint64_t i = 0; i < PAGES; i++)
+        contract_put(c, AREA + i * PAGE, 1);
+    struct aspace *child = contract_fork(c, parent);
+    contract_activate(c, child);
+    aspace_stats(c->p, child, &fresh);
+    for (uint64_t i = 0; i < WRITTEN; i++)
+        contract_put(c, AREA + i * PAGE, 2);
+    aspace_stats(c->p, child, &written);
+    if (fresh.known & ASPACE_STAT_COPIED_BY_WRITE)
+        CHECK_EQUAL(written.pages_copied_by_write - fresh.pages_copied_by_write, WRITTEN);
+    if (fresh.known & ASPACE_STAT_SHARED_AT_FORK)
+        CHECK_EQUAL(written.pages_shared_at_fork, fresh.pages_shared_at_fork);
+    if (fresh.known & ASPACE_STAT_FAULTS)
+        CHECK(written.faults >= fresh.faults + WRITTEN);
+    destroy_both(c, parent, child);
 }
 
 struct child_run {
