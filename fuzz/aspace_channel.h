@@ -1,6 +1,7 @@
 /*
- * aspace_channel.h: the memory through which the fuzzer (libFuzzer's process) hands inputs to a runner (an instance of a platform in
- * another process) and gets results back. Instances can't live in libFuzzer's process: carriers and sanitizers do not mix.
+ * aspace_channel.h: the memory through which the fuzzer (libFuzzer's process) hands inputs to a
+ * runner (an instance of a platform in another process) and gets results back. Instances can't live
+ * in libFuzzer's process: carriers and sanitizers do not mix.
  */
 #ifndef PALIMPSEST_FUZZ_ASPACE_CHANNEL_H
 #define PALIMPSEST_FUZZ_ASPACE_CHANNEL_H
@@ -10,9 +11,9 @@
 enum { CHANNEL_INPUT_MAX = 1024, CHANNEL_COUNTERS = 8192, CHANNEL_FD = 3 };
 
 enum channel_turn { /* whose move it is; futex word */
-    CHANNEL_STARTING,
-    CHANNEL_FUZZER,
-    CHANNEL_RUNNER,
+                    CHANNEL_STARTING,
+                    CHANNEL_FUZZER,
+                    CHANNEL_RUNNER,
 };
 
 struct aspace_channel {
@@ -24,7 +25,10 @@ struct aspace_channel {
     uint8_t counters[CHANNEL_COUNTERS]; /* what was met, as libFuzzer's features */
 };
 
-/* Hand over, and wait until it is our turn again. Both sides; a system call of the host, in assembly. */
+/*
+ * Hand over, and wait until it is our turn again. Both sides; a system call of the host, in
+ * assembly.
+ */
 static inline long channel_futex(uint32_t *word, long op, uint32_t value, const void *timeout)
 {
     register const void *r10 __asm__("r10") = timeout;

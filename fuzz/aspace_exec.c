@@ -1,8 +1,9 @@
 /*
  * aspace_exec.c: operations on a platform and on the model, side by side.
  *
- * Operations run one at a time, each on the thread it names, so the model needs no locks; the platform sees several threads that are inside
- * different spaces at the same time. Each input starts with one space, entered by thread 0, whose window is half mapped.
+ * Operations run one at a time, each on the thread it names, so the model needs no locks; the
+ * platform sees several threads that are inside different spaces at the same time. Each input
+ * starts with one space, entered by thread 0, whose window is half mapped.
  */
 #include "fuzz/aspace_exec.h"
 
@@ -22,7 +23,7 @@ struct operation {
 };
 
 struct fuzz_thread {
-    int inside; /* index of a space, or NOWHERE */
+    int inside;    /* index of a space, or NOWHERE */
     uint32_t turn; /* 1: `op` is to be done; 0: it was */
     struct operation op;
 };
@@ -36,7 +37,7 @@ static struct {
     struct memory_object *objects[MODEL_OBJECTS];
     struct fuzz_thread threads[THREADS];
     unsigned thread_count;
-    unsigned step; /* number of the operation, for messages */
+    unsigned step;  /* number of the operation, for messages */
     uint64_t value; /* next one to write: no two writes are alike */
     uint32_t last_feature;
 } g;
@@ -313,7 +314,8 @@ static void do_advise(int here, const struct operation *op)
     for (unsigned i = 0; i < count; i++)
         if (advice == MEMORY_ADVICE_WIPEONFORK && pages[i].kind != MODEL_ANONYMOUS)
             return; /* refused, but the pages before it may have been advised */
-    int err = memory_advise(g.p, g.tokens[here], page_address(page), count * (uint64_t)PAGE, advice);
+    int err =
+        memory_advise(g.p, g.tokens[here], page_address(page), count * (uint64_t)PAGE, advice);
     expect("advise failed", (uint64_t)-err, 0);
     feature(0x700 + advice);
     if (advice == MEMORY_ADVICE_DONTNEED)
@@ -326,7 +328,10 @@ static void do_advise(int here, const struct operation *op)
     }
 }
 
-/* Writes one cell, or the last of a page and the first of the next; from inside, or from anywhere by poke. */
+/*
+ * Writes one cell, or the last of a page and the first of the next; from inside, or from anywhere
+ * by poke.
+ */
 static void do_write(int space, const struct operation *op, bool from_inside)
 {
     unsigned page = op->a % MODEL_PAGES, cell = op->b % MODEL_CELLS;
@@ -361,7 +366,8 @@ static void do_read(int here, const struct operation *op)
     expect("bytes left by a read", guest_copy_in(g.p, &value, address(page, cell), 8),
            reachable ? 0 : 8);
     if (reachable)
-        expect("a cell read inside differs", value, model_get(&g.model, (unsigned)here, page, cell));
+        expect("a cell read inside differs", value,
+               model_get(&g.model, (unsigned)here, page, cell));
     feature(0x780 + reachable);
 }
 
@@ -396,18 +402,20 @@ static void do_object(const struct operation *op)
         uint64_t value = ++g.value, offset = page * (uint64_t)PAGE + g_model_cell_offset[cell];
         bool inside = page < g.model.objects[object].pages;
         expect("bytes written to an object",
-               (uint64_t)memory_object_write(g.p, obj, offset, mem_shim(&value, 8)), inside ? 8 : 0);
+               (uint64_t)memory_object_write(g.p, obj, offset, mem_shim(&value, 8)),
+               inside ? 8 : 0);
         if (inside)
             g.model.objects[object].cells[page][cell] = value;
     } else if (op->a / MODEL_OBJECTS % 3 == 1) {
-        expect("resize failed", (uint64_t)-memory_object_resize(g.p, obj, (page + 1) * (uint64_t)PAGE),
-               0);
+        expect("resize failed",
+               (uint64_t)-memory_object_resize(g.p, obj, (page + 1) * (uint64_t)PAGE), 0);
         model_object_resize(&g.model, object, page + 1);
     } else {
         unsigned count = 1 + op->c % (MODEL_OBJECT_PAGES - page);
-        expect("punch failed",
-               (uint64_t)-memory_object_punch(g.p, obj, page * (uint64_t)PAGE, count * (uint64_t)PAGE),
-               0);
+        expect(
+            "punch failed",
+            (uint64_t)-memory_object_punch(g.p, obj, page * (uint64_t)PAGE, count * (uint64_t)PAGE),
+            0);
         model_object_punch(&g.model, object, page, count);
     }
 }

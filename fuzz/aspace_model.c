@@ -42,8 +42,8 @@ void model_map(struct model *m, unsigned space, unsigned page, unsigned count, e
                unsigned prot, unsigned object, unsigned index)
 {
     for (unsigned i = 0; i < count; i++)
-        m->spaces[space].pages[page + i] = (struct model_page){
-            .kind = kind, .prot = prot, .object = object, .index = index + i};
+        m->spaces[space].pages[page + i] =
+            (struct model_page){.kind = kind, .prot = prot, .object = object, .index = index + i};
 }
 
 void model_unmap(struct model *m, unsigned space, unsigned page, unsigned count)
@@ -84,7 +84,8 @@ void model_object_resize(struct model *m, unsigned object, unsigned pages)
     for (unsigned space = 0; space < MODEL_SPACES; space++)
         for (unsigned i = 0; i < MODEL_PAGES; i++) {
             struct model_page *page = &m->spaces[space].pages[i];
-            if (page->kind == MODEL_OBJECT_PRIVATE && page->object == object && page->index >= pages)
+            if (page->kind == MODEL_OBJECT_PRIVATE && page->object == object &&
+                page->index >= pages)
                 page->own = false;
         }
 }

@@ -1,6 +1,6 @@
 /*
- * aspace_model.h: what address spaces hold, kept the simple way: every space has its own copy of everything, and fork copies at
- * once. It knows nothing of platforms and shares no code with them.
+ * aspace_model.h: what address spaces hold, kept the simple way: every space has its own copy of
+ * everything, and fork copies at once. It knows nothing of platforms and shares no code with them.
  */
 #ifndef PALIMPSEST_FUZZ_ASPACE_MODEL_H
 #define PALIMPSEST_FUZZ_ASPACE_MODEL_H
@@ -26,8 +26,8 @@ enum model_kind { MODEL_HOLE, MODEL_ANONYMOUS, MODEL_OBJECT_PRIVATE, MODEL_OBJEC
 struct model_page {
     enum model_kind kind;
     unsigned prot;
-    unsigned object, index;     /* of an object */
-    bool own;                   /* private and written: `cells` count; else as the object or zero */
+    unsigned object, index; /* of an object */
+    bool own;               /* private and written: `cells` count; else as the object or zero */
     bool dontfork, wipeonfork;
     uint64_t cells[MODEL_CELLS];
 };
@@ -55,7 +55,10 @@ void model_map(struct model *m, unsigned space, unsigned page, unsigned count, e
                unsigned prot, unsigned object, unsigned index);
 void model_unmap(struct model *m, unsigned space, unsigned page, unsigned count);
 void model_protect(struct model *m, unsigned space, unsigned page, unsigned count, unsigned prot);
-/* One page goes to `to`, where `count` pages are replaced; the tail is the object's next pages, or zeros. */
+/*
+ * One page goes to `to`, where `count` pages are replaced; the tail is the object's next pages, or
+ * zeros.
+ */
 void model_move(struct model *m, unsigned space, unsigned from, unsigned to, unsigned count);
 void model_dontneed(struct model *m, unsigned space, unsigned page, unsigned count);
 void model_object_resize(struct model *m, unsigned object, unsigned pages);

@@ -1,8 +1,10 @@
 /*
- * aspace_runner.c: executes inputs of fuzz_aspace_ops in one instance of a platform, and compares every byte it can see with the
- * model. Usage: aspace_runner PLATFORM, with the channel at descriptor CHANNEL_FD. Runs until killed.
+ * aspace_runner.c: executes inputs of fuzz_aspace_ops in one instance of a platform, and compares
+ * every byte it can see with the model. Usage: aspace_runner PLATFORM, with the channel at
+ * descriptor CHANNEL_FD. Runs until killed.
  *
- * An input is a list of operations of four bytes: operation and thread, then three arguments. Every byte means something.
+ * An input is a list of operations of four bytes: operation and thread, then three arguments. Every
+ * byte means something.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /*
- * fuzz_aspace_ops.c: libFuzzer's side. Arguments of its own: --platform=NAME (default: linux_user), --runner=PATH (default: aspace_runner
- * beside the fuzzer). An input is handed to a runner in another process; that one's counters are this one's coverage.
+ * fuzz_aspace_ops.c: libFuzzer's side. Arguments of its own: --platform=NAME (default: linux_user),
+ * --runner=PATH (default: aspace_runner beside the fuzzer). An input is handed to a runner in
+ * another process; that one's counters are this one's coverage.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,7 +19,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* libFuzzer takes what stands here as coverage. */
-__attribute__((section("__libfuzzer_extra_counters"), used)) static uint8_t g_counters[CHANNEL_COUNTERS];
+__attribute__((section("__libfuzzer_extra_counters"),
+               used)) static uint8_t g_counters[CHANNEL_COUNTERS];
 
 static const char *g_platform = "linux_user";
 static char g_runner[4096];

@@ -1,10 +1,13 @@
 /*
  * annotations.h: attribute macros, nothing else.
  *
- * MAKES_TOKEN(destroy, n): the function returns a linear token that the n-th argument of `destroy` consumes.
+ * MAKES_TOKEN(destroy, n): the function returns a linear token that the n-th argument of `destroy`
+ *                          consumes.
  * TAKES_TOKEN(n):          the function consumes the token that is its n-th argument.
- * GCC (-fanalyzer) knows the pair by malloc(destroy, n); Clang's analyzer by its ownership attributes, and only under
- * the class name "malloc" (Clang 14). CMake probes both and defines the HAVE_ATTR_* macros.
+ *
+ * GCC (-fanalyzer) knows the pair by malloc(destroy, n); Clang's analyzer by its ownership
+ * attributes, and only under the class name "malloc" (Clang 14), so it can't tell the wrong
+ * destroy function.
  */
 #ifndef PALIMPSEST_PLATFORM_ANNOTATIONS_H
 #define PALIMPSEST_PLATFORM_ANNOTATIONS_H

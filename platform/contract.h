@@ -1,8 +1,9 @@
 /*
  * contract.h: what happens when a precondition is broken or a slot is not written yet.
  *
- * PLATFORM_REQUIRE is active in every build type: a broken precondition is a bug of the caller and is never reported
- * as an errno. platform_unimplemented() is for slots nobody has written yet; -ENOTSUP would be believed.
+ * PLATFORM_REQUIRE is active in every build type: a broken precondition is a bug of the caller and
+ * is never reported as an errno. platform_unimplemented() is for slots nobody has written yet;
+ * -ENOTSUP would be believed.
  */
 #ifndef PALIMPSEST_PLATFORM_CONTRACT_H
 #define PALIMPSEST_PLATFORM_CONTRACT_H
@@ -10,8 +11,9 @@
 #include "platform/annotations.h"
 
 /*
- * The last words, and the end of every thread of the instance: instance_ops.panic of the platform that platform_check() saw.
- * Before that, a trap instruction. `message` is one line without a newline. Async-signal safe.
+ * The last words, and the end of every thread of the instance: instance_ops.panic of the platform
+ * that platform_check() saw. Before that, a trap instruction. `message` is one line without a
+ * newline. Async-signal safe.
  */
 NO_RETURN void platform_panic(const char *message);
 

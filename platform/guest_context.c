@@ -6,7 +6,10 @@
 #include "platform/contract.h"
 #include "platform/platform.h"
 
-/* What FXSAVE writes, and how it wants its operand aligned (as XSAVE does). SDM vol. 1, 10.5 and 13.4. */
+/*
+ * What FXSAVE writes, and how it wants its operand aligned (as XSAVE does). SDM vol. 1, 10.5 and
+ * 13.4.
+ */
 enum { LEGACY_STATE_SIZE = 512, STATE_ALIGN = 64 };
 
 struct guest_context *guest_context_create(struct platform *p, int *err)

@@ -1,10 +1,11 @@
 /*
  * guest_context.h: run guest code until it comes out, and say why it came out.
  *
- * struct guest_context is the ABI of a guest call and nothing else: registers, segment bases and, behind calls, the extended
- * state. What belongs to one entry (host stack to return to, pending interrupts) is the platform's and lives with the thread.
- * The extended state may stay in the registers of the host thread that ran the context last: to go on in another thread, that
- * one copies it (context_copy) and the other runs the copy.
+ * struct guest_context is the ABI of a guest call and nothing else: registers, segment bases and,
+ * behind calls, the extended state. What belongs to one entry (host stack to return to, pending
+ * interrupts) is the platform's and lives with the thread. The extended state may stay in the
+ * registers of the host thread that ran the context last: to go on in another thread, that one
+ * copies it (context_copy) and the other runs the copy.
  */
 #ifndef PALIMPSEST_PLATFORM_GUEST_CONTEXT_H
 #define PALIMPSEST_PLATFORM_GUEST_CONTEXT_H
@@ -18,7 +19,10 @@
 struct platform;
 struct thread;
 
-/* The layout is pinned: assembly pops it from the top and ends with iretq on the last five. SDM vol. 2, IRET. */
+/*
+ * The layout is pinned: assembly pops it from the top and ends with iretq on the last five. SDM
+ * vol. 2, IRET.
+ */
 struct guest_regs {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
     uint64_t rip, cs, rflags, rsp, ss;
@@ -31,7 +35,7 @@ struct guest_context {
 };
 
 enum guest_exit_reason {
-    GUEST_SYSCALL,   /* regs.rax is the number; rdi rsi rdx r10 r8 r9 the arguments; rip is past the instruction */
+    GUEST_SYSCALL,   /* regs.rax: number; rdi rsi rdx r10 r8 r9: arguments; rip is past it */
     GUEST_FAULT,     /* see struct guest_exit */
     GUEST_INTERRUPT, /* guest_interrupt() was called; seen once */
     GUEST_END,       /* this platform runs no guest code */
@@ -40,7 +44,7 @@ enum guest_exit_reason {
 enum guest_fault_kind {
     GUEST_FAULT_UNMAPPED,   /* no mapping at addr (SEGV_MAPERR) */
     GUEST_FAULT_PROTECTION, /* mapped, but not for this access (SEGV_ACCERR) */
-    GUEST_FAULT_GENERAL,    /* general protection, non-canonical, privileged instruction: addr is 0 */
+    GUEST_FAULT_GENERAL,    /* non-canonical address, privileged instruction...: addr is 0 */
     GUEST_FAULT_BUS,        /* past the end of a memory object */
     GUEST_FAULT_ALIGNMENT,  /* alignment check */
     GUEST_FAULT_ILLEGAL,    /* invalid opcode */
@@ -57,44 +61,57 @@ struct guest_exit {
     enum guest_exit_reason reason;
     enum guest_fault_kind fault; /* GUEST_FAULT */
     struct guest_addr addr;      /* GUEST_FAULT: the address touched, else 0 */
-    uint64_t error_code;         /* GUEST_FAULT: hardware error code (bit 1: write, bit 4: fetch), else 0 */
+    uint64_t error_code;         /* GUEST_FAULT: of the hardware (bit 1: write, 4: fetch), else 0 */
     int code;                    /* GUEST_FAULT_FP: FPE_* */
     uint64_t trap_number;        /* GUEST_FAULT: vector, for the guest's signal frame */
 };
 
 struct guest_ops {
     /*
-     * A context with zero registers and the extended state of a fresh Linux process (FCW 0x37f, MXCSR 0x1f80).
+     * A context with zero registers and the extended state of a fresh Linux process (FCW 0x37f,
+     * MXCSR 0x1f80).
      * Errors: NULL and *err: -ENOMEM. Owner: caller, until context_destroy.
      */
     struct guest_context *(*context_create)(struct platform *p, int *err);
     void (*context_destroy)(struct platform *p, struct guest_context *ctx);
-    /* dst becomes a copy of src, registers and extended state. Requires: neither is running; src was last run by the calling
-     * thread or by none since it was made. */
+    /*
+     * dst becomes a copy of src, registers and extended state. Requires: neither is running; src
+     * was last run by the calling thread or by none since it was made.
+     */
     void (*context_copy)(struct platform *p, struct guest_context *dst, struct guest_context *src);
     /* Extended state back to that of a fresh process (execve). Requires: as context_copy's src. */
     void (*context_reset_extended)(struct platform *p, struct guest_context *ctx);
-    /* Bytes of the extended state in the standard (non-compacted) XSAVE format; 512 without XSAVE. Constant. */
+    /*
+     * Bytes of the extended state in the standard (non-compacted) XSAVE format; 512 without XSAVE.
+     * Constant.
+     */
     size_t (*extended_size)(struct platform *p);
     /* The XSAVE feature mask that goes into signal frames; 0 without XSAVE. Constant. */
     uint64_t (*extended_mask)(struct platform *p);
     /* Write extended_size() bytes to `out`, 64-byte aligned. Requires: as context_copy's src. */
     void (*extended_save)(struct platform *p, struct guest_context *ctx, void *out);
-    /* Take the state from `in`, `size` bytes, 64-byte aligned: 512 (FXSAVE) or extended_size(). Guest-controlled: validated.
-     * Errors: -EINVAL (reserved bits): ctx unchanged. */
-    int (*extended_load)(struct platform *p, struct guest_context *ctx, const void *in, size_t size);
+    /*
+     * Take the state from `in`, `size` bytes, 64-byte aligned: 512 (FXSAVE) or extended_size().
+     * Guest-controlled: validated.
+     * Errors: -EINVAL (reserved bits): ctx unchanged.
+     */
+    int (*extended_load)(struct platform *p, struct guest_context *ctx, const void *in,
+                         size_t size);
 
     /*
-     * Enter guest code with ctx->regs in the space active on this thread; come back with the registers stored and *exit set.
-     * Requires: a space is active; ctx was last run by the calling thread, or by none since it was made or copied to. rflags,
-     * cs, ss are sanitised by the platform; any other register value is allowed (a bad rip comes back as a fault).
-     * Returns at once with GUEST_INTERRUPT when an interrupt is pending for this thread.
+     * Enter guest code with ctx->regs in the space active on this thread; come back with the
+     * registers stored and *exit set.
+     * Requires: a space is active; ctx was last run by the calling thread, or by none since it was
+     * made or copied to. rflags, cs, ss are sanitised by the platform; any other register value is
+     * allowed (a bad rip comes back as a fault). Returns at once with GUEST_INTERRUPT when an
+     * interrupt is pending for this thread.
      */
     void (*run)(struct platform *p, struct guest_context *ctx, struct guest_exit *exit);
 
     /*
-     * Make `t` come out of its current guest_run, or out of its next one before it runs an instruction, with
-     * GUEST_INTERRUPT; also ends its thread_park. Sticky until seen; several calls may be seen as one.
+     * Make `t` come out of its current guest_run, or out of its next one before it runs an
+     * instruction, with GUEST_INTERRUPT; also ends its thread_park. Sticky until seen; several
+     * calls may be seen as one.
      * Requires: t has not exited. Threads: any.
      */
     void (*interrupt)(struct platform *p, struct thread *t);
@@ -107,7 +124,8 @@ void guest_context_reset_extended(struct platform *p, struct guest_context *ctx)
 size_t guest_extended_size(struct platform *p);
 uint64_t guest_extended_mask(struct platform *p);
 void guest_extended_save(struct platform *p, struct guest_context *ctx, void *out);
-MUST_USE int guest_extended_load(struct platform *p, struct guest_context *ctx, const void *in, size_t size);
+MUST_USE int guest_extended_load(struct platform *p, struct guest_context *ctx, const void *in,
+                                 size_t size);
 void guest_run(struct platform *p, struct guest_context *ctx, struct guest_exit *exit);
 void guest_interrupt(struct platform *p, struct thread *t);
 

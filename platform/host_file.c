@@ -1,6 +1,6 @@
 /*
- * host_file.c: checked entry points of host_file.h. Names are checked here because they are the boundary of what was
- * granted: a platform may pass them to the host as they are.
+ * host_file.c: checked entry points of host_file.h. Names are checked here because they are the
+ * boundary of what was granted: a platform may pass them to the host as they are.
  */
 #include "platform/host_file.h"
 

@@ -1,5 +1,6 @@
 /*
- * instance.h: the whole run as one thing: how it ends, and what the host's user asks of it meanwhile.
+ * instance.h: the whole run as one thing: how it ends, and what the host's user asks of it
+ * meanwhile.
  */
 #ifndef PALIMPSEST_PLATFORM_INSTANCE_H
 #define PALIMPSEST_PLATFORM_INSTANCE_H
@@ -12,9 +13,13 @@
 struct platform;
 
 enum instance_event_kind {
-    INSTANCE_EVENT_SIGNAL,     /* the host user sent a signal: number is the Linux signal (SIGINT, SIGTSTP, SIGWINCH...) */
-    INSTANCE_EVENT_SPACE_LOST, /* a space died from outside with all its threads in guest code; aspace_id says which. Its
-                                  threads are gone: nobody runs in it any more, and the token may be destroyed. */
+    /* The host user sent a signal: number is the Linux signal (SIGINT, SIGTSTP, SIGWINCH...). */
+    INSTANCE_EVENT_SIGNAL,
+    /*
+     * A space died from outside with all its threads in guest code; aspace_id says which. Its
+     * threads are gone: nobody runs in it any more, and the token may be destroyed.
+     */
+    INSTANCE_EVENT_SPACE_LOST,
 };
 
 struct instance_event {
@@ -24,18 +29,36 @@ struct instance_event {
 };
 
 struct instance_ops {
-    /* Sleep until something happens and store it. Threads: one at a time. Returns 0; -EINTR spuriously. */
+    /*
+     * Sleep until something happens and store it. Threads: one at a time. Returns 0; -EINTR
+     * spuriously.
+     */
     int (*next_event)(struct platform *p, struct instance_event *out);
-    /* The guest's foreground job stopped with nobody inside to notice: stop the host process too, until it is continued. */
+    /*
+     * The guest's foreground job stopped with nobody inside to notice: stop the host process too,
+     * until it is continued.
+     */
     void (*suspend)(struct platform *p);
-    /* End everything with a status as wait4(2) encodes it. Threads other than the caller end wherever they are. */
+    /*
+     * End everything with a status as wait4(2) encodes it. Threads other than the caller end
+     * wherever they are.
+     */
     void (*finish)(struct platform *p, int wait_status) NO_RETURN;
-    /* One line for the person at the terminal (standard error of the host). `text` without a newline. */
+    /*
+     * One line for the person at the terminal (standard error of the host). `text` without a
+     * newline.
+     */
     void (*message)(struct platform *p, const char *text);
-    /* Append to the trace sink named when the instance was configured (a file, or standard error). Whole lines. */
+    /*
+     * Append to the trace sink named when the instance was configured (a file, or standard error).
+     * Whole lines.
+     */
     void (*trace)(struct platform *p, const char *text, size_t size);
-    /* A bug was found: write `message` (one line, no newline) where a person sees it and end every thread of the instance, so
-     * that front.h's run() reports death by SIGABRT. Callable in any state of the caller, also inside a signal handler. */
+    /*
+     * A bug was found: write `message` (one line, no newline) where a person sees it and end every
+     * thread of the instance, so that front.h's run() reports death by SIGABRT. Callable in any
+     * state of the caller, also inside a signal handler.
+     */
     void (*panic)(struct platform *p, const char *message) NO_RETURN;
 };
 

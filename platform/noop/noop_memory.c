@@ -1,8 +1,9 @@
 /*
  * noop_memory.c: simulated guest memory.
  *
- * A space is a hash of pages. A page shows the bytes of its object, zeros, or, once written through a private mapping, a
- * frame of its own. A platform with real memory replaces this file; what it must be able to tell apart stays the same.
+ * A space is a hash of pages. A page shows the bytes of its object, zeros, or, once written through
+ * a private mapping, a frame of its own. A platform with real memory replaces this file; what it
+ * must be able to tell apart stays the same.
  */
 #include "platform/noop/noop_memory.h"
 
@@ -120,7 +121,7 @@ static void noop_object_put(struct platform *p UNUSED, struct memory_object *obj
     if (--obj->refs > 0)
         return;
     HASH_ITER(hh, obj->frames, frame, next)
-        object_drop_frame(obj, frame);
+    object_drop_frame(obj, frame);
     free(obj);
 }
 
@@ -133,7 +134,8 @@ static uint64_t noop_object_size(struct platform *p UNUSED, struct memory_object
 static void object_clear(struct memory_object *obj, uint64_t from, uint64_t to)
 {
     struct frame *frame, *next;
-    HASH_ITER(hh, obj->frames, frame, next) {
+    HASH_ITER(hh, obj->frames, frame, next)
+    {
         uint64_t start = frame->index * PAGE, end = start + PAGE;
         uint64_t first = from > start ? from : start, last = to < end ? to : end;
         if (first >= last)
@@ -153,12 +155,15 @@ static int noop_object_resize(struct platform *p UNUSED, struct memory_object *o
     if (size < obj->size)
         object_clear(obj, size, UINT64_MAX);
     obj->size = size;
-    /* A page past the end is gone everywhere, private copies included: truncate(2) on Linux does the same. */
+    /*
+     * A page past the end is gone everywhere, private copies included: truncate(2) on Linux does
+     * the same.
+     */
     HASH_ITER(hh, g_pages, page, next)
-        if (page->object == obj && page->own && page->index * PAGE >= size) {
-            free(page->own);
-            page->own = NULL;
-        }
+    if (page->object == obj && page->own && page->index * PAGE >= size) {
+        free(page->own);
+        page->own = NULL;
+    }
     return 0;
 }
 
@@ -201,7 +206,7 @@ void noop_memory_clear(void)
 {
     struct page *page, *next;
     HASH_ITER(hh, g_pages, page, next)
-        page_drop(NULL, page);
+    page_drop(NULL, page);
 }
 
 uint64_t noop_memory_resident_pages(void)
@@ -294,8 +299,7 @@ static int noop_move(struct platform *p, const struct aspace *as, struct guest_a
 static int noop_advise(struct platform *p UNUSED, const struct aspace *as UNUSED,
                        struct guest_addr addr, uint64_t size, enum memory_advice advice)
 {
-    const bool private_only =
-        advice == MEMORY_ADVICE_FREE || advice == MEMORY_ADVICE_WIPEONFORK;
+    const bool private_only = advice == MEMORY_ADVICE_FREE || advice == MEMORY_ADVICE_WIPEONFORK;
     if (!all_mapped(addr.raw, size))
         return -ENOMEM;
     for (uint64_t at = addr.raw; at < addr.raw + size; at += PAGE)
@@ -358,7 +362,10 @@ static unsigned char *reach(uint64_t address, enum access access)
     return page->own->bytes;
 }
 
-/* One loop for all copies: `shim` is written (READ), read (WRITE), or NULL for zeros (WRITE). Result: bytes left. */
+/*
+ * One loop for all copies: `shim` is written (READ), read (WRITE), or NULL for zeros (WRITE).
+ * Result: bytes left.
+ */
 static size_t copy(struct platform *p, uint64_t guest, unsigned char *shim, size_t size,
                    enum access access)
 {
@@ -432,7 +439,10 @@ static int noop_cmpxchg32(struct platform *p, struct guest_addr addr, uint32_t e
     uint32_t seen;
     if (noop_load32(p, addr, &seen))
         return -EFAULT;
-    /* The processor's instruction writes in either case, and so needs a writable page in either case. */
+    /*
+     * The processor's instruction writes in either case, and so needs a writable page in either
+     * case.
+     */
     uint32_t stored = seen == expected ? desired : seen;
     if (noop_copy_out(p, addr, &stored, sizeof(stored)))
         return -EFAULT;

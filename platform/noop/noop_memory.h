@@ -1,5 +1,6 @@
 /*
- * noop_memory.h: simulated guest memory: a table of pages and bytes that no processor ever maps. One space, one thread.
+ * noop_memory.h: simulated guest memory: a table of pages and bytes that no processor ever maps.
+ * One space, one thread.
  */
 #ifndef PALIMPSEST_PLATFORM_NOOP_MEMORY_H
 #define PALIMPSEST_PLATFORM_NOOP_MEMORY_H

@@ -1,10 +1,11 @@
 /*
- * noop_platform.c: the smallest whole platform. It runs no guest code, yet every slot is filled and its contract tests
- * pass; docs/porting.md starts from a copy of this folder.
+ * noop_platform.c: the smallest whole platform. It runs no guest code, yet every slot is filled and
+ * its contract tests pass; docs/porting.md starts from a copy of this folder.
  *
- * What a platform must say for itself is below: how it starts and ends, which provider fills which table, and what it
- * can do. A table of its own replaces a stock one when there is something to put in. A slot that is not written yet
- * calls platform_unimplemented("name: slot"): -ENOTSUP would be believed.
+ * What a platform must say for itself is below: how it starts and ends, which provider fills which
+ * table, and what it can do. A table of its own replaces a stock one when there is something to put
+ * in. A slot that is not written yet calls platform_unimplemented("name: slot"): -ENOTSUP would be
+ * believed.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -40,8 +41,8 @@ static struct noop_platform *own(struct platform *p)
 }
 
 /*
- * Address spaces: the stock provider has one and knows nothing of memory. So destroy is our own: the token goes first,
- * then what was mapped.
+ * Address spaces: the stock provider has one and knows nothing of memory. So destroy is our own:
+ * the token goes first, then what was mapped.
  */
 static void noop_aspace_destroy(struct platform *p, struct aspace *as)
 {
@@ -114,21 +115,22 @@ static const struct instance_ops noop_instance_ops = {
 };
 
 static struct noop_platform g_noop = {
-    .base = {
-        .version = PLATFORM_INTERFACE_VERSION,
-        .page_size = 4096,
-        .features = 0, /* each PLATFORM_FEATURE_* brings more contract tests to pass */
-        .name = "noop",
-        .guest_min = 0x10000,
-        .guest_end = 0x7e0000000000,
-        .aspace = &noop_aspace_ops,
-        .memory = &noop_memory_ops,
-        .guest = &stock_no_guest_ops,
-        .thread = &stock_single_thread_ops,
-        .clock = &stock_host_clock_ops,
-        .host_file = &stock_no_host_files_ops,
-        .instance = &noop_instance_ops,
-    },
+    .base =
+        {
+            .version = PLATFORM_INTERFACE_VERSION,
+            .page_size = 4096,
+            .features = 0, /* each PLATFORM_FEATURE_* brings more contract tests to pass */
+            .name = "noop",
+            .guest_min = 0x10000,
+            .guest_end = 0x7e0000000000,
+            .aspace = &noop_aspace_ops,
+            .memory = &noop_memory_ops,
+            .guest = &stock_no_guest_ops,
+            .thread = &stock_single_thread_ops,
+            .clock = &stock_host_clock_ops,
+            .host_file = &stock_no_host_files_ops,
+            .instance = &noop_instance_ops,
+        },
 };
 
 /* The front: what pal, tests and fuzzers call from the host's side. */

@@ -1,6 +1,7 @@
 /*
- * no_guest.h: guest execution for a platform that has none, or none yet. Contexts keep what is put into them; guest_run
- * reports GUEST_END at once. Goes with stock/single_thread.h: one interrupt can be pending, for the one thread.
+ * no_guest.h: guest execution for a platform that has none, or none yet. Contexts keep what is put
+ * into them; guest_run reports GUEST_END at once. Goes with stock/single_thread.h: one interrupt
+ * can be pending, for the one thread.
  */
 #ifndef PALIMPSEST_PLATFORM_STOCK_NO_GUEST_H
 #define PALIMPSEST_PLATFORM_STOCK_NO_GUEST_H

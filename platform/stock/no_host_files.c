@@ -1,5 +1,6 @@
 /*
- * no_host_files.c: see no_host_files.h. All slots but two take a handle, and there is none: one macro defines them.
+ * no_host_files.c: see no_host_files.h. All slots but two take a handle, and there is none: one
+ * macro defines them.
  */
 #include "platform/stock/no_host_files.h"
 
@@ -28,42 +29,42 @@ static struct host_file *no_host_files_standard(struct platform *p UNUSED,
 
 /* The parameters are named for the reader; none is looked at. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-NEEDS_A_HANDLE(struct host_file *, open, struct platform *p, struct host_file *dir, const char
-               *name, unsigned flags, uint32_t mode, int *err)
-NEEDS_A_HANDLE(struct host_file *, reopen, struct platform *p, struct host_file *file, unsigned
-               flags, int *err)
+NEEDS_A_HANDLE(struct host_file *, open, struct platform *p, struct host_file *dir,
+               const char *name, unsigned flags, uint32_t mode, int *err)
+NEEDS_A_HANDLE(struct host_file *, reopen, struct platform *p, struct host_file *file,
+               unsigned flags, int *err)
 NEEDS_A_HANDLE(void, get, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(void, close, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(int, stat, struct platform *p, struct host_file *file, struct host_stat *out)
-NEEDS_A_HANDLE(int64_t, pread, struct platform *p, struct host_file *file, uint64_t offset, struct
-               mem_ref into)
+NEEDS_A_HANDLE(int64_t, pread, struct platform *p, struct host_file *file, uint64_t offset,
+               struct mem_ref into)
 NEEDS_A_HANDLE(int64_t, pwrite, struct platform *p, struct host_file *file, uint64_t offset,
                struct mem_ref from)
 NEEDS_A_HANDLE(int64_t, read, struct platform *p, struct host_file *file, struct mem_ref into)
 NEEDS_A_HANDLE(int64_t, write, struct platform *p, struct host_file *file, struct mem_ref from)
 NEEDS_A_HANDLE(uint32_t, poll, struct platform *p, struct host_file *file, uint32_t events)
-NEEDS_A_HANDLE(int64_t, readdir, struct platform *p, struct host_file *dir, uint64_t offset, void
-               *out, size_t size)
-NEEDS_A_HANDLE(int64_t, readlink, struct platform *p, struct host_file *link, char *out, size_t
-               size)
-NEEDS_A_HANDLE(int, setattr, struct platform *p, struct host_file *file, unsigned mask, const
-               struct host_stat *attr)
+NEEDS_A_HANDLE(int64_t, readdir, struct platform *p, struct host_file *dir, uint64_t offset,
+               void *out, size_t size)
+NEEDS_A_HANDLE(int64_t, readlink, struct platform *p, struct host_file *link, char *out,
+               size_t size)
+NEEDS_A_HANDLE(int, setattr, struct platform *p, struct host_file *file, unsigned mask,
+               const struct host_stat *attr)
 NEEDS_A_HANDLE(int, sync, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(int, statfs, struct platform *p, struct host_file *file, struct host_statfs *out)
-NEEDS_A_HANDLE(int, mkdir, struct platform *p, struct host_file *dir, const char *name, uint32_t
-               mode)
-NEEDS_A_HANDLE(int, symlink, struct platform *p, struct host_file *dir, const char *name, const
-               char *target)
-NEEDS_A_HANDLE(int, link, struct platform *p, struct host_file *file, struct host_file *dir, const
-               char *name)
-NEEDS_A_HANDLE(int, unlink, struct platform *p, struct host_file *dir, const char *name, bool
-               directory)
+NEEDS_A_HANDLE(int, mkdir, struct platform *p, struct host_file *dir, const char *name,
+               uint32_t mode)
+NEEDS_A_HANDLE(int, symlink, struct platform *p, struct host_file *dir, const char *name,
+               const char *target)
+NEEDS_A_HANDLE(int, link, struct platform *p, struct host_file *file, struct host_file *dir,
+               const char *name)
+NEEDS_A_HANDLE(int, unlink, struct platform *p, struct host_file *dir, const char *name,
+               bool directory)
 NEEDS_A_HANDLE(int, rename, struct platform *p, struct host_file *from_dir, const char *from,
                struct host_file *to_dir, const char *to, unsigned flags)
-NEEDS_A_HANDLE(int, mknod, struct platform *p, struct host_file *dir, const char *name, uint32_t
-               mode, uint64_t rdev)
-NEEDS_A_HANDLE(int, tty, struct platform *p, struct host_file *file, enum host_tty_request
-               request, void *arg)
+NEEDS_A_HANDLE(int, mknod, struct platform *p, struct host_file *dir, const char *name,
+               uint32_t mode, uint64_t rdev)
+NEEDS_A_HANDLE(int, tty, struct platform *p, struct host_file *file, enum host_tty_request request,
+               void *arg)
 
 const struct host_file_ops stock_no_host_files_ops = {
     .granted = no_host_files_granted,

@@ -8,7 +8,10 @@
 #include "platform/contract.h"
 #include "platform/errno.h"
 
-/* One space at a time, but a pool of tokens: a stale one points to a dead slot until the pool has gone round. */
+/*
+ * One space at a time, but a pool of tokens: a stale one points to a dead slot until the pool has
+ * gone round.
+ */
 enum { POOL_SIZE = 64 };
 static struct aspace g_pool[POOL_SIZE];
 static unsigned g_next;

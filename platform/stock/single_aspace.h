@@ -1,8 +1,9 @@
 /*
  * single_aspace.h: address spaces for a platform that has only one.
  *
- * create gives the one space, or -ENOTSUP while it is alive; fork is always -ENOTSUP; the other slots work. Memory is the
- * platform's: one that must release it on destroy wraps destroy in a function of its own (noop does).
+ * create gives the one space, or -ENOTSUP while it is alive; fork is always -ENOTSUP; the other
+ * slots work. Memory is the platform's: one that must release it on destroy wraps destroy in a
+ * function of its own (noop does).
  */
 #ifndef PALIMPSEST_PLATFORM_STOCK_SINGLE_ASPACE_H
 #define PALIMPSEST_PLATFORM_STOCK_SINGLE_ASPACE_H

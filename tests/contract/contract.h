@@ -1,6 +1,7 @@
 /*
- * contract.h: how a contract case is written. A case is a freestanding C function that runs as the first thread of an instance, in
- * a process of its own; contract_test.cc starts it and turns what it reports into GoogleTest failures.
+ * contract.h: how a contract case is written. A case is a freestanding C function that runs as the
+ * first thread of an instance, in a process of its own; contract_test.cc starts it and turns what
+ * it reports into GoogleTest failures.
  */
 #ifndef PALIMPSEST_TESTS_CONTRACT_H
 #define PALIMPSEST_TESTS_CONTRACT_H
@@ -21,8 +22,8 @@
 #include "tests/contract/contract_report.h"
 
 void contract_fail(struct contract *c, const char *file, int line, const char *text);
-void contract_check_equal(struct contract *c, const char *file, int line, const char *text, int64_t a,
-                          int64_t b);
+void contract_check_equal(struct contract *c, const char *file, int line, const char *text,
+                          int64_t a, int64_t b);
 NO_RETURN void contract_stop(struct contract *c);
 
 #define CHECK(cond)                                                                                \
@@ -54,7 +55,9 @@ void contract_map(struct contract *c, const struct aspace *as, uint64_t addr, si
                   unsigned prot);
 void contract_map_object(struct contract *c, const struct aspace *as, uint64_t addr, size_t pages,
                          enum memory_sharing sharing, struct memory_object *obj, uint64_t offset);
-/* Read and write a number in the active space, or in another; unreachable: a failure is recorded. */
+/*
+ * Read and write a number in the active space, or in another; unreachable: a failure is recorded.
+ */
 uint64_t contract_get(struct contract *c, uint64_t addr);
 void contract_put(struct contract *c, uint64_t addr, uint64_t value);
 uint64_t contract_peek(struct contract *c, const struct aspace *as, uint64_t addr);

@@ -230,8 +230,8 @@ void AspaceContractDeath_MovingOntoItselfAborts(struct contract *c)
 {
     struct aspace *as = contract_space(c);
     contract_map(c, as, AREA, 4, MEMORY_READ);
-    CHECK_EQUAL(memory_move(c->p, as, guest_addr(AREA), 2 * PAGE, guest_addr(AREA + PAGE), 2 * PAGE),
-                0);
+    CHECK_EQUAL(
+        memory_move(c->p, as, guest_addr(AREA), 2 * PAGE, guest_addr(AREA + PAGE), 2 * PAGE), 0);
 }
 
 void AspaceContractDeath_UnwrittenSlotAborts(struct contract *c UNUSED)

@@ -1,5 +1,6 @@
 /*
- * contract_cases_fork.c: aspace_fork. What copy-on-write must look like from above: as if everything had been copied at once.
+ * contract_cases_fork.c: aspace_fork. What copy-on-write must look like from above: as if
+ * everything had been copied at once.
  */
 #include "tests/contract/contract.h"
 #include "tests/contract/contract_prototypes.h"
@@ -145,8 +146,8 @@ void AspaceForkContract_ForkDoesNotActivateTheChild(struct contract *c)
 }
 
 /*
- * A writer counts in the first page and then in the last of an area. At any instant the first is equal to the last or one ahead,
- * and so it must be in every child; and what a child saw must stay.
+ * A writer counts in the first page and then in the last of an area. At any instant the first is
+ * equal to the last or one ahead, and so it must be in every child; and what a child saw must stay.
  */
 enum { COUNTED_PAGES = 32 };
 #define FIRST AREA
@@ -338,8 +339,8 @@ void AspaceForkContract_MappingsChangedAfterForkStayApart(struct contract *c)
     CHECK_EQUAL(contract_get(c, AREA), 1000);
     CHECK(!contract_readable(c, AREA + 64 * PAGE));
     CHECK_EQUAL(memory_unmap(c->p, child, guest_addr(AREA + PAGE), PAGE), 0);
-    CHECK_EQUAL(memory_advise(c->p, child, guest_addr(AREA + 2 * PAGE), PAGE,
-                              MEMORY_ADVICE_DONTNEED), 0);
+    CHECK_EQUAL(
+        memory_advise(c->p, child, guest_addr(AREA + 2 * PAGE), PAGE, MEMORY_ADVICE_DONTNEED), 0);
     CHECK_EQUAL(contract_get(c, AREA + 2 * PAGE), 0);
     contract_activate(c, parent);
     CHECK(!contract_readable(c, AREA));
@@ -351,10 +352,10 @@ void AspaceForkContract_MappingsChangedAfterForkStayApart(struct contract *c)
 void AspaceForkContract_DontforkRangeIsAbsentInTheChild(struct contract *c)
 {
     struct aspace *parent = filled_space(c, 4);
-    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA + PAGE), 2 * PAGE,
-                              MEMORY_ADVICE_DONTFORK), 0);
-    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA + 2 * PAGE), PAGE,
-                              MEMORY_ADVICE_DOFORK), 0);
+    CHECK_EQUAL(
+        memory_advise(c->p, parent, guest_addr(AREA + PAGE), 2 * PAGE, MEMORY_ADVICE_DONTFORK), 0);
+    CHECK_EQUAL(
+        memory_advise(c->p, parent, guest_addr(AREA + 2 * PAGE), PAGE, MEMORY_ADVICE_DOFORK), 0);
     struct aspace *child = contract_fork(c, parent);
     CHECK_EQUAL(contract_get(c, AREA + PAGE), 1001);
     contract_activate(c, child);
@@ -368,10 +369,12 @@ void AspaceForkContract_DontforkRangeIsAbsentInTheChild(struct contract *c)
 void AspaceForkContract_WipeonforkRangeIsZeroInTheChild(struct contract *c)
 {
     struct aspace *parent = filled_space(c, 3);
-    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA + PAGE), 2 * PAGE,
-                              MEMORY_ADVICE_WIPEONFORK), 0);
-    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA + 2 * PAGE), PAGE,
-                              MEMORY_ADVICE_KEEPONFORK), 0);
+    CHECK_EQUAL(
+        memory_advise(c->p, parent, guest_addr(AREA + PAGE), 2 * PAGE, MEMORY_ADVICE_WIPEONFORK),
+        0);
+    CHECK_EQUAL(
+        memory_advise(c->p, parent, guest_addr(AREA + 2 * PAGE), PAGE, MEMORY_ADVICE_KEEPONFORK),
+        0);
     struct aspace *child = contract_fork(c, parent);
     CHECK_EQUAL(contract_get(c, AREA + PAGE), 1001);
     contract_activate(c, child);
@@ -466,7 +469,10 @@ void AspaceForkContract_EagerCopiesAreTheFaultHandlerSetOnly(struct contract *c)
     CHECK_EQUAL(eager[1], eager[2]);
     CHECK(eager[0] <= 64); /* at most some 256 KiB: signal stack and control blocks */
 
-    /* The host must agree: eight children of 16 MiB take no more than that each, and some for the process that may hold them. */
+    /*
+     * The host must agree: eight children of 16 MiB take no more than that each, and some for the
+     * process that may hold them.
+     */
     enum { CHILDREN = 8 };
     struct aspace *children[CHILDREN], *parent = filled_space(c, 4096);
     uint64_t before = contract_measure(c).memory_bytes;
@@ -487,8 +493,8 @@ void AspaceForkContract_CopiesAreCountedWhenSomebodyWrites(struct contract *c)
     struct aspace_stats fresh, written;
     struct aspace *parent = contract_space(c);
     contract_map(c, parent, AREA, PAGES, g_rw);
-    CHECK_EQUAL(memory_advise(c->p, parent, guest_addr(AREA), PAGES * PAGE,
-                              MEMORY_ADVICE_NOHUGEPAGE), 0);
+    CHECK_EQUAL(
+        memory_advise(c->p, parent, guest_addr(AREA), PAGES * PAGE, MEMORY_ADVICE_NOHUGEPAGE), 0);
     for (uint64_t i = 0; i < PAGES; i++)
         contract_put(c, AREA + i * PAGE, 1);
     struct aspace *child = contract_fork(c, parent);
@@ -517,7 +523,10 @@ static void run_once(struct contract *c, void *arg)
     guest_run(c->p, run->ctx, &run->exit);
 }
 
-/* The very first thing a child does is fault. The parent keeps its threads busy with faults of its own. */
+/*
+ * The very first thing a child does is fault. The parent keeps its threads busy with faults of its
+ * own.
+ */
 void AspaceForkContract_FirstFaultInTheChildFindsItsHandler(struct contract *c)
 {
     const uint64_t code = AREA + 0x100000;

@@ -128,7 +128,10 @@ void ContextContract_ResetForgetsExtendedState(struct contract *c)
     guest_context_destroy(c->p, ctx);
 }
 
-/* For platforms with and without a guest: with one, the code is an endless loop, which must not start. */
+/*
+ * For platforms with and without a guest: with one, the code is an endless loop, which must not
+ * start.
+ */
 void ContextContract_InterruptIsSeenOnceByTheNextRun(struct contract *c)
 {
     struct aspace *as = contract_space(c);
@@ -223,8 +226,8 @@ void GuestContract_RegistersSurviveASystemCall(struct contract *c)
     struct guest_regs before;
     for (uint64_t round = 1; round < 200; round++) {
         struct guest_regs *r = &s.ctx->regs;
-        uint64_t *plain[] = {&r->r15, &r->r14, &r->r13, &r->r12, &r->rbp, &r->rbx, &r->r10, &r->r9,
-                             &r->r8,  &r->rax, &r->rdx, &r->rsi, &r->rdi};
+        uint64_t *plain[] = {&r->r15, &r->r14, &r->r13, &r->r12, &r->rbp, &r->rbx, &r->r10,
+                             &r->r9,  &r->r8,  &r->rax, &r->rdx, &r->rsi, &r->rdi};
         for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++)
             *plain[i] = (round * 16 + i) * UINT64_C(0x9e3779b97f4a7c15);
         r->rip = CODE_AT;
@@ -232,7 +235,10 @@ void GuestContract_RegistersSurviveASystemCall(struct contract *c)
         before = *r;
         expect_syscall(c, s.ctx);
         before.rip = CODE_AT + 2;
-        /* The instruction leaves rip and rflags there (SDM vol. 2, SYSCALL); a platform may keep the old values. */
+        /*
+         * The instruction leaves rip and rflags there (SDM vol. 2, SYSCALL); a platform may keep
+         * the old values.
+         */
         before.rcx = r->rcx, before.r11 = r->r11;
         before.cs = r->cs, before.ss = r->ss;
         CHECK_EQUAL(r->rflags & 0x8d5, before.rflags & 0x8d5);
@@ -577,7 +583,9 @@ static void run_and_count(struct contract *c, void *arg)
     }
 }
 
-/* Interrupts again and again, each time until it was seen; that none is lost shows by not hanging. */
+/*
+ * Interrupts again and again, each time until it was seen; that none is lost shows by not hanging.
+ */
 static void interrupt_many_times(struct contract *c, struct guest_code code, unsigned count)
 {
     struct scene s = open_scene(c, code);
@@ -607,7 +615,10 @@ void GuestContract_NoInterruptIsLostBetweenRuns(struct contract *c)
     interrupt_many_times(c, GUEST_CODE(syscalls), 3000);
 }
 
-/* Interrupts at whatever instruction they meet; the guest looks at every register of its own all the time. */
+/*
+ * Interrupts at whatever instruction they meet; the guest looks at every register of its own all
+ * the time.
+ */
 static void flood_with_interrupts(struct contract *c, struct guest_code code, unsigned count)
 {
     struct scene s = open_scene(c, code);

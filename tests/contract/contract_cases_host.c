@@ -6,7 +6,7 @@
 #include "tests/contract/contract.h"
 #include "tests/contract/contract_prototypes.h"
 
-enum { WAIT_IN = 1 };      /* POLLIN */
+enum { WAIT_IN = 1 };                                       /* POLLIN */
 enum { TYPE_DIRECTORY = 4, TYPE_FILE = 8, TYPE_LINK = 10 }; /* DT_* */
 static const unsigned g_create = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE;
 static const unsigned g_look = HOST_OPEN_PATH;
@@ -165,7 +165,8 @@ static void list(struct contract *c, struct host_file *dir, unsigned seen[10], u
     while ((got = host_file_readdir(c->p, dir, offset, buffer, sizeof(buffer))) > 0) {
         for (int64_t at = 0; at < got;) {
             const struct host_dirent *d = (const void *)((const char *)buffer + at);
-            CHECK(d->record_size % 8 == 0 && d->record_size >= sizeof(*d) && at + d->record_size <= got);
+            CHECK(d->record_size % 8 == 0 && d->record_size >= sizeof(*d) &&
+                  at + d->record_size <= got);
             if (d->name[0] == 'e' && d->name[1] >= '0' && d->name[1] <= '9' && d->name[2] == '\0') {
                 seen[d->name[1] - '0']++;
                 CHECK_EQUAL(d->type, TYPE_FILE);
@@ -236,16 +237,16 @@ void HostFileContract_AttributesCanBeSet(struct contract *c)
 {
     const int64_t when = INT64_C(1000000000123456000);
     struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "attr", g_create);
-    struct host_stat attr = {
-        .mode = 0400, .size = 12345, .atime_ns = INT64_MIN, .mtime_ns = when};
-    CHECK_EQUAL(host_file_setattr(c->p, file, HOST_SET_MODE | HOST_SET_SIZE | HOST_SET_TIMES, &attr),
-                0);
+    struct host_stat attr = {.mode = 0400, .size = 12345, .atime_ns = INT64_MIN, .mtime_ns = when};
+    CHECK_EQUAL(
+        host_file_setattr(c->p, file, HOST_SET_MODE | HOST_SET_SIZE | HOST_SET_TIMES, &attr), 0);
     struct host_stat st = status(c, file);
     CHECK_EQUAL(st.mode & 07777, 0400);
     CHECK_EQUAL(st.size, 12345);
     CHECK_EQUAL(st.mtime_ns, when);
     CHECK(st.atime_ns != when);
-    struct host_file *path = opened(c, dir, "attr", g_look); /* a handle to look is enough for the mode */
+    struct host_file *path =
+        opened(c, dir, "attr", g_look); /* a handle to look is enough for the mode */
     attr.mode = 0600;
     CHECK_EQUAL(host_file_setattr(c->p, path, HOST_SET_MODE, &attr), 0);
     CHECK_EQUAL(status(c, file).mode & 07777, 0600);

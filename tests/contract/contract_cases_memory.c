@@ -86,7 +86,8 @@ void MemoryContract_CopyInStopsAtTheFirstUnreachableByte(struct contract *c)
     unsigned char bytes[80];
     contract_map(c, as, AREA, 1, g_rw);
     for (uint64_t i = 0; i < PAGE; i += 8)
-        contract_put(c, AREA + i, UINT64_C(0x0706050403020100) + (i & 0xff) * UINT64_C(0x0101010101010101));
+        contract_put(c, AREA + i,
+                     UINT64_C(0x0706050403020100) + (i & 0xff) * UINT64_C(0x0101010101010101));
     for (size_t reachable = 0; reachable <= 72; reachable++) {
         __builtin_memset(bytes, 0xee, sizeof(bytes));
         size_t left = guest_copy_in(c->p, bytes, guest_addr(AREA + PAGE - reachable), 72);
@@ -137,9 +138,15 @@ void MemoryContract_ZeroStopsAtTheFirstUnreachableByte(struct contract *c)
 
 void MemoryContract_CopiesAcceptAnyAddress(struct contract *c)
 {
-    static const uint64_t bad[] = {
-        0, 1, 0xffff, UINT64_C(0x7fffffffefff), UINT64_C(0x800000000000),
-        UINT64_C(0x8000000000000000), UINT64_C(0xffffffff80000000), UINT64_MAX - 4, UINT64_MAX};
+    static const uint64_t bad[] = {0,
+                                   1,
+                                   0xffff,
+                                   UINT64_C(0x7fffffffefff),
+                                   UINT64_C(0x800000000000),
+                                   UINT64_C(0x8000000000000000),
+                                   UINT64_C(0xffffffff80000000),
+                                   UINT64_MAX - 4,
+                                   UINT64_MAX};
     struct aspace *as = contract_space(c);
     char bytes[16] = "x";
     uint32_t word;

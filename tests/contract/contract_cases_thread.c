@@ -89,7 +89,10 @@ void ThreadContract_SpawnedThreadStartsInItsSpace(struct contract *c)
     aspace_destroy(c->p, as);
 }
 
-/* Sleeps until told, and tells when it does; leaves only when `word` is set, so that it may be unparked until then. */
+/*
+ * Sleeps until told, and tells when it does; leaves only when `word` is set, so that it may be
+ * unparked until then.
+ */
 struct sleeper {
     uint32_t ready, told, slept, woken;
     uint32_t word;
@@ -214,7 +217,10 @@ static void leave_for_good(void *arg)
     thread_exit(c->p, last);
 }
 
-/* The token is given to the thread; that it is consumed shows in the host's count of processes and memory. */
+/*
+ * The token is given to the thread; that it is consumed shows in the host's count of processes and
+ * memory.
+ */
 void ThreadContract_ExitDestroysTheSpaceItIsGiven(struct contract *c)
 {
     struct contract_gauge before = {0};

@@ -1,5 +1,6 @@
 /*
- * contract_report.h: what a case and its host side share. Read by C and C++; the interface's other headers are for C.
+ * contract_report.h: what a case and its host side share. Read by C and C++; the interface's other
+ * headers are for C.
  */
 #ifndef PALIMPSEST_TESTS_CONTRACT_REPORT_H
 #define PALIMPSEST_TESTS_CONTRACT_REPORT_H
@@ -22,7 +23,10 @@ struct contract_gauge {
     uint64_t files; /* open descriptors of the busiest process: carriers may share one table */
 };
 
-/* In memory that the test process maps shared before the instance starts, so it outlives whatever happens there. */
+/*
+ * In memory that the test process maps shared before the instance starts, so it outlives whatever
+ * happens there.
+ */
 struct contract_report {
     uint32_t finished;
     uint32_t failures; /* counted; the first ones are kept */
@@ -31,12 +35,15 @@ struct contract_report {
         int line;
         char text[256];
     } failure[CONTRACT_FAILURES_MAX];
-    uint32_t stdin_bytes_asked; /* the host keeps as many bytes written to the instance's standard input */
+    uint32_t stdin_bytes_asked; /* the host writes as many to the instance's standard input */
     uint32_t gauge_asked, gauge_taken; /* numbers of the gauge wanted and of the last one stored */
     struct contract_gauge gauge[CONTRACT_GAUGES];
 };
 
-/* Directories granted to every case that has host files: "rw" is empty, "ro" holds "file" and "link" and is read-only. */
+/*
+ * Directories granted to every case that has host files: "rw" is empty, "ro" holds "file" and
+ * "link" and is read-only.
+ */
 #define CONTRACT_RO_TEXT "what the file holds\n"
 
 struct contract {

@@ -38,8 +38,8 @@ void contract_fail(struct contract *c, const char *file, int line, const char *t
     copy_text(c->report->failure[i].text, sizeof(c->report->failure[i].text), text);
 }
 
-void contract_check_equal(struct contract *c, const char *file, int line, const char *text, int64_t a,
-                          int64_t b)
+void contract_check_equal(struct contract *c, const char *file, int line, const char *text,
+                          int64_t a, int64_t b)
 {
     char message[256];
     size_t at = 0;

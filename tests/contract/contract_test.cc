@@ -1,4 +1,5 @@
-// contract_test.cc: runs every contract case on every platform, each in an instance in a process of its own.
+// contract_test.cc: runs every contract case on every platform, each in an instance in a process of
+// its own.
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -134,7 +135,8 @@ contract_report *NewReport()
     return static_cast<contract_report *>(memory);
 }
 
-// In the forked child: becomes the host side of the instance. Exits 0 with the wait status in the pipe, or 1 with words.
+// In the forked child: becomes the host side of the instance. Exits 0 with the wait status in the
+// pipe, or 1 with words.
 [[noreturn]] void HostChild(const platform_front *front, contract_body body,
                             contract_report *report, const platform_grant *grants, int result_fd)
 {
@@ -146,8 +148,10 @@ contract_report *NewReport()
     contract_blob blob = {front, report, body};
     char why[256] = "";
     int wait_status = 0;
-    int ret = front->run(&options, contract_main, &blob, sizeof(blob), &wait_status, why, sizeof(why));
-    std::string result = ret ? why : std::string(reinterpret_cast<char *>(&wait_status), sizeof(int));
+    int ret =
+        front->run(&options, contract_main, &blob, sizeof(blob), &wait_status, why, sizeof(why));
+    std::string result =
+        ret ? why : std::string(reinterpret_cast<char *>(&wait_status), sizeof(int));
     _exit(write(result_fd, result.data(), result.size()) < 0 ? 2 : ret != 0);
 }
 
