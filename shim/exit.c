@@ -344,6 +344,7 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
     if (!process->group_exiting && task->tid == process->pid)
         process->exit_code = code;
     task_remove(task);
+    memcpy(process->exit_comm, task->comm, sizeof(task->comm));
     task->state = TASK_DEAD;
     process->utime_ns += user_ns;
     process->stime_ns += system_ns;

@@ -110,6 +110,7 @@ struct process {
     struct tty_session *tty;       /* controlling terminal; shim/tty.h */
     enum process_state state;
     bool group_exiting;
+    char exit_comm[16];            /* name of the last task to end, for those who look at a zombie */
     int exit_code;                 /* wait status format */
     int exit_signal;               /* SIGCHLD unless clone asked otherwise */
     int stop_signal;               /* last stop, for WUNTRACED; 0: none to report */

@@ -142,6 +142,15 @@ static struct inode *proc_lookup(struct inode *dir, const char *name, int *err)
     return NULL;
 }
 
+/* What the tables do not have cannot be made: Linux says that it is not there, not that it is forbidden. */
+static struct inode *proc_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
+                                 uint32_t gid, int *err)
+{
+    (void)dir, (void)name, (void)mode, (void)rdev, (void)uid, (void)gid;
+    *err = -ENOENT;
+    return NULL;
+}
+
 static int proc_getattr(struct inode *inode, struct file_stat *out)
 {
     const struct proc_target *t = inode->data;
@@ -342,6 +351,7 @@ static void proc_release(struct inode *inode)
 
 static const struct inode_ops proc_inode_ops = {
     .lookup = proc_lookup,
+    .create = proc_create,
     .getattr = proc_getattr,
     .setattr = proc_setattr,
     .open = proc_open,

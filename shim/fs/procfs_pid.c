@@ -29,12 +29,11 @@ struct snapshot {
     uint64_t rss_limit;
 };
 
-/* Zombies have no task left whose name could be told. */
 static const char *name_of(const struct process *p, const struct task *task)
 {
     if (p->pid == 1)
         return "init";
-    return task ? task->comm : "defunct";
+    return task ? task->comm : p->exit_comm;
 }
 
 static char state_letter(const struct process *p, const struct task *task)

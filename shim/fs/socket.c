@@ -2,6 +2,7 @@
  * AF_UNIX sockets: making, connecting, ending.
  */
 #include <asm/fcntl.h>
+#include <asm/ioctls.h>
 #include <linux/stat.h>
 
 #include "platform/clock.h"
@@ -10,6 +11,7 @@
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
+#include "shim/syscall.h"
 
 static const struct file_ops socket_ops;
 
@@ -136,6 +138,25 @@ static void socket_release(struct file *f)
     socket_put(f->data);
 }
 
+static int64_t socket_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
+{
+    struct unix_socket *s = f->data;
+    int bytes;
+
+    (void)task;
+    if (request != FIONREAD)
+        return -ENOTTY;
+    mutex_lock(&s->lock);
+    if (s->state == SOCKET_LISTENING)
+        bytes = -1;
+    else if (s->type == SOCK_STREAM)
+        bytes = (int)s->queued;
+    else /* of the next packet */
+        bytes = s->queue ? (int)s->queue->size : 0;
+    mutex_unlock(&s->lock);
+    return bytes < 0 ? -EINVAL : user_write(arg, &bytes, sizeof(bytes));
+}
+
 static int socket_stat(struct file *f, struct file_stat *out)
 {
     *out = (struct file_stat){.dev = 8, .ino = f->id, .nlink = 1, .mode = S_IFSOCK | 0777, .block_size = 4096};
@@ -147,6 +168,7 @@ static const struct file_ops socket_ops = {
     .read = socket_file_read,
     .write = socket_file_write,
     .poll = socket_file_poll,
+    .ioctl = socket_ioctl,
     .stat = socket_stat,
     .release = socket_release,
 };

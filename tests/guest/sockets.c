@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -61,6 +62,9 @@ static void kinds(void)
     SHOW(read(s[0], &v, 1));
     SHOW(send(s[1], "abc", 3, 0));
     SHOW(ready(s[0]));
+    int waiting = 0;
+    SHOW(ioctl(s[0], FIONREAD, &waiting));
+    printf("waiting %d\n", waiting);
     SHOW(recv(s[0], &v, 2, MSG_PEEK));
     SHOW(recv(s[0], &v, 2, 0));
     SHOW(read(s[0], &v, 4));
