@@ -9,6 +9,7 @@
 #include "platform/errno.h"
 #include "shim/fs/file.h"
 #include "shim/fs/vfs.h"
+#include "shim/ipc.h"
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
@@ -16,10 +17,10 @@
 #include "shim/stats.h"
 #include "shim/syscall.h"
 
-/* Accepted and without meaning here: tracing, I/O contexts, SysV semaphore undo lists. */
-#define CLONE_HARMLESS (CLONE_PTRACE | CLONE_UNTRACED | CLONE_DETACHED | CLONE_IO | CLONE_SYSVSEM)
+/* Accepted and without meaning here: tracing, I/O contexts. */
+#define CLONE_HARMLESS (CLONE_PTRACE | CLONE_UNTRACED | CLONE_DETACHED | CLONE_IO)
 #define CLONE_KNOWN                                                                                \
-    (CLONE_HARMLESS | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |            \
+    (CLONE_HARMLESS | CLONE_SYSVSEM | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |            \
      CLONE_PARENT | CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |     \
      CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND)
 
@@ -122,6 +123,12 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
     child->ioprio = parent->ioprio;
     child->timer_slack_ns = parent->timer_slack_ns;
 
+    if (flags & CLONE_SYSVSEM) {
+        err = sem_undo_share(parent, child);
+        if (err)
+            return err;
+    }
+
     if (flags & CLONE_FILES) {
         fd_table_get(parent->files);
         child->files = parent->files;
@@ -152,6 +159,7 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
 /* The child never ran and is in no list. */
 static void discard(struct task *parent, struct task *child, struct process *process)
 {
+    sem_undo_drop(child);
     if (child->mm)
         (void)mm_put(child->mm, MM_DROP_OUTSIDE);
     if (child->fs)

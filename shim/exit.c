@@ -13,6 +13,7 @@
 #include "shim/fs/tty.h"
 #include "shim/fs/vfs.h"
 #include "shim/futex.h"
+#include "shim/ipc.h"
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
@@ -382,6 +383,9 @@ void task_exit(struct task *task, int code)
 
     if (mm)
         task_release_mm(task);
+    sem_undo_drop(task);
+    if (mm && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
+        mm_detach_all(mm);
     drop_files(task);
     thread_cpu_time(g_platform, task->thread, &user_ns, &system_ns);
     task_forget_thread(task);
@@ -398,6 +402,7 @@ static void bury_lost_task(struct task *task)
 {
     struct mm *mm = task->mm;
     task_forget_thread(task);
+    sem_undo_drop(task);
     drop_files(task);
     leave_process(task, SIGKILL, 0, 0);
     (void)mm_put(mm, MM_DROP_OUTSIDE);

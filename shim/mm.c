@@ -14,6 +14,7 @@
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
 #include "shim/fs/file.h"
+#include "shim/ipc.h"
 #include "shim/mm_private.h"
 #include "shim/process.h"
 #include "shim/shim.h"
@@ -250,6 +251,8 @@ static int64_t map_model(struct mm *mm, struct vma *model, uint64_t addr, uint64
     }
     vma_remove_range(mm, model->start, model->end);
     vma_add(mm, model);
+    if (model->flags & VMA_SHM)
+        mm->has_segments = true;
     if (flags & MAP_POPULATE || model->flags & VMA_LOCKED)
         mm_populate(mm, model->start, model->end);
     return (int64_t)model->start;
@@ -366,6 +369,37 @@ int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size)
     }
     vma_unlock(mm);
     return err;
+}
+
+int mm_detach(struct mm *mm, uint64_t addr)
+{
+    const struct file *segment = NULL; /* one open file a shmat(2) */
+    int err = 0;
+    mutex_lock(&mm->lock);
+    for (struct vma *v = vma_above(mm, addr), *next; v && err == 0; v = next) {
+        next = v->next;
+        if (!(v->flags & VMA_SHM) || v->start - v->offset != addr || (segment && v->file != segment))
+            continue;
+        segment = v->file;
+        err = memory_unmap(g_platform, mm->as, guest_addr(v->start), v->end - v->start);
+        if (err == 0)
+            vma_remove_range(mm, v->start, v->end);
+    }
+    vma_unlock(mm);
+    return segment ? err : -EINVAL;
+}
+
+void mm_detach_all(struct mm *mm)
+{
+    if (!mm->has_segments)
+        return;
+    mutex_lock(&mm->lock);
+    for (struct vma *v = mm->vmas; v; v = v->next) {
+        if (v->flags & VMA_SHM)
+            shm_detached(v->file);
+        v->flags &= ~VMA_SHM;
+    }
+    mutex_unlock(&mm->lock);
 }
 
 /* A shared mapping of a file that was not opened for writing may never become writable. */

@@ -57,6 +57,7 @@ struct mm {
     uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
     unsigned auxv_count;
     bool thp_disable;
+    bool has_segments; /* a VMA_SHM was mapped once */
     bool lock_future; /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */
 };
 
@@ -81,6 +82,10 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot,
 int64_t mm_map_object(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
                       struct memory_object *object, uint64_t offset, uint32_t vma_flags);
 int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size);
+/* shmdt(2): unmap what is left of the segment that was attached at `addr`. -EINVAL: none was. */
+int mm_detach(struct mm *mm, uint64_t addr);
+/* The sole user is about to end: System V segments stop to count as attached before the parent hears of it. */
+void mm_detach_all(struct mm *mm);
 /* mprotect(2), brk(2) (result: the break after the call), mremap(2), madvise(2), mlock(2) and munlock(2). The space is active. */
 int mm_protect(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot);
 uint64_t mm_brk(struct mm *mm, uint64_t addr);

@@ -32,8 +32,6 @@ static const char *name_without_file(const struct vma *v)
         return "[heap]";
     if (v->flags & VMA_VDSO)
         return "[vdso]";
-    if (v->flags & VMA_SHM)
-        return "/SYSV00000000 (deleted)";
     return v->sharing == MEMORY_SHARED ? "/dev/zero (deleted)" : "";
 }
 

@@ -6,6 +6,7 @@
 #include "shim/sys_exec.h"
 #include "shim/sys_file.h"
 #include "shim/sys_futex.h"
+#include "shim/sys_ipc.h"
 #include "shim/sys_mm.h"
 #include "shim/sys_poll.h"
 #include "shim/sys_proc.h"
@@ -19,6 +20,7 @@
 
 const struct syscall_entry g_syscalls[SYSCALL_COUNT] = {
     SHIM_SYSCALLS_MM(ENTRY)
+    SHIM_SYSCALLS_IPC(ENTRY)
     SHIM_SYSCALLS_EXEC(ENTRY)
     SHIM_SYSCALLS_PROC(ENTRY)
     SHIM_SYSCALLS_SIGNAL(ENTRY)

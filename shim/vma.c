@@ -9,6 +9,7 @@
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
 #include "shim/fs/file.h"
+#include "shim/ipc.h"
 #include "shim/shim.h"
 
 struct vma_block {
@@ -231,10 +232,14 @@ void vma_get_references(const struct vma *v)
         memory_object_get(g_platform, v->object);
     if (v->file)
         file_get(v->file);
+    if (v->flags & VMA_SHM)
+        shm_attached(v->file);
 }
 
 void vma_put_references(const struct vma *v)
 {
+    if (v->flags & VMA_SHM)
+        shm_detached(v->file);
     if (v->object)
         memory_object_put(g_platform, v->object);
     if (v->file)

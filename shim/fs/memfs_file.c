@@ -466,15 +466,14 @@ static struct mount *memfd_mount(int *err)
     return g_memfd_mount;
 }
 
-struct file *memfd_file(const char *name, uint32_t flags, int *err)
+/* An open file that only this reference keeps. `text`: what /proc shows as its name. */
+static struct file *nameless_file(const char *text, uint32_t mode, int *err)
 {
     struct mount *m = memfd_mount(err);
     if (!m)
         return NULL;
-    char text[NAME_MAX + 8];
-    int length = shim_snprintf(text, sizeof(text), "memfd:%s", name);
-    struct inode *inode = mem_node_create(m->sb, S_IFREG | 0777, 0, 0, 0, err);
-    struct dentry *d = inode ? dentry_create(m->root, text, (size_t)length, inode) : NULL;
+    struct inode *inode = mem_node_create(m->sb, S_IFREG | mode, 0, 0, 0, err);
+    struct dentry *d = inode ? dentry_create(m->root, text, str_length(text), inode) : NULL;
     struct file *f = d ? file_create(&g_memfs_regular_ops, O_RDWR | 00100000, NULL, err) : NULL;
     if (!f) {
         *err = -ENOMEM;
@@ -485,12 +484,35 @@ struct file *memfd_file(const char *name, uint32_t flags, int *err)
         return NULL;
     }
     mem_node(inode)->nlink = 0;
-    mem_node(inode)->seals = flags & 2 /* MFD_ALLOW_SEALING */ ? 0 : F_SEAL_SEAL;
+    mem_node(inode)->seals = F_SEAL_SEAL;
     d->deleted = true;
     inode_get(inode);
     f->inode = inode;
     f->dentry = d;
     f->mount = m;
+    return f;
+}
+
+struct file *memfd_file(const char *name, uint32_t flags, int *err)
+{
+    char text[NAME_MAX + 8];
+    shim_snprintf(text, sizeof(text), "memfd:%s", name);
+    struct file *f = nameless_file(text, 0777, err);
+    if (f && flags & 2 /* MFD_ALLOW_SEALING */)
+        mem_node(f->inode)->seals = 0;
+    return f;
+}
+
+struct file *memfs_segment(const char *name, uint64_t size, int *err)
+{
+    struct file *f = nameless_file(name, 0600, err);
+    if (!f)
+        return NULL;
+    *err = mem_truncate(f->inode, size);
+    if (*err) {
+        file_put(f);
+        return NULL;
+    }
     return f;
 }
 

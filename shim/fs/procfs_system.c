@@ -9,6 +9,7 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/fs/pipe.h"
+#include "shim/ipc.h"
 #include "shim/mm.h"
 #include "shim/process_tree.h"
 #include "shim/shim.h"
@@ -269,6 +270,9 @@ static int print_parameter(struct task *task, const struct proc_target *t, struc
         {"shmall", "18446744073692774399"},
         {"shmmni", "4096"},
         {"msgmax", "8192"},
+        {"msgmnb", "16384"},
+        {"msgmni", "32000"},
+        {"sem", "32000\t1024000000\t500\t32000"},
         {"entropy_avail", "256"},
         {"poolsize", "256"},
         {"tainted", "0"},
@@ -300,6 +304,27 @@ static int print_filesystems(struct task *task, const struct proc_target *t, str
 {
     (void)task, (void)t;
     str_buf_printf(out, "nodev\tproc\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\toverlay\n");
+    return 0;
+}
+
+static int print_shm(struct task *task, const struct proc_target *t, struct str_buf *out)
+{
+    (void)task, (void)t;
+    shm_print(out);
+    return 0;
+}
+
+static int print_sem(struct task *task, const struct proc_target *t, struct str_buf *out)
+{
+    (void)task, (void)t;
+    sem_print(out);
+    return 0;
+}
+
+static int print_msg(struct task *task, const struct proc_target *t, struct str_buf *out)
+{
+    (void)task, (void)t;
+    msg_print(out);
     return 0;
 }
 
@@ -358,6 +383,8 @@ static const struct proc_entry kernel_children[] = {
     PROC_TEXT("domainname", print_parameter),
     PROC_TEXT("hostname", print_hostname),
     PROC_TEXT("msgmax", print_parameter),
+    PROC_TEXT("msgmnb", print_parameter),
+    PROC_TEXT("msgmni", print_parameter),
     PROC_TEXT("ngroups_max", print_parameter),
     PROC_TEXT("osrelease", print_parameter),
     PROC_TEXT("ostype", print_parameter),
@@ -367,6 +394,7 @@ static const struct proc_entry kernel_children[] = {
     PROC_DIR("pty", .children = pty_children),
     PROC_DIR("random", .children = random_children),
     PROC_TEXT("randomize_va_space", print_parameter),
+    PROC_TEXT("sem", print_parameter),
     PROC_TEXT("shmall", print_parameter),
     PROC_TEXT("shmmax", print_parameter),
     PROC_TEXT("shmmni", print_parameter),
@@ -392,6 +420,9 @@ static const struct proc_entry sys_children[] = {
     PROC_DIR("fs", .children = fs_children), PROC_DIR("kernel", .children = kernel_children),
     PROC_DIR("net", .children = net_children), PROC_DIR("vm", .children = vm_children), {0}};
 
+static const struct proc_entry sysvipc_children[] = {
+    PROC_TEXT("msg", print_msg), PROC_TEXT("sem", print_sem), PROC_TEXT("shm", print_shm), {0}};
+
 const struct proc_entry g_proc_root_children[] = {
     PROC_TEXT("cmdline", print_parameter),
     PROC_TEXT("cpuinfo", print_cpuinfo),
@@ -408,6 +439,7 @@ const struct proc_entry g_proc_root_children[] = {
     PROC_TEXT("stat", print_stat),
     PROC_TEXT("swaps", print_empty),
     PROC_DIR("sys", .children = sys_children),
+    PROC_DIR("sysvipc", .children = sysvipc_children),
     PROC_LINK("thread-self", .readlink = thread_self_readlink),
     PROC_TEXT("uptime", print_uptime),
     PROC_TEXT("version", print_version),

@@ -9,6 +9,7 @@
 #include "platform/guest_memory.h"
 #include "platform/platform.h"
 #include "shim/fs/file.h"
+#include "shim/ipc.h"
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/shim.h"
@@ -44,6 +45,16 @@ struct task *task_current(void)
 
 void file_get(struct file *f UNUSED)
 {
+}
+
+void shm_attached(struct file *f)
+{
+    (void)f;
+}
+
+void shm_detached(struct file *f)
+{
+    (void)f;
 }
 
 void file_put(struct file *f UNUSED)
