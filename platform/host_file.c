@@ -72,6 +72,13 @@ int host_file_stat(struct platform *p, struct host_file *file, struct host_stat 
     return p->host_file->stat(p, file, out);
 }
 
+int host_file_stat_at(struct platform *p, struct host_file *dir, const char *name,
+                      struct host_stat *out)
+{
+    PLATFORM_REQUIRE(dir != NULL && is_component(name) && out != NULL);
+    return p->host_file->stat_at(p, dir, name, out);
+}
+
 int64_t host_file_pread(struct platform *p, struct host_file *file, uint64_t offset,
                         struct mem_ref into)
 {

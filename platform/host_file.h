@@ -103,6 +103,9 @@ struct host_file_ops {
     void (*get)(struct platform *p, struct host_file *file);
     void (*close)(struct platform *p, struct host_file *file); /* drops one reference */
     int (*stat)(struct platform *p, struct host_file *file, struct host_stat *out);
+    /* What `name` in `dir` is, without a handle; a symbolic link is itself. Errors: as open. */
+    int (*stat_at)(struct platform *p, struct host_file *dir, const char *name,
+                   struct host_stat *out);
     /* Data at an offset. Result: bytes, 0 at the end, -EFAULT, -EIO, -EISDIR... */
     int64_t (*pread)(struct platform *p, struct host_file *file, uint64_t offset,
                      struct mem_ref into);
@@ -155,6 +158,8 @@ MUST_USE struct host_file *host_file_reopen(struct platform *p, struct host_file
 void host_file_get(struct platform *p, struct host_file *file);
 void host_file_close(struct platform *p, struct host_file *file);
 MUST_USE int host_file_stat(struct platform *p, struct host_file *file, struct host_stat *out);
+MUST_USE int host_file_stat_at(struct platform *p, struct host_file *dir, const char *name,
+                               struct host_stat *out);
 MUST_USE int64_t host_file_pread(struct platform *p, struct host_file *file, uint64_t offset,
                                  struct mem_ref into);
 MUST_USE int64_t host_file_pwrite(struct platform *p, struct host_file *file, uint64_t offset,

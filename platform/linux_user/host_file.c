@@ -16,6 +16,7 @@
 #include "platform/linux_user/lu.h"
 
 #define AT_EMPTY_PATH_FLAG 0x1000
+#define AT_SYMLINK_NOFOLLOW_FLAG 0x100
 #define O_PATH_FLAG 010000000
 #define O_CLOEXEC_FLAG 02000000
 #define MAX_GRANTS 64
@@ -188,10 +189,10 @@ static int64_t nanoseconds(uint64_t sec, uint64_t nsec)
     return (int64_t)sec * 1000000000 + (int64_t)nsec;
 }
 
-static int lu_file_stat(struct platform *p UNUSED, struct host_file *file, struct host_stat *out)
+static int stat_below(int fd, const char *name, int flags, struct host_stat *out)
 {
     struct stat st;
-    long err = lu_host(__NR_newfstatat, file->fd, "", &st, AT_EMPTY_PATH_FLAG);
+    long err = lu_host(__NR_newfstatat, fd, name, &st, flags);
     if (err < 0)
         return (int)err;
     *out = (struct host_stat){
@@ -210,6 +211,17 @@ static int lu_file_stat(struct platform *p UNUSED, struct host_file *file, struc
         .ctime_ns = nanoseconds(st.st_ctime, st.st_ctime_nsec),
     };
     return 0;
+}
+
+static int lu_file_stat(struct platform *p UNUSED, struct host_file *file, struct host_stat *out)
+{
+    return stat_below(file->fd, "", AT_EMPTY_PATH_FLAG, out);
+}
+
+static int lu_file_stat_at(struct platform *p UNUSED, struct host_file *dir, const char *name,
+                           struct host_stat *out)
+{
+    return stat_below(dir->fd, name, AT_SYMLINK_NOFOLLOW_FLAG, out);
 }
 
 int64_t lu_transfer(long nr, int fd, struct mem_ref m, uint64_t offset)
@@ -445,6 +457,7 @@ const struct host_file_ops lu_host_file_ops = {
     .get = lu_file_get,
     .close = lu_file_close,
     .stat = lu_file_stat,
+    .stat_at = lu_file_stat_at,
     .pread = lu_file_pread,
     .pwrite = lu_file_pwrite,
     .read = lu_file_read,

@@ -36,6 +36,8 @@ NEEDS_A_HANDLE(struct host_file *, reopen, struct platform *p, struct host_file 
 NEEDS_A_HANDLE(void, get, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(void, close, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(int, stat, struct platform *p, struct host_file *file, struct host_stat *out)
+NEEDS_A_HANDLE(int, stat_at, struct platform *p, struct host_file *dir, const char *name,
+               struct host_stat *out)
 NEEDS_A_HANDLE(int64_t, pread, struct platform *p, struct host_file *file, uint64_t offset,
                struct mem_ref into)
 NEEDS_A_HANDLE(int64_t, pwrite, struct platform *p, struct host_file *file, uint64_t offset,
@@ -74,6 +76,7 @@ const struct host_file_ops stock_no_host_files_ops = {
     .get = no_host_files_get,
     .close = no_host_files_close,
     .stat = no_host_files_stat,
+    .stat_at = no_host_files_stat_at,
     .pread = no_host_files_pread,
     .pwrite = no_host_files_pwrite,
     .read = no_host_files_read,

@@ -40,6 +40,7 @@ struct host_node {
     struct host_key key;
     UT_hash_handle hh;
     bool in_table;
+    struct mutex list_lock; /* one reader of the directory handle at a time */
     /* under g_host_lock */
     struct inode *parent;     /* owned; NULL: the granted one */
     char *name;               /* owned */
@@ -164,11 +165,15 @@ static struct host_file *node_handle(struct host_node *n, int *err)
         garbage_drop(&g);
         if (!below)
             return file;
-        struct host_file *opened = open_by_name(below, file, HOST_OPEN_PATH, err);
+        /* One handle to read a directory and to look below it; only the latter where reading is not allowed. */
+        bool directory = S_ISDIR(below->inode->mode);
+        struct host_file *opened =
+            open_by_name(below, file, directory ? HOST_OPEN_READ | HOST_OPEN_DIRECTORY : HOST_OPEN_PATH, err);
+        if (!opened && directory && *err == -EACCES)
+            opened = open_by_name(below, file, HOST_OPEN_PATH, err);
         host_file_close(g_platform, file);
         bool done = below == n;
-        bool keep = opened && (S_ISDIR(below->inode->mode) || below->pinned);
-        if (opened && keep) {
+        if (opened && (directory || below->pinned)) {
             g = (struct host_garbage){0};
             mutex_lock(&g_host_lock);
             if (!below->handle) {
@@ -263,31 +268,10 @@ static struct inode *hostfs_lookup(struct inode *dir, const char *name, int *err
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
         return NULL;
-    struct inode *inode = NULL;
-    struct host_file *file = host_file_open(g_platform, above, name, HOST_OPEN_PATH, 0, err);
-    host_file_close(g_platform, above);
-    if (!file)
-        return NULL;
     struct host_stat st;
-    *err = host_file_stat(g_platform, file, &st);
-    if (*err == 0)
-        inode = node_find_or_create(dir->sb, dir, name, &st, err);
-    if (inode && S_ISDIR(inode->mode)) {
-        /* Whoever looks a directory up is about to look below it. */
-        struct host_node *n = node_of(inode);
-        struct host_garbage g = {0};
-        mutex_lock(&g_host_lock);
-        if (!n->handle) {
-            n->handle = file;
-            file = NULL;
-            lru_touch(n, &g);
-        }
-        mutex_unlock(&g_host_lock);
-        garbage_drop(&g);
-    }
-    if (file)
-        host_file_close(g_platform, file);
-    return inode;
+    *err = host_file_stat_at(g_platform, above, name, &st);
+    host_file_close(g_platform, above);
+    return *err ? NULL : node_find_or_create(dir->sb, dir, name, &st, err);
 }
 
 static int node_stat(struct host_node *n, struct host_stat *st)
@@ -406,25 +390,13 @@ struct memory_object *hostfs_object(struct inode *inode, enum hostfs_access acce
     return object;
 }
 
-int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg, const char *name), void *arg)
+/* All entries that `file` lists; -EBADF when it is only to look at. */
+static int list_all(struct host_file *file, uint64_t tag, struct dir_list *list,
+                    bool (*skip)(void *arg, const char *name), void *arg)
 {
-    int err = 0;
-    struct host_node *n = node_of(dir);
-    struct host_file *handle = node_handle(n, &err);
-    if (!handle)
-        return err;
-    struct host_file *file =
-        host_file_reopen(g_platform, handle, HOST_OPEN_READ | HOST_OPEN_DIRECTORY, &err);
-    host_file_close(g_platform, handle);
-    if (!file)
-        return err;
-    size_t size = 32768;
+    const size_t size = 32768;
     char *buffer = shim_alloc(size);
-    if (!buffer)
-        err = -ENOMEM;
-    mutex_lock(&g_host_lock);
-    uint64_t tag = device_index(n->fs, n->key.dev) << 48;
-    mutex_unlock(&g_host_lock);
+    int err = buffer ? 0 : -ENOMEM;
     uint64_t offset = 0;
     while (err == 0) {
         int64_t got = host_file_readdir(g_platform, file, offset, buffer, size);
@@ -441,6 +413,32 @@ int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg
         }
     }
     shim_free(buffer);
+    return err;
+}
+
+int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg, const char *name), void *arg)
+{
+    int err = 0;
+    struct host_node *n = node_of(dir);
+    struct host_file *file = node_handle(n, &err);
+    if (!file)
+        return err;
+    mutex_lock(&g_host_lock);
+    uint64_t tag = device_index(n->fs, n->key.dev) << 48;
+    mutex_unlock(&g_host_lock);
+    /* The handle has one position, wherever it is used. */
+    mutex_lock(&n->list_lock);
+    err = list_all(file, tag, list, skip, arg);
+    mutex_unlock(&n->list_lock);
+    if (err == -EBADF) {
+        err = 0;
+        struct host_file *readable =
+            host_file_reopen(g_platform, file, HOST_OPEN_READ | HOST_OPEN_DIRECTORY, &err);
+        if (readable) {
+            err = list_all(readable, tag, list, skip, arg);
+            host_file_close(g_platform, readable);
+        }
+    }
     host_file_close(g_platform, file);
     return err;
 }

@@ -72,7 +72,7 @@ static void occupy_entry(struct mem_node *dir, struct mem_entry *e, struct inode
     dir->pinned_entries++;
 }
 
-struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
+static struct inode *timeless_node(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
 {
     struct mem_node *n = shim_zalloc(sizeof(*n));
     struct inode *inode = n ? inode_create(sb, &g_memfs_ops, mode, n, err) : NULL;
@@ -81,14 +81,12 @@ struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rde
         *err = -ENOMEM;
         return NULL;
     }
-    int64_t now = (int64_t)fs_now_ns();
     n->inode = inode;
     n->fs = sb->data;
     n->uid = uid;
     n->gid = gid;
     n->rdev = rdev;
     n->nlink = S_ISDIR(mode) ? 2 : 1;
-    n->atime_ns = n->mtime_ns = n->ctime_ns = n->btime_ns = now;
     n->pinned = true;
     if (S_ISDIR(mode))
         inode->file_ops = &g_memfs_directory_ops;
@@ -97,12 +95,22 @@ struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rde
     return inode;
 }
 
+struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
+{
+    struct inode *inode = timeless_node(sb, mode, rdev, uid, gid, err);
+    if (inode) {
+        struct mem_node *n = mem_node(inode);
+        n->atime_ns = n->mtime_ns = n->ctime_ns = n->btime_ns = (int64_t)fs_now_ns();
+    }
+    return inode;
+}
+
 /* A node that shows `lower` (consumed, also on failure). */
 static struct inode *node_from_lower(struct superblock *sb, struct inode *lower, int *err)
 {
     struct file_stat st;
     *err = inode_getattr(lower, &st);
-    struct inode *inode = *err ? NULL : mem_node_create(sb, st.mode, st.rdev, st.uid, st.gid, err);
+    struct inode *inode = *err ? NULL : timeless_node(sb, st.mode, st.rdev, st.uid, st.gid, err);
     if (!inode) {
         inode_put(lower);
         return NULL;

@@ -172,6 +172,7 @@
     CASE(HostFileContract, DataMovesStraightToAndFromGuestMemory, PLATFORM_FEATURE_HOST_FILES)     \
     CASE(HostFileContract, ExclusiveCreationHappensOnce, PLATFORM_FEATURE_HOST_FILES)              \
     CASE(HostFileContract, SymbolicLinksAreNotFollowed, PLATFORM_FEATURE_HOST_FILES)               \
+    CASE(HostFileContract, StatByNameSeesWhatAHandleWould, PLATFORM_FEATURE_HOST_FILES)            \
     CASE(HostFileContract, PathHandleCanBeReopened, PLATFORM_FEATURE_HOST_FILES)                   \
     CASE(HostFileContract, DirectoriesListEachEntryOnce, PLATFORM_FEATURE_HOST_FILES)              \
     CASE(HostFileContract, NamesCanBeMovedLinkedAndRemoved, PLATFORM_FEATURE_HOST_FILES)           \

@@ -140,6 +140,25 @@ void HostFileContract_SymbolicLinksAreNotFollowed(struct contract *c)
     host_file_close(c->p, dir);
 }
 
+void HostFileContract_StatByNameSeesWhatAHandleWould(struct contract *c)
+{
+    static const char *const names[] = {"file", "link", "folder"};
+    struct host_file *dir = granted(c, "rw");
+    struct host_stat st;
+    CHECK_EQUAL(open_error(c, dir, "file", g_create), 0);
+    CHECK_EQUAL(host_file_symlink(c->p, dir, "link", "file"), 0);
+    CHECK_EQUAL(host_file_mkdir(c->p, dir, "folder", 0700), 0);
+    for (int i = 0; i < 3; i++) {
+        struct host_file *handle = opened(c, dir, names[i], g_look);
+        struct host_stat by_handle = status(c, handle);
+        CHECK_EQUAL(host_file_stat_at(c->p, dir, names[i], &st), 0);
+        CHECK(st.dev == by_handle.dev && st.ino == by_handle.ino && st.mode == by_handle.mode);
+        host_file_close(c->p, handle);
+    }
+    CHECK_EQUAL(host_file_stat_at(c->p, dir, "absent", &st), -ENOENT);
+    host_file_close(c->p, dir);
+}
+
 void HostFileContract_PathHandleCanBeReopened(struct contract *c)
 {
     char buffer[64];
