@@ -243,7 +243,7 @@ static void hand_over_children(struct process *process, struct process **dead)
             signal_send_process(child, &info);
         }
         if (child->state == PROCESS_ZOMBIE) {
-            if (process_notify_parent(child, CHILD_EXITED))
+            if (process_notify_parent(child, CHILD_EXITED, NULL))
                 bury(child, dead);
         } else if (old_pgid != process->pgid && child->sid == process->sid) {
             wake_orphaned_group(old_pgid);
@@ -251,7 +251,7 @@ static void hand_over_children(struct process *process, struct process **dead)
     }
 }
 
-bool process_notify_parent(struct process *process, enum child_change change)
+bool process_notify_parent(struct process *process, enum child_change change, struct wake_list *wakes)
 {
     struct process *parent = process->parent;
     if (parent->pid == INIT_PID)
@@ -287,12 +287,15 @@ bool process_notify_parent(struct process *process, enum child_change change)
         }
         signal_send_process(parent, &info);
     }
-    wait_queue_wake_all(&parent->child_wait);
+    if (wakes)
+        wait_queue_collect(&parent->child_wait, wakes);
+    else
+        wait_queue_wake_all(&parent->child_wait);
     return unwanted;
 }
 
 /* The last task left: what others may still see is a zombie, until the parent waits for it. */
-static void become_zombie(struct process *process, struct process **dead)
+static void become_zombie(struct process *process, struct process **dead, struct wake_list *wakes)
 {
     int pgid = process->pgid;
     bool parent_in_session = process->parent->sid == process->sid && process->parent->pgid != pgid;
@@ -310,7 +313,7 @@ static void become_zombie(struct process *process, struct process **dead)
     if (parent_in_session)
         wake_orphaned_group(pgid);
     wait_queue_wake_all(&g_signal_wait);
-    if (process_notify_parent(process, CHILD_EXITED))
+    if (process_notify_parent(process, CHILD_EXITED, wakes))
         bury(process, dead);
 }
 
@@ -340,7 +343,9 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
 {
     struct process *process = task->process;
     struct process *dead = NULL;
+    struct wake_list wakes;
 
+    wakes.count = 0;
     mutex_lock(&g_process_lock);
     if (!process->group_exiting && task->tid == process->pid)
         process->exit_code = code;
@@ -353,7 +358,7 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
     bool last = process->task_count == 0, first_process = process->pid == FIRST_PID;
     if (last) {
         code = process->exit_code;
-        become_zombie(process, &dead);
+        become_zombie(process, &dead, &wakes);
     } else {
         signal_retarget(process, task, (struct sigset){~task->blocked.bits});
         if (process->exec_task && process->exec_task->thread)
@@ -361,6 +366,7 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
         process_check_stopped(process);
     }
     mutex_unlock(&g_process_lock);
+    wake_list_run(&wakes);
 
     if (last) {
         stats_count(&g_stats.exits);
@@ -388,7 +394,7 @@ void task_exit(struct task *task, int code)
         mm_detach_all(mm);
     drop_files(task);
     thread_cpu_time(g_platform, task->thread, &user_ns, &system_ns);
-    task_forget_thread(task);
+    task_forget_thread(task, task->thread);
     bool last = leave_process(task, code, user_ns, system_ns);
     if (mm && last && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
         stats_space_ends(mm->as, pid, task->comm);
@@ -401,7 +407,6 @@ void task_exit(struct task *task, int code)
 static void bury_lost_task(struct task *task)
 {
     struct mm *mm = task->mm;
-    task_forget_thread(task);
     sem_undo_drop(task);
     drop_files(task);
     leave_process(task, SIGKILL, 0, 0);
@@ -409,27 +414,35 @@ static void bury_lost_task(struct task *task)
     task_free(task);
 }
 
-static struct task *find_task_in_space(uint64_t aspace)
+static bool in_space(const struct task *task, uint64_t aspace)
 {
-    struct task *t;
-    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
-        DL_FOREACH (p->tasks, t)
-            if (t->mm && t->mm->as && aspace_id(t->mm->as) == aspace)
-                return t;
-    return NULL;
+    return task->mm && task->mm->as && aspace_id(task->mm->as) == aspace;
+}
+
+/* Its threads are gone: nobody may interrupt them any more. One of its tasks, or NULL. */
+static struct task *lose_threads(uint64_t aspace)
+{
+    struct task *t, *found = NULL;
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
+        DL_FOREACH (p->tasks, t) {
+            if (!in_space(t, aspace))
+                continue;
+            if (t->thread)
+                task_forget_thread(t, t->thread);
+            t->thread = NULL;
+            found = t;
+        }
+    }
+    return found;
 }
 
 void process_space_lost(uint64_t aspace)
 {
     for (;;) {
         mutex_lock(&g_process_lock);
-        struct task *t = find_task_in_space(aspace);
-        if (t) {
-            struct task *other;
-            DL_FOREACH (t->process->tasks, other)
-                other->thread = NULL;
+        struct task *t = lose_threads(aspace);
+        if (t)
             process_start_exit(t->process, SIGKILL);
-        }
         mutex_unlock(&g_process_lock);
         if (!t)
             return;

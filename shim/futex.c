@@ -1,6 +1,6 @@
 /*
- * futex.c: waiters hang in buckets by key. A waiter is on its task's stack; it is touched only under the lock of the bucket it
- * hangs in, and its task takes that lock once more before it returns.
+ * futex.c: waiters hang in buckets by key. A waiter is on its task's stack; others touch it only under the lock of the bucket it
+ * hangs in, and not after they cleared `bucket`.
  */
 #include "shim/futex.h"
 
@@ -57,14 +57,16 @@ static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
         mutex_unlock(&b->lock);
 }
 
-static void wake_waiter(struct futex_waiter *w)
+/* The waiter may return, and its memory be used again, as soon as `bucket` is cleared. */
+static void wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
 {
     DL_DELETE(w->bucket->head, w);
+    wake_list_add(wakes, w->thread);
     __atomic_store_n(&w->bucket, NULL, __ATOMIC_SEQ_CST);
-    thread_unpark(g_platform, w->thread);
 }
 
-static int wake_in(struct futex_bucket *b, const struct futex_key *key, int count, uint32_t bitset)
+static int wake_in(struct futex_bucket *b, const struct futex_key *key, int count, uint32_t bitset,
+                   struct wake_list *wakes)
 {
     struct futex_waiter *w, *tmp;
     int woken = 0;
@@ -73,7 +75,7 @@ static int wake_in(struct futex_bucket *b, const struct futex_key *key, int coun
             break;
         if (!same_key(&w->key, key) || !(w->bitset & bitset))
             continue;
-        wake_waiter(w);
+        wake_waiter(w, wakes);
         woken++;
     }
     return woken;
@@ -82,15 +84,18 @@ static int wake_in(struct futex_bucket *b, const struct futex_key *key, int coun
 static long futex_wake(struct task *task, uint64_t addr, bool is_private, int count, uint32_t bitset)
 {
     struct futex_key key;
+    struct wake_list wakes;
     if (!bitset)
         return -EINVAL;
     int err = mm_futex_key(task->mm, addr, is_private, &key);
     if (err)
         return err;
     struct futex_bucket *b = bucket_of(&key);
+    wakes.count = 0;
     mutex_lock(&b->lock);
-    int woken = wake_in(b, &key, count, bitset);
+    int woken = wake_in(b, &key, count, bitset, &wakes);
     mutex_unlock(&b->lock);
+    wake_list_run(&wakes);
     return woken;
 }
 
@@ -119,10 +124,6 @@ static bool waiter_leave(struct futex_waiter *w)
         }
         mutex_unlock(&b->lock);
     }
-    /* Our waker may still hold that lock, and our address. */
-    b = bucket_of(&w->key);
-    mutex_lock(&b->lock);
-    mutex_unlock(&b->lock);
     return true;
 }
 
@@ -180,9 +181,11 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
 {
     struct futex_key key_from, key_to;
     struct futex_waiter *w, *tmp;
+    struct wake_list wakes;
     uint32_t value;
     long result = 0;
 
+    wakes.count = 0;
     if (wake < 0 || move < 0)
         return -EINVAL;
     int err = mm_futex_key(task->mm, from, is_private, &key_from);
@@ -206,7 +209,7 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
             continue;
         if (wake > 0) {
             wake--;
-            wake_waiter(w);
+            wake_waiter(w, &wakes);
         } else if (move > 0) {
             move--;
             DL_DELETE(a->head, w);
@@ -219,6 +222,7 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
         result++;
     }
     unlock_two(a, b);
+    wake_list_run(&wakes);
     return result;
 }
 
@@ -290,7 +294,9 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
                           int wake_second, uint32_t op)
 {
     struct futex_key key_a, key_b;
+    struct wake_list wakes;
     bool condition = false;
+    wakes.count = 0;
     int err = mm_futex_key(task->mm, first, is_private, &key_a);
     if (!err)
         err = mm_futex_key(task->mm, second, is_private, &key_b);
@@ -301,11 +307,12 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
     err = apply_op(op, second, &condition);
     long woken = err;
     if (!err) {
-        woken = wake_in(a, &key_a, wake_first, FUTEX_BITSET_MATCH_ANY);
+        woken = wake_in(a, &key_a, wake_first, FUTEX_BITSET_MATCH_ANY, &wakes);
         if (condition)
-            woken += wake_in(b, &key_b, wake_second, FUTEX_BITSET_MATCH_ANY);
+            woken += wake_in(b, &key_b, wake_second, FUTEX_BITSET_MATCH_ANY, &wakes);
     }
     unlock_two(a, b);
+    wake_list_run(&wakes);
     return woken;
 }
 

@@ -82,7 +82,7 @@ struct task {
     uint64_t start_ns;
     char *trace_line;                /* trace.c: the line of the current call so far; owned; NULL: none */
     unsigned trace_next;             /* trace.c: first argument not yet in it */
-    UT_hash_handle thread_hh;        /* by thread, for task_current */
+    struct task *thread_next;        /* task.c: found by thread, for task_current */
     int sched_policy, sched_priority; /* told back, without effect */
     int ioprio;
     uint64_t timer_slack_ns;

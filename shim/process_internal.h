@@ -28,7 +28,7 @@ void task_free(struct task *task);
 /* Make `task` look at what happened to it: it leaves guest code or its sleep. */
 void task_kick(struct task *task);
 void task_register_thread(struct task *task); /* no lock */
-void task_forget_thread(struct task *task);   /* no lock */
+void task_forget_thread(struct task *task, const struct thread *thread); /* no lock */
 
 /* Start the death of all tasks; the caller's own task too, if it is one of them. */
 void process_start_exit(struct process *process, int code);
@@ -40,8 +40,9 @@ void process_release_vfork(struct process *process);
 void process_check_stopped(struct process *process);
 
 enum child_change { CHILD_EXITED, CHILD_STOPPED, CHILD_CONTINUED };
-/* SIGCHLD (or the exit signal) as dispositions allow, and wait4 callers woken. true: the parent does not want zombies. */
-bool process_notify_parent(struct process *process, enum child_change change);
+/* SIGCHLD (or the exit signal) as dispositions allow; wait4 callers join `wakes`, or are woken at once when that is NULL. true:
+ * the parent does not want zombies. */
+bool process_notify_parent(struct process *process, enum child_change change, struct wake_list *wakes);
 
 void signal_queue_flush(struct signal_queue *queue);
 void signal_queue_drop(struct signal_queue *queue, struct sigset which);

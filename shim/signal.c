@@ -192,7 +192,7 @@ static void continue_process(struct process *process)
     if (process->state == PROCESS_STOPPED) {
         process->state = PROCESS_ALIVE;
         process->continued_unreported = true;
-        process_notify_parent(process, CHILD_CONTINUED);
+        process_notify_parent(process, CHILD_CONTINUED, NULL);
     }
 }
 
@@ -351,7 +351,7 @@ void process_check_stopped(struct process *process)
         if (t->state != TASK_STOPPED && !t->exiting)
             return;
     process->state = PROCESS_STOPPED;
-    process_notify_parent(process, CHILD_STOPPED);
+    process_notify_parent(process, CHILD_STOPPED, NULL);
 }
 
 static void request_stop(struct process *process, int sig)

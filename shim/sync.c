@@ -71,71 +71,75 @@ void wait_queue_remove(struct waiter *w)
     mutex_unlock(&q->lock);
 }
 
-/*
- * Threads to unpark once the queue's lock is free: a woken thread takes that lock to leave the queue, and would sleep again if
- * its waker still held it.
- */
-#define WAKE_BATCH 8
-struct wake_batch {
-    struct thread *threads[WAKE_BATCH];
-    unsigned count;
-};
+void wake_list_add(struct wake_list *list, struct thread *thread)
+{
+    if (list->count < sizeof(list->threads) / sizeof(list->threads[0]))
+        list->threads[list->count++] = thread;
+    else
+        thread_unpark(g_platform, thread);
+}
+
+void wake_list_run(struct wake_list *list)
+{
+    for (unsigned i = 0; i < list->count; i++)
+        thread_unpark(g_platform, list->threads[i]);
+    list->count = 0;
+}
 
 /* Under the queue's lock. */
-static void waiter_wake(struct waiter *w, struct wake_batch *batch)
+static void waiter_wake(struct waiter *w, struct wake_list *list)
 {
     if (w->woken)
         w->woken(w);
-    else if (batch->count < WAKE_BATCH)
-        batch->threads[batch->count++] = w->thread;
     else
-        thread_unpark(g_platform, w->thread);
+        wake_list_add(list, w->thread);
 }
 
-static void wake_batch_end(struct wake_batch *batch)
+/* Cheap when nobody waits: a waiter adds itself before it checks its condition, the waker changes that first. */
+static bool somebody_waits(struct wait_queue *q)
 {
-    for (unsigned i = 0; i < batch->count; i++)
-        thread_unpark(g_platform, batch->threads[i]);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&q->head, __ATOMIC_RELAXED) != NULL;
+}
+
+void wait_queue_collect(struct wait_queue *q, struct wake_list *list)
+{
+    struct waiter *w;
+    if (!somebody_waits(q))
+        return;
+    mutex_lock(&q->lock);
+    DL_FOREACH (q->head, w)
+        waiter_wake(w, list);
+    mutex_unlock(&q->lock);
 }
 
 void wait_queue_wake_all(struct wait_queue *q)
 {
-    struct wake_batch batch;
-    struct waiter *w;
-
-    /* Cheap when nobody waits: a waiter adds itself before it checks its condition, the waker changes that first. */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
-        return;
-    batch.count = 0;
-    mutex_lock(&q->lock);
-    DL_FOREACH (q->head, w)
-        waiter_wake(w, &batch);
-    mutex_unlock(&q->lock);
-    wake_batch_end(&batch);
+    struct wake_list list;
+    list.count = 0;
+    wait_queue_collect(q, &list);
+    wake_list_run(&list);
 }
 
 void wait_queue_wake_one(struct wait_queue *q)
 {
+    struct wake_list list;
     struct waiter *w, *chosen = NULL;
-    struct wake_batch batch;
-
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&q->head, __ATOMIC_RELAXED))
+    list.count = 0;
+    if (!somebody_waits(q))
         return;
-    batch.count = 0;
     mutex_lock(&q->lock);
     DL_FOREACH (q->head, w) {
         if (w->exclusive && chosen)
             continue;
         if (w->exclusive)
             chosen = w;
-        waiter_wake(w, &batch);
+        waiter_wake(w, &list);
     }
     if (chosen) { /* the next wake is for somebody else, even if this one did not run yet */
         DL_DELETE(q->head, chosen);
         DL_APPEND(q->head, chosen);
     }
     mutex_unlock(&q->lock);
-    wake_batch_end(&batch);
+    wake_list_run(&list);
 }

@@ -44,6 +44,17 @@ void wait_queue_add(struct wait_queue *q, struct waiter *w);
 void wait_queue_add_exclusive(struct wait_queue *q, struct waiter *w);
 void wait_queue_remove(struct waiter *w); /* fine when on no queue */
 void wait_queue_wake_all(struct wait_queue *q);
+/*
+ * The same in two steps, for callers that hold a lock the woken thread will want: collect under it, run after it. What does not
+ * fit in the list is woken at once.
+ */
+struct wake_list {
+    unsigned count;
+    struct thread *threads[14];
+};
+void wake_list_add(struct wake_list *list, struct thread *thread);
+void wake_list_run(struct wake_list *list);
+void wait_queue_collect(struct wait_queue *q, struct wake_list *list);
 void wait_queue_wake_one(struct wait_queue *q); /* all non-exclusive waiters and one exclusive */
 
 #endif

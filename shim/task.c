@@ -16,30 +16,49 @@
 #define FAULT_WRITE 2u
 #define FAULT_FETCH 16u
 
-static struct mutex g_thread_lock;
-static struct task *g_tasks_by_thread;
+/* Tasks by thread. Not a uthash: that links all elements in one list, and a fork would touch its neighbours' pages. */
+#define THREAD_BUCKETS 256u
+static struct thread_bucket {
+    struct mutex lock;
+    struct task *head;
+} g_threads[THREAD_BUCKETS];
+
+static struct thread_bucket *thread_bucket(const struct thread *thread)
+{
+    return &g_threads[((uintptr_t)thread / THREAD_STACK_SIZE) % THREAD_BUCKETS];
+}
 
 void task_register_thread(struct task *task)
 {
-    mutex_lock(&g_thread_lock);
-    HASH_ADD(thread_hh, g_tasks_by_thread, thread, sizeof(task->thread), task);
-    mutex_unlock(&g_thread_lock);
+    struct thread_bucket *b = thread_bucket(task->thread);
+    mutex_lock(&b->lock);
+    task->thread_next = b->head;
+    b->head = task;
+    mutex_unlock(&b->lock);
 }
 
-void task_forget_thread(struct task *task)
+void task_forget_thread(struct task *task, const struct thread *thread)
 {
-    mutex_lock(&g_thread_lock);
-    HASH_DELETE(thread_hh, g_tasks_by_thread, task);
-    mutex_unlock(&g_thread_lock);
+    struct thread_bucket *b = thread_bucket(thread);
+    mutex_lock(&b->lock);
+    for (struct task **link = &b->head; *link; link = &(*link)->thread_next) {
+        if (*link == task) {
+            *link = task->thread_next;
+            break;
+        }
+    }
+    mutex_unlock(&b->lock);
 }
 
 struct task *task_current(void)
 {
     struct thread *thread = thread_current(g_platform);
-    struct task *task;
-    mutex_lock(&g_thread_lock);
-    HASH_FIND(thread_hh, g_tasks_by_thread, &thread, sizeof(thread), task);
-    mutex_unlock(&g_thread_lock);
+    struct thread_bucket *b = thread_bucket(thread);
+    mutex_lock(&b->lock);
+    struct task *task = b->head;
+    while (task && task->thread != thread)
+        task = task->thread_next;
+    mutex_unlock(&b->lock);
     return task;
 }
 
