@@ -498,15 +498,19 @@ static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_
     return err;
 }
 
-/* `made`: result of the call that made `name` in `dir`. Looks the new file up. */
-static struct inode *after_making(struct inode *dir, const char *name, int made, int *err)
+/* The host made it for whoever runs the instance. A guest's other user owns it as far as the host lets us say so. */
+static struct inode *give_to(struct inode *inode, uint32_t uid, uint32_t gid)
 {
-    *err = made;
-    return made ? NULL : hostfs_lookup(dir, name, err);
+    struct host_node *n = inode ? node_of(inode) : NULL;
+    if (n && (uid || gid) && (n->stat.uid != uid || n->stat.gid != gid)) {
+        struct file_stat attr = {.uid = uid, .gid = gid};
+        (void)!hostfs_setattr(inode, HOST_SET_OWNER, &attr);
+    }
+    return inode;
 }
 
-static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid UNUSED,
-                                   uint32_t gid UNUSED, int *err)
+static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
+                                   uint32_t gid, int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
@@ -538,24 +542,26 @@ static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t
                 host_file_close(g_platform, file);
             host_file_close(g_platform, above);
             *err = made;
-            return inode;
+            return give_to(inode, uid, gid);
         }
     } else {
         made = host_file_mknod(g_platform, above, name, mode, rdev);
     }
     host_file_close(g_platform, above);
-    return after_making(dir, name, made, err);
+    *err = made;
+    return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
 }
 
-static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid UNUSED,
-                                    uint32_t gid UNUSED, int *err)
+static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid,
+                                    uint32_t gid, int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
         return NULL;
     int made = host_file_symlink(g_platform, above, name, target);
     host_file_close(g_platform, above);
-    return after_making(dir, name, made, err);
+    *err = made;
+    return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
 }
 
 static int hostfs_link(struct inode *dir, const char *name, struct inode *target)

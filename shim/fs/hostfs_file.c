@@ -102,11 +102,24 @@ const struct file_ops g_hostfs_directory_ops = {
     .release = directory_release,
 };
 
-int hostfs_open(struct task *task UNUSED, struct inode *inode, struct file *f)
+/* Fifos and devices of the host are names only: what is behind them is the guest's own. */
+int hostfs_open(struct task *task, struct inode *inode, struct file *f)
 {
-    if (!S_ISREG(inode->mode))
-        return 0;
+    struct file_stat st;
     int err = 0;
+    switch (inode->mode & S_IFMT) {
+    case S_IFREG:
+        break;
+    case S_IFDIR:
+        return 0;
+    case S_IFIFO:
+        return fifo_open(task, inode, f);
+    case S_IFCHR:
+        err = inode_getattr(inode, &st);
+        return err ? err : chrdev_open(task, st.rdev, f);
+    default:
+        return -ENXIO;
+    }
     bool writes = (f->flags & O_ACCMODE) != O_RDONLY;
     f->data = hostfs_data(inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, &err);
     return err;
