@@ -37,7 +37,8 @@ int lookup_flags_from_at(uint64_t at_flags, unsigned allowed)
     int flags = 0;
     if (at_flags & AT_EMPTY_PATH)
         flags |= LOOKUP_EMPTY;
-    bool follows = allowed & AT_SYMLINK_NOFOLLOW ? !(at_flags & AT_SYMLINK_NOFOLLOW) : !!(at_flags & AT_SYMLINK_FOLLOW);
+    bool follows = allowed & AT_SYMLINK_NOFOLLOW ? !(at_flags & AT_SYMLINK_NOFOLLOW)
+                                                 : !!(at_flags & AT_SYMLINK_FOLLOW);
     if (follows)
         flags |= LOOKUP_FOLLOW;
     return flags;
@@ -50,8 +51,9 @@ static enum fd_flags fd_flags_from_open(uint32_t flags)
 
 /* open(2): flags nobody knows are ignored. */
 #define OPEN_KNOWN                                                                                 \
-    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | FASYNC | O_DIRECT |       \
-     O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | __O_SYNC | O_PATH | __O_TMPFILE)
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC |         \
+     FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |          \
+     __O_SYNC | O_PATH | __O_TMPFILE)
 
 static long do_open(struct task *task, int dirfd, uint64_t name, uint64_t flags, uint64_t mode)
 {
@@ -91,7 +93,8 @@ long sys_openat2(struct task *task, const struct syscall_args *args)
     if (how.resolve)
         stats_unsupported("openat2: resolve flags");
     bool creates = how.flags & (O_CREAT | __O_TMPFILE);
-    if (how.resolve || (how.flags & ~(uint64_t)OPEN_KNOWN) || how.mode > 07777 || (how.mode && !creates))
+    if (how.resolve || (how.flags & ~(uint64_t)OPEN_KNOWN) || how.mode > 07777 ||
+        (how.mode && !creates))
         return -EINVAL;
     return do_open(task, (int)args->a[0], args->a[1], how.flags, how.mode);
 }
@@ -108,12 +111,14 @@ long sys_close(struct task *task, const struct syscall_args *args)
 
 long sys_close_range(struct task *task, const struct syscall_args *args)
 {
-    unsigned first = (unsigned)args->a[0], last = (unsigned)args->a[1], flags = (unsigned)args->a[2];
+    unsigned first = (unsigned)args->a[0], last = (unsigned)args->a[1],
+             flags = (unsigned)args->a[2];
     if (first > last || (flags & ~(unsigned)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)))
         return -EINVAL;
     int err = flags & CLOSE_RANGE_UNSHARE ? fd_unshare(task) : 0;
     if (err == 0)
-        fd_range(task, first, last, flags & CLOSE_RANGE_CLOEXEC ? FD_RANGE_CLOEXEC : FD_RANGE_CLOSE);
+        fd_range(task, first, last,
+                 flags & CLOSE_RANGE_CLOEXEC ? FD_RANGE_CLOEXEC : FD_RANGE_CLOSE);
     return err;
 }
 
@@ -162,7 +167,8 @@ static long set_status_flags(struct file *f, uint32_t flags)
     uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED), changed;
     do
         changed = (old & ~(uint32_t)SETFL_MASK) | (flags & SETFL_MASK);
-    while (!__atomic_compare_exchange_n(&f->flags, &old, changed, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    while (!__atomic_compare_exchange_n(&f->flags, &old, changed, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED));
     if (f->ops->flags_changed)
         f->ops->flags_changed(f);
     return 0;

@@ -108,7 +108,8 @@ SHIM_SYSCALLS_FILE(SYSCALL_PROTOTYPE)
 
 struct path;
 /* A name of the guest's, resolved. flags: enum lookup_flags. Owner: caller. */
-MUST_USE int user_path(struct task *task, int dirfd, uint64_t name, unsigned flags, struct path *out);
+MUST_USE int user_path(struct task *task, int dirfd, uint64_t name, unsigned flags,
+                       struct path *out);
 /* AT_* of the at-family to enum lookup_flags. -EINVAL: others than `allowed` are set. */
 MUST_USE int lookup_flags_from_at(uint64_t at_flags, unsigned allowed);
 

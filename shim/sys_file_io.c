@@ -1,5 +1,6 @@
 /*
- * sys_file_io.c: moving data: read, write and their vectors, positions, sizes, copies between files.
+ * sys_file_io.c: moving data: read, write and their vectors, positions, sizes, copies between
+ * files.
  */
 #include <asm/fcntl.h>
 #include <linux/fs.h>
@@ -13,8 +14,9 @@
 #include "shim/shim.h"
 #include "shim/sys_file.h"
 
-#define RW_MAX 0x7ffff000u          /* read(2), NOTES */
-#define STREAM_GATHER_MAX (1u << 20) /* vectors over streams go through one buffer of at most this */
+#define RW_MAX 0x7ffff000u /* read(2), NOTES */
+#define STREAM_GATHER_MAX                                                                          \
+    (1u << 20) /* vectors over streams go through one buffer of at most this */
 #define COPY_BUFFER (64u * 1024u)
 #define NEAR_VECTORS 8u
 
@@ -43,7 +45,8 @@ static long transfer(struct task *task, const struct syscall_args *args, enum di
     struct mem_ref m;
     long n = user_range(args->a[1], args->a[2], &m);
     if (n == 0)
-        n = direction == DIRECTION_READ ? file_read(task, f, m, NULL) : file_write(task, f, m, NULL);
+        n = direction == DIRECTION_READ ? file_read(task, f, m, NULL)
+                                        : file_write(task, f, m, NULL);
     file_put(f);
     return n;
 }
@@ -58,7 +61,8 @@ long sys_write(struct task *task, const struct syscall_args *args)
     return transfer(task, args, DIRECTION_WRITE);
 }
 
-static long transfer_at(struct task *task, const struct syscall_args *args, enum direction direction)
+static long transfer_at(struct task *task, const struct syscall_args *args,
+                        enum direction direction)
 {
     uint64_t at = args->a[3];
     if ((int64_t)at < 0)
@@ -67,7 +71,8 @@ static long transfer_at(struct task *task, const struct syscall_args *args, enum
     if (!f)
         return -EBADF;
     struct mem_ref m;
-    long n = !seekable(f) && !(f->flags & O_PATH) ? -ESPIPE : user_range(args->a[1], args->a[2], &m);
+    long n =
+        !seekable(f) && !(f->flags & O_PATH) ? -ESPIPE : user_range(args->a[1], args->a[2], &m);
     if (n == 0)
         n = direction == DIRECTION_READ ? file_read(task, f, m, &at) : file_write(task, f, m, &at);
     file_put(f);
@@ -126,15 +131,16 @@ static struct mem_ref vector_range(const struct iovec *v)
 }
 
 /* One after the other; for what keeps a position. */
-static int64_t transfer_each(struct task *task, struct file *f, struct vectors *vs, uint64_t *offset,
-                             enum direction direction)
+static int64_t transfer_each(struct task *task, struct file *f, struct vectors *vs,
+                             uint64_t *offset, enum direction direction)
 {
     int64_t done = 0;
     for (size_t i = 0; i < vs->count; i++) {
         struct mem_ref m = vector_range(&vs->v[i]);
         if (m.size == 0 && vs->total)
             continue;
-        int64_t n = direction == DIRECTION_READ ? file_read(task, f, m, offset) : file_write(task, f, m, offset);
+        int64_t n = direction == DIRECTION_READ ? file_read(task, f, m, offset)
+                                                : file_write(task, f, m, offset);
         if (n < 0)
             return done ? done : n;
         done += n;
@@ -144,8 +150,10 @@ static int64_t transfer_each(struct task *task, struct file *f, struct vectors *
     return done;
 }
 
-/* Streams: one call, so that a message stays one, a pipe write atomic, and a read doesn't block once it has data. */
-static int64_t transfer_gathered(struct task *task, struct file *f, struct vectors *vs, enum direction direction)
+/* Streams: one call, so that a message stays one, a pipe write atomic, and a read doesn't block
+ * once it has data. */
+static int64_t transfer_gathered(struct task *task, struct file *f, struct vectors *vs,
+                                 enum direction direction)
 {
     size_t size = vs->total < STREAM_GATHER_MAX ? vs->total : STREAM_GATHER_MAX;
     char *buffer = shim_alloc(size);
@@ -178,8 +186,8 @@ static int64_t transfer_gathered(struct task *task, struct file *f, struct vecto
     return n;
 }
 
-static long transfer_vectors(struct task *task, int fd, uint64_t addr, uint64_t count, const int64_t *offset,
-                             enum direction direction)
+static long transfer_vectors(struct task *task, int fd, uint64_t addr, uint64_t count,
+                             const int64_t *offset, enum direction direction)
 {
     struct file *f = fd_get(task, fd);
     if (!f)
@@ -233,7 +241,8 @@ long sys_pwritev(struct task *task, const struct syscall_args *args)
 }
 
 /* preadv2(2): offset -1 means the file's own position. */
-static long vectors_at2(struct task *task, const struct syscall_args *args, enum direction direction)
+static long vectors_at2(struct task *task, const struct syscall_args *args,
+                        enum direction direction)
 {
     if (args->a[5] & ~(uint64_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
         return -EOPNOTSUPP;
@@ -267,9 +276,10 @@ long sys_lseek(struct task *task, const struct syscall_args *args)
     return result;
 }
 
-/* Copy up to `size` bytes; offsets NULL: the files' own positions. The source keeps what the target did not take. */
-static int64_t copy_between(struct task *task, struct file *in, uint64_t *in_offset, struct file *out,
-                            uint64_t *out_offset, uint64_t size)
+/* Copy up to `size` bytes; offsets NULL: the files' own positions. The source keeps what the target
+ * did not take. */
+static int64_t copy_between(struct task *task, struct file *in, uint64_t *in_offset,
+                            struct file *out, uint64_t *out_offset, uint64_t size)
 {
     char *buffer = shim_alloc(COPY_BUFFER);
     if (!buffer)
@@ -355,10 +365,12 @@ long sys_copy_file_range(struct task *task, const struct syscall_args *args)
     if (result == 0 && args->a[3])
         result = read_offset(args->a[3], &to);
     if (result == 0) {
-        uint64_t in_at = args->a[1] ? (uint64_t)from : in->pos, out_at = args->a[3] ? (uint64_t)to : out->pos;
+        uint64_t in_at = args->a[1] ? (uint64_t)from : in->pos,
+                 out_at = args->a[3] ? (uint64_t)to : out->pos;
         bool overlap = in->inode == out->inode && in_at < out_at + size && out_at < in_at + size;
         result = overlap ? -EINVAL
-                         : copy_between(task, in, args->a[1] ? &in_at : NULL, out, args->a[3] ? &out_at : NULL, size);
+                         : copy_between(task, in, args->a[1] ? &in_at : NULL, out,
+                                        args->a[3] ? &out_at : NULL, size);
         if (args->a[1] && result >= 0 && user_write(args->a[1], &in_at, sizeof(in_at)))
             result = -EFAULT;
         if (args->a[3] && result >= 0 && user_write(args->a[3], &out_at, sizeof(out_at)))
@@ -435,8 +447,9 @@ long sys_fallocate(struct task *task, const struct syscall_args *args)
     else if (!S_ISREG(f->inode->mode))
         err = -ENODEV;
     else
-        err = f->ops->fallocate ? f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size)
-                                : -EOPNOTSUPP;
+        err = f->ops->fallocate
+                  ? f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size)
+                  : -EOPNOTSUPP;
     file_put(f);
     return err;
 }

@@ -1,5 +1,6 @@
 /*
- * sys_file_name.c: names: directories, links, removal, renaming, where a task is; and what is refused as a whole.
+ * sys_file_name.c: names: directories, links, removal, renaming, where a task is; and what is
+ * refused as a whole.
  */
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
@@ -7,7 +8,8 @@
 #include "shim/fs/namei.h"
 #include "shim/sys_file.h"
 
-/* struct linux_dirent of getdents(2) and linux_dirent64 of getdents64: the same head, the type at different places. */
+/* struct linux_dirent of getdents(2) and linux_dirent64 of getdents64: the same head, the type at
+ * different places. */
 struct dirent_head {
     uint64_t ino;
     int64_t offset;
@@ -25,7 +27,8 @@ struct dirent_buffer {
     bool any;
 };
 
-static int emit_dirent(void *arg, const char *name, size_t length, uint64_t ino, unsigned type, uint64_t next_offset)
+static int emit_dirent(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,
+                       uint64_t next_offset)
 {
     struct dirent_buffer *b = arg;
     char record[sizeof(struct dirent_head) + NAME_MAX + 10];
@@ -38,7 +41,8 @@ static int emit_dirent(void *arg, const char *name, size_t length, uint64_t ino,
         b->error = -EINVAL;
         return 1;
     }
-    struct dirent_head head = {.ino = ino, .offset = (int64_t)next_offset, .length = (uint16_t)size};
+    struct dirent_head head = {
+        .ino = ino, .offset = (int64_t)next_offset, .length = (uint16_t)size};
     memset(record, 0, size);
     memcpy(record, &head, sizeof(head));
     memcpy(record + name_at, name, length);
@@ -57,7 +61,8 @@ static int emit_dirent(void *arg, const char *name, size_t length, uint64_t ino,
 struct shifted {
     struct dirent_buffer *buffer;
 };
-static int emit_shifted(void *arg, const char *name, size_t length, uint64_t ino, unsigned type, uint64_t next_offset)
+static int emit_shifted(void *arg, const char *name, size_t length, uint64_t ino, unsigned type,
+                        uint64_t next_offset)
 {
     return emit_dirent(((struct shifted *)arg)->buffer, name, length, ino, type, next_offset + 2);
 }
@@ -101,7 +106,8 @@ static long read_directory(struct task *task, struct file *f, struct dirent_buff
     return err ? err : b->error;
 }
 
-static long do_getdents(struct task *task, const struct syscall_args *args, enum dirent_format format)
+static long do_getdents(struct task *task, const struct syscall_args *args,
+                        enum dirent_format format)
 {
     struct file *f = fd_get(task, (int)args->a[0]);
     if (!f)
@@ -254,7 +260,8 @@ long sys_mknodat(struct task *task, const struct syscall_args *args)
     return do_mknod(task, (int)args->a[0], args->a[1], args->a[2], args->a[3]);
 }
 
-static long do_remove(struct task *task, int dirfd, uint64_t name, int (*removal)(struct task *, int, const char *))
+static long do_remove(struct task *task, int dirfd, uint64_t name,
+                      int (*removal)(struct task *, int, const char *))
 {
     int err = 0;
     char *text = user_string(name, PATH_MAX, &err);
@@ -283,7 +290,8 @@ long sys_unlinkat(struct task *task, const struct syscall_args *args)
     return do_remove(task, (int)args->a[0], args->a[1], flags ? vfs_rmdir : vfs_unlink);
 }
 
-static long do_rename(struct task *task, int from_fd, uint64_t from, int to_fd, uint64_t to, uint64_t flags)
+static long do_rename(struct task *task, int from_fd, uint64_t from, int to_fd, uint64_t to,
+                      uint64_t flags)
 {
     int err = 0;
     char *from_text = user_string(from, PATH_MAX, &err);
@@ -310,7 +318,8 @@ long sys_renameat2(struct task *task, const struct syscall_args *args)
     return do_rename(task, (int)args->a[0], args->a[1], (int)args->a[2], args->a[3], args->a[4]);
 }
 
-static long do_link(struct task *task, int from_fd, uint64_t from, int to_fd, uint64_t to, uint64_t at_flags)
+static long do_link(struct task *task, int from_fd, uint64_t from, int to_fd, uint64_t to,
+                    uint64_t at_flags)
 {
     int flags = lookup_flags_from_at(at_flags, AT_SYMLINK_FOLLOW | AT_EMPTY_PATH);
     if (flags < 0)
@@ -334,7 +343,8 @@ long sys_link(struct task *task, const struct syscall_args *args)
 
 long sys_linkat(struct task *task, const struct syscall_args *args)
 {
-    return do_link(task, (int)args->a[0], args->a[1], (int)args->a[2], args->a[3], (uint32_t)args->a[4]);
+    return do_link(task, (int)args->a[0], args->a[1], (int)args->a[2], args->a[3],
+                   (uint32_t)args->a[4]);
 }
 
 static long do_symlink(struct task *task, uint64_t target, int dirfd, uint64_t name)

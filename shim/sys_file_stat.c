@@ -61,9 +61,11 @@ static int stat_descriptor(struct task *task, int fd, struct file_stat *st)
 }
 
 /* flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT and statx's AT_STATX_SYNC_TYPE */
-static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_flags, struct file_stat *st)
+static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_flags,
+                     struct file_stat *st)
 {
-    int flags = lookup_flags_from_at(at_flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE);
+    int flags = lookup_flags_from_at(at_flags, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH |
+                                                   AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE);
     if (flags < 0)
         return flags;
     int err = 0;
@@ -85,7 +87,8 @@ static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_fl
     return err;
 }
 
-static long stat_to_user(struct task *task, int dirfd, uint64_t name, uint64_t at_flags, uint64_t out)
+static long stat_to_user(struct task *task, int dirfd, uint64_t name, uint64_t at_flags,
+                         uint64_t out)
 {
     struct file_stat st;
     int err = stat_name(task, dirfd, name, at_flags, &st);
@@ -171,7 +174,8 @@ static long do_access(struct task *task, int dirfd, uint64_t name, uint64_t mode
     int err = user_path(task, dirfd, name, (unsigned)flags, &path);
     if (err)
         return err;
-    struct credentials who = at_flags & AT_EACCESS ? task_credentials(task) : task_real_credentials(task);
+    struct credentials who =
+        at_flags & AT_EACCESS ? task_credentials(task) : task_real_credentials(task);
     if (mode)
         err = path_permission(&who, &path, (unsigned)mode);
     path_put(&path);
@@ -252,8 +256,8 @@ static long change_name(struct task *task, int dirfd, uint64_t name, int flags, 
     return err;
 }
 
-static long change_descriptor(struct task *task, int fd, unsigned mask, const struct file_stat *attr,
-                              enum setattr_origin origin)
+static long change_descriptor(struct task *task, int fd, unsigned mask,
+                              const struct file_stat *attr, enum setattr_origin origin)
 {
     struct file *f = fd_get(task, fd);
     if (!f)
@@ -271,7 +275,8 @@ static long change_descriptor(struct task *task, int fd, unsigned mask, const st
 long sys_chmod(struct task *task, const struct syscall_args *args)
 {
     struct file_stat attr = {.mode = (uint32_t)args->a[1] & 07777};
-    return change_name(task, AT_FDCWD, args->a[0], LOOKUP_FOLLOW, HOST_SET_MODE, &attr, SETATTR_EXPLICIT);
+    return change_name(task, AT_FDCWD, args->a[0], LOOKUP_FOLLOW, HOST_SET_MODE, &attr,
+                       SETATTR_EXPLICIT);
 }
 
 long sys_fchmod(struct task *task, const struct syscall_args *args)
@@ -283,10 +288,12 @@ long sys_fchmod(struct task *task, const struct syscall_args *args)
 long sys_fchmodat(struct task *task, const struct syscall_args *args)
 {
     struct file_stat attr = {.mode = (uint32_t)args->a[2] & 07777};
-    return change_name(task, (int)args->a[0], args->a[1], LOOKUP_FOLLOW, HOST_SET_MODE, &attr, SETATTR_EXPLICIT);
+    return change_name(task, (int)args->a[0], args->a[1], LOOKUP_FOLLOW, HOST_SET_MODE, &attr,
+                       SETATTR_EXPLICIT);
 }
 
-static long do_chown(struct task *task, int dirfd, uint64_t name, int flags, uint64_t uid, uint64_t gid)
+static long do_chown(struct task *task, int dirfd, uint64_t name, int flags, uint64_t uid,
+                     uint64_t gid)
 {
     struct file_stat attr = {.uid = (uint32_t)uid, .gid = (uint32_t)gid};
     return change_name(task, dirfd, name, flags, HOST_SET_OWNER, &attr, SETATTR_EXPLICIT);
@@ -326,7 +333,8 @@ static long set_times(struct task *task, int dirfd, uint64_t name, int flags, co
     if (flags < 0)
         return flags;
     if (!name)
-        return dirfd == AT_FDCWD ? -EFAULT : change_descriptor(task, dirfd, HOST_SET_TIMES, &attr, origin);
+        return dirfd == AT_FDCWD ? -EFAULT
+                                 : change_descriptor(task, dirfd, HOST_SET_TIMES, &attr, origin);
     return change_name(task, dirfd, name, flags, HOST_SET_TIMES, &attr, origin);
 }
 

@@ -41,7 +41,8 @@ static int set_name(struct dentry *d, const char *name, size_t length)
     return 0;
 }
 
-struct dentry *dentry_create(struct dentry *parent, const char *name, size_t length, struct inode *inode)
+struct dentry *dentry_create(struct dentry *parent, const char *name, size_t length,
+                             struct inode *inode)
 {
     struct dentry *d = shim_zalloc(sizeof(*d));
     if (!d)
@@ -100,7 +101,8 @@ void dentry_get(struct dentry *d)
     PLATFORM_REQUIRE(old != 0);
 }
 
-/* Under the lock. A dentry without users goes to the LRU list, or to the dead when nothing can find it. */
+/* Under the lock. A dentry without users goes to the LRU list, or to the dead when nothing can find
+ * it. */
 static void put_locked(struct dentry *d, struct dentry **dead)
 {
     if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) != 0)
@@ -115,7 +117,8 @@ static void put_locked(struct dentry *d, struct dentry **dead)
     }
 }
 
-/* Under the lock: everything that must be freed, with the parents that thereby lose their last user. */
+/* Under the lock: everything that must be freed, with the parents that thereby lose their last
+ * user. */
 static struct dentry *collect(struct dentry *dead, unsigned keep)
 {
     struct dentry *all = NULL;
@@ -154,7 +157,8 @@ void dentry_put(struct dentry *d)
 {
     uint32_t refs = __atomic_load_n(&d->refs, __ATOMIC_RELAXED);
     while (refs > 1)
-        if (__atomic_compare_exchange_n(&d->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&d->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
             return;
     mutex_lock(&g_dcache_lock);
     struct dentry *dead = NULL;
@@ -164,10 +168,12 @@ void dentry_put(struct dentry *d)
     free_all(dead);
 }
 
-struct dentry *dentry_find_locked(struct dentry *parent, const char *name, size_t length, uint32_t h)
+struct dentry *dentry_find_locked(struct dentry *parent, const char *name, size_t length,
+                                  uint32_t h)
 {
     for (struct dentry *d = g_buckets[h % BUCKETS]; d; d = d->chain)
-        if (d->hash == h && d->parent == parent && d->name_length == length && memcmp(d->name, name, length) == 0)
+        if (d->hash == h && d->parent == parent && d->name_length == length &&
+            memcmp(d->name, name, length) == 0)
             return d;
     return NULL;
 }
@@ -194,10 +200,11 @@ static void drop_locked(struct dentry *d, struct dentry **dead)
     }
 }
 
-static void drop_name_locked(struct dentry *parent, const char *name, size_t length, struct dentry *except,
-                             struct dentry **dead)
+static void drop_name_locked(struct dentry *parent, const char *name, size_t length,
+                             struct dentry *except, struct dentry **dead)
 {
-    struct dentry *old = dentry_find_locked(parent, name, length, dentry_hash(parent, name, length));
+    struct dentry *old =
+        dentry_find_locked(parent, name, length, dentry_hash(parent, name, length));
     if (old && old != except) {
         old->deleted = old->inode != NULL;
         drop_locked(old, dead);

@@ -1,9 +1,11 @@
 /*
- * dentry.h: the name cache, private to the VFS. A dentry is a name in a directory and the inode it leads to, or none: a
- * negative entry. Its inode never changes: creating and unlinking replace the dentry.
+ * dentry.h: the name cache, private to the VFS. A dentry is a name in a directory and the inode it
+ * leads to, or none: a negative entry. Its inode never changes: creating and unlinking replace the
+ * dentry.
  *
- * A dentry is hashed (found by lookups) or not (unlinked, replaced, or of a superblock that keeps none). Every dentry holds its parent,
- * so only leaves are unused; unused hashed ones stay on a bounded LRU list.
+ * A dentry is hashed (found by lookups) or not (unlinked, replaced, or of a superblock that keeps
+ * none). Every dentry holds its parent, so only leaves are unused; unused hashed ones stay on a
+ * bounded LRU list.
  */
 #ifndef PALIMPSEST_SHIM_FS_DENTRY_H
 #define PALIMPSEST_SHIM_FS_DENTRY_H
@@ -20,30 +22,34 @@ struct mount;
 #define DENTRY_INLINE_NAME 40
 
 struct dentry {
-    uint32_t refs;          /* atomic; from and to 0 only under g_dcache_lock */
+    uint32_t refs; /* atomic; from and to 0 only under g_dcache_lock */
     uint32_t hash;
-    struct inode *inode;    /* owned; NULL: negative */
-    struct mount *mounted;  /* what covers this directory; set once */
+    struct inode *inode;   /* owned; NULL: negative */
+    struct mount *mounted; /* what covers this directory; set once */
     /* under g_dcache_lock */
-    struct dentry *parent;  /* owned; NULL: root of its file system */
-    char *name;             /* inline_name or from shim_alloc */
+    struct dentry *parent; /* owned; NULL: root of its file system */
+    char *name;            /* inline_name or from shim_alloc */
     uint32_t name_length;
     bool hashed, deleted, on_lru;
-    struct dentry *chain;              /* hash bucket */
+    struct dentry *chain; /* hash bucket */
     struct dentry *lru_prev, *lru_next;
-    struct dentry *dead_next;          /* on the way to being freed */
+    struct dentry *dead_next; /* on the way to being freed */
     char inline_name[DENTRY_INLINE_NAME];
 };
 
-/* Guards the tree above. Innermost but for the heap's lock; never held across a file system's operation. */
+/* Guards the tree above. Innermost but for the heap's lock; never held across a file system's
+ * operation. */
 extern struct mutex g_dcache_lock;
 
-/* Consumes nothing but takes over `inode` (may be NULL). One reference for the caller; not hashed. NULL: no memory, inode kept. */
-struct dentry *dentry_create(struct dentry *parent, const char *name, size_t length, struct inode *inode);
+/* Consumes nothing but takes over `inode` (may be NULL). One reference for the caller; not hashed.
+ * NULL: no memory, inode kept. */
+struct dentry *dentry_create(struct dentry *parent, const char *name, size_t length,
+                             struct inode *inode);
 void dentry_get(struct dentry *d);
 void dentry_put(struct dentry *d);
 /* Under g_dcache_lock: hashed child, not referenced; NULL. */
-struct dentry *dentry_find_locked(struct dentry *parent, const char *name, size_t length, uint32_t hash);
+struct dentry *dentry_find_locked(struct dentry *parent, const char *name, size_t length,
+                                  uint32_t hash);
 /* The same with a reference. */
 struct dentry *dentry_find(struct dentry *parent, const char *name, size_t length);
 uint32_t dentry_hash(const struct dentry *parent, const char *name, size_t length);
@@ -54,7 +60,8 @@ void dentry_add(struct dentry *d);
 /* Not found any more; `deleted` also marks it so for path_to_string. */
 enum dentry_drop_why { DENTRY_STALE, DENTRY_DELETED };
 void dentry_drop(struct dentry *d, enum dentry_drop_why why);
-/* The name moved: target's dentry (NULL: none) is dropped, d takes its place. -ENOMEM: nothing changed. */
+/* The name moved: target's dentry (NULL: none) is dropped, d takes its place. -ENOMEM: nothing
+ * changed. */
 int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t length);
 /* Two names changed places. */
 void dentry_exchange(struct dentry *a, struct dentry *b);

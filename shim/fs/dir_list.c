@@ -36,7 +36,8 @@ static int make_room(void **array, size_t *capacity, size_t element, size_t need
     return 0;
 }
 
-int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_t ino, unsigned type)
+int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_t ino,
+                 unsigned type)
 {
     void *entries = list->entries, *names = list->names;
     int err = make_room(&entries, &list->capacity, sizeof(*list->entries), list->count + 1);

@@ -1,6 +1,6 @@
 /*
- * dir_list.h: a directory's entries as they were when reading began. Offsets are positions in the list, so names that come
- * and go meanwhile neither repeat nor hide others.
+ * dir_list.h: a directory's entries as they were when reading began. Offsets are positions in the
+ * list, so names that come and go meanwhile neither repeat nor hide others.
  */
 #ifndef PALIMPSEST_SHIM_FS_DIR_LIST_H
 #define PALIMPSEST_SHIM_FS_DIR_LIST_H
@@ -23,7 +23,8 @@ struct dir_list_entry {
 /* NULL: no memory. */
 MUST_USE struct dir_list *dir_list_create(void);
 void dir_list_free(struct dir_list *list); /* NULL is fine */
-MUST_USE int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_t ino, unsigned type);
+MUST_USE int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_t ino,
+                          unsigned type);
 /* file_ops.readdir over a finished list. */
 int dir_list_emit(const struct dir_list *list, uint64_t *offset, dir_emit emit, void *arg);
 /* DT_* of a mode. */

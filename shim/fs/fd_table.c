@@ -1,6 +1,7 @@
 /*
- * fd_table.c: descriptor numbers. A table is shared by CLONE_FILES tasks; one that a single task holds is read without its
- * lock, since only that task changes it; every change takes the lock, so that others may walk the table (/proc/PID/fd).
+ * fd_table.c: descriptor numbers. A table is shared by CLONE_FILES tasks; one that a single task
+ * holds is read without its lock, since only that task changes it; every change takes the lock, so
+ * that others may walk the table (/proc/PID/fd).
  */
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
@@ -328,7 +329,8 @@ int fd_unshare(struct task *task)
 
 void fd_close_on_exec(struct task *task)
 {
-    /* Without memory for a copy the sharers lose their marked descriptors too: better than leaking them into the new program. */
+    /* Without memory for a copy the sharers lose their marked descriptors too: better than leaking
+     * them into the new program. */
     (void)!fd_unshare(task);
     struct fd_table *t = task->files;
     for (unsigned w = 0;; w++) {
@@ -347,7 +349,8 @@ void fd_close_on_exec(struct task *task)
     }
 }
 
-int fd_table_walk(struct fd_table *t, int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg)
+int fd_table_walk(struct fd_table *t,
+                  int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg)
 {
     int result = 0;
     for (unsigned fd = 0; result == 0; fd++) {

@@ -1,5 +1,6 @@
 /*
- * file.h: open files, descriptor tables and what every kind of file offers. Path names and inodes: vfs.h.
+ * file.h: open files, descriptor tables and what every kind of file offers. Path names and inodes:
+ * vfs.h.
  */
 #ifndef PALIMPSEST_SHIM_FS_FILE_H
 #define PALIMPSEST_SHIM_FS_FILE_H
@@ -26,8 +27,8 @@ struct file_stat {
 };
 
 /*
- * One poll(2), select(2) or epoll registration in progress: file->ops->poll registers with it. Made and ended by
- * poll_table_init() and poll_table_end().
+ * One poll(2), select(2) or epoll registration in progress: file->ops->poll registers with it. Made
+ * and ended by poll_table_init() and poll_table_end().
  */
 #define POLL_TABLE_NEAR 4
 struct poll_far_waiter {
@@ -35,17 +36,18 @@ struct poll_far_waiter {
     struct poll_far_waiter *next;
 };
 struct poll_table {
-    uint32_t wanted;                  /* POLL* bits the caller waits for; set before each file_poll() */
-    bool failed;                      /* out of memory: something is not registered */
+    uint32_t wanted; /* POLL* bits the caller waits for; set before each file_poll() */
+    bool failed;     /* out of memory: something is not registered */
     unsigned near_count;
     struct waiter near[POLL_TABLE_NEAR]; /* the first ones, without an allocation */
     struct poll_far_waiter *far;
     struct thread_wait_file near_files[POLL_TABLE_NEAR];
-    struct thread_wait_file *files;   /* host files to wait for as well: near_files, or from shim_alloc */
+    /* host files to wait for as well: near_files, or from shim_alloc */
+    struct thread_wait_file *files;
     size_t file_count, file_capacity;
-    uint64_t deadline_ns;             /* look again then (timerfd); THREAD_WAIT_FOREVER: no need */
-    bool timed;                       /* some file changes by itself, now or after its next setting */
-    bool registered;                  /* queues and host files are known: only deadlines are of interest */
+    uint64_t deadline_ns; /* look again then (timerfd); THREAD_WAIT_FOREVER: no need */
+    bool timed;           /* some file changes by itself, now or after its next setting */
+    bool registered;      /* queues and host files are known: only deadlines are of interest */
     /* epoll's own way to register; NULL: the calling thread is to be woken */
     void (*add)(struct poll_table *table, struct wait_queue *q);
     void (*add_host)(struct poll_table *table, struct host_file *file, uint32_t events);
@@ -54,7 +56,8 @@ void poll_table_init(struct poll_table *table);
 void poll_table_end(struct poll_table *table);
 /* task_sleep() until something registered is woken or ready. 0: look again, with this table. */
 MUST_USE int poll_table_sleep(struct task *task, struct poll_table *table, uint64_t deadline_ns);
-/* Called by file_ops.poll when table != NULL, before it looks: be woken when `q` is, or when the host file has one of `events`. */
+/* Called by file_ops.poll when table != NULL, before it looks: be woken when `q` is, or when the
+ * host file has one of `events`. */
 void poll_table_add(struct poll_table *table, struct wait_queue *q);
 void poll_table_add_host(struct poll_table *table, struct host_file *file, uint32_t events);
 /* The answer changes by itself at this time; THREAD_WAIT_FOREVER: not as things are. */
@@ -64,50 +67,56 @@ typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino
                         uint64_t next_offset); /* non-zero: the buffer is full */
 
 /*
- * What a kind of file does. NULL slots answer with the errno in the comment. `task` is the caller. A kind without seek is a
- * stream: reads and writes are not serialised, offset points to a dummy, readv and writev move everything in one call.
+ * What a kind of file does. NULL slots answer with the errno in the comment. `task` is the caller.
+ * A kind without seek is a stream: reads and writes are not serialised, offset points to a dummy,
+ * readv and writev move everything in one call.
  */
 struct file_ops {
     const char *kind; /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
-    /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or -errno. NULL: -EINVAL. */
+    /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or
+     * -errno. NULL: -EINVAL. */
     int64_t (*read)(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);
     int64_t (*write)(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
     /* POLL* bits that hold. NULL: always readable and writable. */
     uint32_t (*poll)(struct task *task, struct file *f, struct poll_table *table);
-    int64_t (*ioctl)(struct task *task, struct file *f, unsigned request, uint64_t arg); /* NULL: -ENOTTY */
+    /* NULL: -ENOTTY */
+    int64_t (*ioctl)(struct task *task, struct file *f, unsigned request, uint64_t arg);
     /* New offset, or -ESPIPE (NULL). */
     int64_t (*seek)(struct task *task, struct file *f, int64_t offset, int whence);
     /* The object to map, referenced for the caller. *offset may be changed. NULL: -ENODEV. */
-    struct memory_object *(*map)(struct task *task, struct file *f, enum memory_sharing sharing, unsigned prot,
-                                 uint64_t *offset, int *err);
+    struct memory_object *(*map)(struct task *task, struct file *f, enum memory_sharing sharing,
+                                 unsigned prot, uint64_t *offset, int *err);
     /*
-     * Emit entries from *offset (0: start) and advance it. next_offset is what *offset becomes once the entry was taken; > 0,
-     * <= INT64_MAX - 2. "." and ".." are left out: getdents adds them. emit non-zero: stop, entry not taken. NULL: -ENOTDIR.
+     * Emit entries from *offset (0: start) and advance it. next_offset is what *offset becomes once
+     * the entry was taken; > 0, <= INT64_MAX - 2. "." and ".." are left out: getdents adds them.
+     * emit non-zero: stop, entry not taken. NULL: -ENOTDIR.
      */
     int (*readdir)(struct task *task, struct file *f, uint64_t *offset, dir_emit emit, void *arg);
-    int (*truncate)(struct task *task, struct file *f, uint64_t size);  /* NULL: the inode's, else -EINVAL */
-    int (*fallocate)(struct task *task, struct file *f, int mode, uint64_t offset, uint64_t size); /* -EOPNOTSUPP */
-    int (*sync)(struct task *task, struct file *f);                     /* NULL: 0 */
-    int (*stat)(struct file *f, struct file_stat *out);                 /* NULL: the inode's */
-    void (*flags_changed)(struct file *f);                              /* after F_SETFL; may be NULL */
+    /* NULL: the inode's, else -EINVAL */
+    int (*truncate)(struct task *task, struct file *f, uint64_t size);
+    /* NULL: -EOPNOTSUPP */
+    int (*fallocate)(struct task *task, struct file *f, int mode, uint64_t offset, uint64_t size);
+    int (*sync)(struct task *task, struct file *f);     /* NULL: 0 */
+    int (*stat)(struct file *f, struct file_stat *out); /* NULL: the inode's */
+    void (*flags_changed)(struct file *f);              /* after F_SETFL; may be NULL */
     /* A descriptor (not the last reference) was closed by `task`: POSIX locks. May be NULL. */
     void (*flush)(struct task *task, struct file *f);
-    void (*release)(struct file *f);                                    /* last reference gone */
+    void (*release)(struct file *f); /* last reference gone */
 };
 
 struct file {
     uint32_t refs; /* atomic */
     const struct file_ops *ops;
-    uint32_t flags;            /* O_* status and access mode; changed atomically by F_SETFL */
-    struct dentry *dentry;     /* owned; NULL for pipes, sockets, ... */
-    struct mount *mount;       /* of dentry; mounts live for ever */
-    struct inode *inode;       /* owned; NULL likewise */
-    void *data;                /* the kind's own */
-    struct mutex pos_lock;     /* guards pos for regular files and directories */
+    uint32_t flags;        /* O_* status and access mode; changed atomically by F_SETFL */
+    struct dentry *dentry; /* owned; NULL for pipes, sockets, ... */
+    struct mount *mount;   /* of dentry; mounts live for ever */
+    struct inode *inode;   /* owned; NULL likewise */
+    void *data;            /* the kind's own */
+    struct mutex pos_lock; /* guards pos for regular files and directories */
     uint64_t pos;
     int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
-    uint64_t id;               /* unique; inode number of anonymous kinds */
-    struct epoll_item *epolls; /* epoll.c's: who watches this file */
+    uint64_t id;                 /* unique; inode number of anonymous kinds */
+    struct epoll_item *epolls;   /* epoll.c's: who watches this file */
 };
 
 /* A file without a name. Owner: caller. `flags`: O_*. */
@@ -115,12 +124,14 @@ struct file *file_create(const struct file_ops *ops, uint32_t flags, void *data,
 void file_get(struct file *f);
 void file_put(struct file *f); /* last: ops->release; may sleep */
 
-/* Checked entry points: access mode, NULL slots, O_APPEND, RLIMIT_FSIZE. offset NULL: the file's own position. */
+/* Checked entry points: access mode, NULL slots, O_APPEND, RLIMIT_FSIZE. offset NULL: the file's
+ * own position. */
 int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);
 int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
 uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table);
 int file_stat(struct file *f, struct file_stat *out);
-/* lseek(2) over an object of `size` bytes for ops->seek: SEEK_SET, CUR, END, DATA, HOLE (data everywhere). Sets f->pos. */
+/* lseek(2) over an object of `size` bytes for ops->seek: SEEK_SET, CUR, END, DATA, HOLE (data
+ * everywhere). Sets f->pos. */
 int64_t file_seek_in(struct file *f, int64_t offset, int whence, uint64_t size);
 /* Text that /proc/PID/fd/N links to: a path, "pipe:[12]", ... Into out; result: length. */
 int file_describe(struct task *task, struct file *f, char *out, size_t size);
@@ -133,13 +144,16 @@ void fd_table_get(struct fd_table *t);
 void fd_table_put(struct task *task, struct fd_table *t); /* last: closes everything */
 /* Owner: caller gets a reference. NULL: no such descriptor (-EBADF). */
 struct file *fd_get(struct task *task, int fd);
-/* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference still consumed). */
+/* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference
+ * still consumed). */
 enum fd_flags { FD_KEEP = 0, FD_CLOSE_ON_EXEC = 1 };
 int fd_install(struct task *task, struct file *f, int min, enum fd_flags flags);
-/* Put it at `fd`, closing what is there. Result: fd, -EBADF (beyond RLIMIT_NOFILE), -ENOMEM; reference consumed. */
+/* Put it at `fd`, closing what is there. Result: fd, -EBADF (beyond RLIMIT_NOFILE), -ENOMEM;
+ * reference consumed. */
 int fd_install_at(struct task *task, struct file *f, int fd, enum fd_flags flags);
-int fd_install_in(struct fd_table *t, struct file *f, int fd, enum fd_flags flags); /* before the first task runs */
-int fd_close(struct task *task, int fd); /* -EBADF */
+/* The same before the first task runs. */
+int fd_install_in(struct fd_table *t, struct file *f, int fd, enum fd_flags flags);
+int fd_close(struct task *task, int fd);     /* -EBADF */
 int fd_get_flags(struct task *task, int fd); /* enum fd_flags or -EBADF */
 int fd_set_flags(struct task *task, int fd, enum fd_flags flags);
 /* close_range(2): close, or mark close-on-exec, all of [first, last]. */
@@ -147,8 +161,11 @@ enum fd_range_action { FD_RANGE_CLOSE, FD_RANGE_CLOEXEC };
 void fd_range(struct task *task, unsigned first, unsigned last, enum fd_range_action action);
 /* The caller gets a table of its own if it shares one. 0, -ENOMEM. */
 MUST_USE int fd_unshare(struct task *task);
-void fd_close_on_exec(struct task *task); /* execve: close what is marked; unshare first if shared */
-/* Calls fn for each open descriptor in order while it returns 0. The table may belong to another process. */
-int fd_table_walk(struct fd_table *t, int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg);
+/* execve: close what is marked; unshare first if shared */
+void fd_close_on_exec(struct task *task);
+/* Calls fn for each open descriptor in order while it returns 0. The table may belong to another
+ * process. */
+int fd_table_walk(struct fd_table *t,
+                  int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * hostfs.c: inodes of a granted host directory.
  *
- * An inode remembers its parent and name and opens host handles only when something needs them; handles not in use wait on an LRU
- * list whose length bounds what the host must keep open. A handle opened again by name must lead to the same host inode, or
- * the file counts as gone (-ESTALE).
+ * An inode remembers its parent and name and opens host handles only when something needs them;
+ * handles not in use wait on an LRU list whose length bounds what the host must keep open. A handle
+ * opened again by name must lead to the same host inode, or the file counts as gone (-ESTALE).
  */
 #include "shim/fs/hostfs.h"
 
@@ -51,8 +51,8 @@ struct host_node {
     enum hostfs_access object_access;
     bool on_lru, pinned; /* pinned: has no name to be opened by again */
     struct host_node *lru_prev, *lru_next;
-    char *link;              /* owned; HOSTFS_FIXED only */
-    struct host_stat stat;   /* as of the lookup; kept current only when HOSTFS_FIXED */
+    char *link;            /* owned; HOSTFS_FIXED only */
+    struct host_stat stat; /* as of the lookup; kept current only when HOSTFS_FIXED */
 };
 
 /* Guards tables, names and handles of all host file systems; never held across a host call. */
@@ -126,11 +126,13 @@ static void lru_touch(struct host_node *n, struct host_garbage *g)
 static bool same_file(struct host_node *n, struct host_file *file)
 {
     struct host_stat st;
-    return host_file_stat(g_platform, file, &st) == 0 && st.dev == n->key.dev && st.ino == n->key.ino;
+    return host_file_stat(g_platform, file, &st) == 0 && st.dev == n->key.dev &&
+           st.ino == n->key.ino;
 }
 
 /* Open n by its name below `above`, its parent's handle. */
-static struct host_file *open_by_name(struct host_node *n, struct host_file *above, unsigned flags, int *err)
+static struct host_file *open_by_name(struct host_node *n, struct host_file *above, unsigned flags,
+                                      int *err)
 {
     char name[256];
     mutex_lock(&g_host_lock);
@@ -145,7 +147,8 @@ static struct host_file *open_by_name(struct host_node *n, struct host_file *abo
     return file;
 }
 
-/* A handle to look at `n` with, opening missing ancestors from the nearest that has one. Owner: caller. */
+/* A handle to look at `n` with, opening missing ancestors from the nearest that has one. Owner:
+ * caller. */
 static struct host_file *node_handle(struct host_node *n, int *err)
 {
     for (;;) {
@@ -165,10 +168,11 @@ static struct host_file *node_handle(struct host_node *n, int *err)
         garbage_drop(&g);
         if (!below)
             return file;
-        /* One handle to read a directory and to look below it; only the latter where reading is not allowed. */
+        /* One handle to read a directory and to look below it; only the latter where reading is not
+         * allowed. */
         bool directory = S_ISDIR(below->inode->mode);
-        struct host_file *opened =
-            open_by_name(below, file, directory ? HOST_OPEN_READ | HOST_OPEN_DIRECTORY : HOST_OPEN_PATH, err);
+        struct host_file *opened = open_by_name(
+            below, file, directory ? HOST_OPEN_READ | HOST_OPEN_DIRECTORY : HOST_OPEN_PATH, err);
         if (!opened && directory && *err == -EACCES)
             opened = open_by_name(below, file, HOST_OPEN_PATH, err);
         host_file_close(g_platform, file);
@@ -205,8 +209,8 @@ static uint64_t device_index(struct host_fs *fs, uint64_t dev)
 }
 
 /* The inode for a host file that was just seen; the known one if there is. Owner: caller. */
-static struct inode *node_find_or_create(struct superblock *sb, struct inode *parent, const char *name,
-                                         const struct host_stat *st, int *err)
+static struct inode *node_find_or_create(struct superblock *sb, struct inode *parent,
+                                         const char *name, const struct host_stat *st, int *err)
 {
     struct host_fs *fs = sb->data;
     struct host_key key = {st->dev, st->ino};
@@ -219,7 +223,8 @@ static struct inode *node_find_or_create(struct superblock *sb, struct inode *pa
         *err = -ENOMEM;
         return NULL;
     }
-    *n = (struct host_node){.inode = inode, .fs = fs, .key = key, .name = copy, .parent = parent, .stat = *st};
+    *n = (struct host_node){
+        .inode = inode, .fs = fs, .key = key, .name = copy, .parent = parent, .stat = *st};
     if (parent)
         inode_get(parent);
     if (S_ISDIR(st->mode))
@@ -230,7 +235,8 @@ static struct inode *node_find_or_create(struct superblock *sb, struct inode *pa
     mutex_lock(&g_host_lock);
     inode->ino = st->ino ^ (device_index(fs, st->dev) << 48);
     HASH_FIND(hh, fs->nodes, &key, sizeof(key), known);
-    if (known && ((known->inode->mode ^ st->mode) & S_IFMT) == 0 && inode_get_unless_gone(known->inode)) {
+    if (known && ((known->inode->mode ^ st->mode) & S_IFMT) == 0 &&
+        inode_get_unless_gone(known->inode)) {
         known->inode->mode = st->mode;
         mutex_unlock(&g_host_lock);
         inode_put(inode);
@@ -416,7 +422,8 @@ static int list_all(struct host_file *file, uint64_t tag, struct dir_list *list,
     return err;
 }
 
-int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg, const char *name), void *arg)
+int hostfs_list(struct inode *dir, struct dir_list *list, bool (*skip)(void *arg, const char *name),
+                void *arg)
 {
     int err = 0;
     struct host_node *n = node_of(dir);
@@ -480,7 +487,8 @@ static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_
 {
     struct host_node *n = node_of(inode);
     int err = 0;
-    struct host_file *file = mask & HOST_SET_SIZE ? hostfs_data(inode, HOSTFS_READ_WRITE, &err) : node_handle(n, &err);
+    struct host_file *file =
+        mask & HOST_SET_SIZE ? hostfs_data(inode, HOSTFS_READ_WRITE, &err) : node_handle(n, &err);
     if (!file)
         return err;
     struct host_stat st = {
@@ -498,7 +506,8 @@ static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_
     return err;
 }
 
-/* The host made it for whoever runs the instance. A guest's other user owns it as far as the host lets us say so. */
+/* The host made it for whoever runs the instance. A guest's other user owns it as far as the host
+ * lets us say so. */
 static struct inode *give_to(struct inode *inode, uint32_t uid, uint32_t gid)
 {
     struct host_node *n = inode ? node_of(inode) : NULL;
@@ -509,8 +518,8 @@ static struct inode *give_to(struct inode *inode, uint32_t uid, uint32_t gid)
     return inode;
 }
 
-static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
-                                   uint32_t gid, int *err)
+static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode,
+                                   uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
@@ -520,7 +529,8 @@ static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t
         made = host_file_mkdir(g_platform, above, name, mode & 07777);
     } else if (S_ISREG(mode)) {
         unsigned flags = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE;
-        struct host_file *file = host_file_open(g_platform, above, name, flags, mode & 07777, &made);
+        struct host_file *file =
+            host_file_open(g_platform, above, name, flags, mode & 07777, &made);
         if (file) {
             struct host_stat st;
             struct inode *inode = NULL;
@@ -552,8 +562,8 @@ static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t
     return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
 }
 
-static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid,
-                                    uint32_t gid, int *err)
+static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target,
+                                    uint32_t uid, uint32_t gid, int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
@@ -579,7 +589,8 @@ static int hostfs_link(struct inode *dir, const char *name, struct inode *target
     return err;
 }
 
-/* A file that loses its last name stays reachable for those who have it open: keep a handle for good. */
+/* A file that loses its last name stays reachable for those who have it open: keep a handle for
+ * good. */
 static void pin(struct host_node *n)
 {
     int err = 0;
@@ -625,7 +636,8 @@ static void node_rename(struct inode *inode, struct inode *parent, char *name)
     shim_free(old_name);
 }
 
-static int hostfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags)
+static int hostfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir,
+                         const char *to, unsigned flags)
 {
     int err = 0;
     struct inode *moved = hostfs_lookup(from_dir, from, &err);

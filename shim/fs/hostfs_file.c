@@ -9,7 +9,8 @@
 #include "shim/fs/hostfs.h"
 #include "shim/shim.h"
 
-static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
 {
     int64_t n = host_file_pread(g_platform, f->data, *offset, into);
     if (n > 0)
@@ -17,7 +18,8 @@ static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem
     return n;
 }
 
-static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from,
+                             uint64_t *offset)
 {
     bool append = f->flags & O_APPEND;
     int64_t n = 0;
@@ -43,8 +45,9 @@ static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t of
     return err ? err : file_seek_in(f, offset, whence, st.size);
 }
 
-static struct memory_object *regular_map(struct task *task UNUSED, struct file *f, enum memory_sharing sharing,
-                                         unsigned prot UNUSED, uint64_t *offset UNUSED, int *err)
+static struct memory_object *regular_map(struct task *task UNUSED, struct file *f,
+                                         enum memory_sharing sharing, unsigned prot UNUSED,
+                                         uint64_t *offset UNUSED, int *err)
 {
     bool writes = sharing == MEMORY_SHARED && (f->flags & O_ACCMODE) == O_RDWR;
     return hostfs_object(f->inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, err);
@@ -75,7 +78,8 @@ static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t 
     return file_seek_in(f, offset, whence, 0);
 }
 
-static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset, dir_emit emit, void *arg)
+static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset,
+                             dir_emit emit, void *arg)
 {
     if (*offset == 0 || !f->data) {
         struct dir_list *list = dir_list_create();

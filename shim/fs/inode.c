@@ -31,7 +31,8 @@ struct superblock *superblock_create(const char *type, uint64_t magic, int *err)
     return sb;
 }
 
-struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err)
+struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode,
+                           void *data, int *err)
 {
     struct inode *inode = shim_zalloc(sizeof(*inode));
     if (!inode) {
@@ -56,7 +57,8 @@ bool inode_get_unless_gone(struct inode *inode)
 {
     uint32_t refs = __atomic_load_n(&inode->refs, __ATOMIC_RELAXED);
     while (refs != 0)
-        if (__atomic_compare_exchange_n(&inode->refs, &refs, refs + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&inode->refs, &refs, refs + 1, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
             return true;
     return false;
 }
@@ -172,8 +174,8 @@ static int may_setattr(const struct credentials *who, struct inode *inode, unsig
     return 0;
 }
 
-int vfs_setattr(struct task *task, const struct path *path, unsigned mask, const struct file_stat *attr,
-                enum setattr_origin origin)
+int vfs_setattr(struct task *task, const struct path *path, unsigned mask,
+                const struct file_stat *attr, enum setattr_origin origin)
 {
     struct inode *inode = path->dentry->inode;
     if (path->mount == &g_anon_mount)
@@ -188,7 +190,8 @@ int vfs_setattr(struct task *task, const struct path *path, unsigned mask, const
     if (!inode->ops->setattr)
         return -EPERM;
     struct file_stat change = *attr;
-    if ((mask & HOST_SET_OWNER) && !(mask & HOST_SET_MODE) && S_ISREG(inode->mode) && (inode->mode & 06000)) {
+    if ((mask & HOST_SET_OWNER) && !(mask & HOST_SET_MODE) && S_ISREG(inode->mode) &&
+        (inode->mode & 06000)) {
         /* chown(2): an executable loses set-id bits with its owner. */
         change.mode = inode->mode & 07777 & ~04000u;
         if (inode->mode & 010)

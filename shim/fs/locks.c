@@ -1,6 +1,7 @@
 /*
- * locks.c: advisory locks. One list per inode, under one lock of its own; waiters sleep on the list's queue and try again.
- * Deadlocks between record locks are not looked for: F_SETLKW may then sleep until a signal, where Linux says EDEADLK.
+ * locks.c: advisory locks. One list per inode, under one lock of its own; waiters sleep on the
+ * list's queue and try again. Deadlocks between record locks are not looked for: F_SETLKW may then
+ * sleep until a signal, where Linux says EDEADLK.
  */
 #include "shim/fs/locks.h"
 
@@ -21,8 +22,9 @@ enum lock_kind { LOCK_KIND_POSIX, LOCK_KIND_OFD, LOCK_KIND_FLOCK };
 struct lock {
     struct lock *prev, *next;
     enum lock_kind kind;
-    uintptr_t owner;     /* fd table for POSIX (shared by threads, not by fork), the open file otherwise */
-    int pid;             /* as F_GETLK reports it; -1 for OFD */
+    uintptr_t
+        owner; /* fd table for POSIX (shared by threads, not by fork), the open file otherwise */
+    int pid;   /* as F_GETLK reports it; -1 for OFD */
     uint64_t start, end; /* inclusive; UINT64_MAX: to the end */
     bool exclusive;
 };
@@ -62,8 +64,8 @@ static struct lock *find_conflict(struct flock_list *list, const struct lock *wa
     DL_FOREACH(list->head, l)
     {
         bool same_owner = l->kind == want->kind && l->owner == want->owner;
-        if (!same_owner && same_world(l->kind, want->kind) && l->start <= want->end && want->start <= l->end &&
-            (l->exclusive || want->exclusive))
+        if (!same_owner && same_world(l->kind, want->kind) && l->start <= want->end &&
+            want->start <= l->end && (l->exclusive || want->exclusive))
             return l;
     }
     return NULL;
@@ -75,8 +77,8 @@ static int by_start(const struct lock *a, const struct lock *b)
 }
 
 /*
- * Take [start, end] away from what the owner holds. A lock that spans the range is split, for which *spare is used (and set
- * to NULL).
+ * Take [start, end] away from what the owner holds. A lock that spans the range is split, for which
+ * *spare is used (and set to NULL).
  */
 static bool cut_owned(struct flock_list *list, const struct lock *range, struct lock **spare)
 {
@@ -84,10 +86,11 @@ static bool cut_owned(struct flock_list *list, const struct lock *range, struct 
     struct lock *l, *tmp;
     DL_FOREACH_SAFE(list->head, l, tmp)
     {
-        if (l->kind != range->kind || l->owner != range->owner || l->start > range->end || range->start > l->end)
+        if (l->kind != range->kind || l->owner != range->owner || l->start > range->end ||
+            range->start > l->end)
             continue;
         changed = true;
-        bool head = l->start < range->start, tail = l->end > range->end;
+        bool head = l->start<range->start, tail = l->end> range->end;
         if (head && tail) {
             struct lock *rest = *spare;
             *spare = NULL;
@@ -136,8 +139,8 @@ static bool give_up_other_type(struct flock_list *list, const struct lock *want)
     bool changed = false;
     mutex_lock(&list->lock);
     DL_FOREACH(list->head, l)
-        if (l->kind == want->kind && l->owner == want->owner && l->exclusive != want->exclusive)
-            break;
+    if (l->kind == want->kind && l->owner == want->owner && l->exclusive != want->exclusive)
+        break;
     if (l)
         changed = cut_owned(list, want, &spare);
     mutex_unlock(&list->lock);
@@ -147,7 +150,8 @@ static bool give_up_other_type(struct flock_list *list, const struct lock *want)
 enum lock_wait { LOCK_TRY, LOCK_SLEEP };
 
 /* Lock, or unlock when `unlock`; want->owner etc. filled. */
-static int apply(struct task *task, struct inode *inode, const struct lock *want, bool unlock, enum lock_wait wait)
+static int apply(struct task *task, struct inode *inode, const struct lock *want, bool unlock,
+                 enum lock_wait wait)
 {
     struct flock_list *list = list_of(inode);
     if (!list)

@@ -50,7 +50,8 @@ static void remove_entry(struct mem_node *dir, struct mem_entry *e)
     shim_free(e);
 }
 
-/* Under fs->lock: the name holds nothing any more. The entry's own reference is the caller's now. */
+/* Under fs->lock: the name holds nothing any more. The entry's own reference is the caller's now.
+ */
 static void vacate_entry(struct mem_node *dir, struct mem_entry *e)
 {
     if (e->kind == MEM_ENTRY_PINNED)
@@ -72,7 +73,8 @@ static void occupy_entry(struct mem_node *dir, struct mem_entry *e, struct inode
     dir->pinned_entries++;
 }
 
-static struct inode *timeless_node(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
+static struct inode *timeless_node(struct superblock *sb, uint32_t mode, uint64_t rdev,
+                                   uint32_t uid, uint32_t gid, int *err)
 {
     struct mem_node *n = shim_zalloc(sizeof(*n));
     struct inode *inode = n ? inode_create(sb, &g_memfs_ops, mode, n, err) : NULL;
@@ -95,7 +97,8 @@ static struct inode *timeless_node(struct superblock *sb, uint32_t mode, uint64_
     return inode;
 }
 
-struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
+struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid,
+                              uint32_t gid, int *err)
 {
     struct inode *inode = timeless_node(sb, mode, rdev, uid, gid, err);
     if (inode) {
@@ -181,7 +184,8 @@ static struct inode *memfs_lookup(struct inode *dir, const char *name, int *err)
 
 void mem_pin(struct mem_node *n)
 {
-    struct inode *up = NULL; /* reference of the node below to n; not the last one once n is pinned */
+    struct inode *up =
+        NULL; /* reference of the node below to n; not the last one once n is pinned */
     mutex_lock(&n->fs->lock);
     while (!n->pinned) {
         struct inode *parent = n->parent;
@@ -235,7 +239,8 @@ static void touch_directory(struct mem_node *dir)
     dir->mtime_ns = dir->ctime_ns = (int64_t)fs_now_ns();
 }
 
-/* Give `inode` (one reference consumed on success) the name. Under dir's lock; the directory is pinned here. */
+/* Give `inode` (one reference consumed on success) the name. Under dir's lock; the directory is
+ * pinned here. */
 static int put_name(struct mem_node *dir, const char *name, struct inode *inode)
 {
     mem_pin(dir);
@@ -272,14 +277,14 @@ static struct inode *name_fresh(struct inode *dir, const char *name, struct inod
     return NULL;
 }
 
-static struct inode *memfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
-                                  uint32_t gid, int *err)
+static struct inode *memfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                                  uint32_t uid, uint32_t gid, int *err)
 {
     return name_fresh(dir, name, mem_node_create(dir->sb, mode, rdev, uid, gid, err), err);
 }
 
-static struct inode *memfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid, uint32_t gid,
-                                   int *err)
+static struct inode *memfs_symlink(struct inode *dir, const char *name, const char *target,
+                                   uint32_t uid, uint32_t gid, int *err)
 {
     struct inode *inode = mem_node_create(dir->sb, S_IFLNK | 0777, 0, uid, gid, err);
     if (!inode)
@@ -295,7 +300,8 @@ static struct inode *memfs_symlink(struct inode *dir, const char *name, const ch
     return name_fresh(dir, name, inode, err);
 }
 
-static struct inode *memfs_tmpfile(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid, int *err)
+static struct inode *memfs_tmpfile(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid,
+                                   int *err)
 {
     struct inode *inode = mem_node_create(dir->sb, mode, 0, uid, gid, err);
     if (inode) {
@@ -346,12 +352,14 @@ int mem_list(struct inode *dir, struct dir_list *list)
     mutex_lock(&d->fs->lock);
     for (struct mem_entry *e = d->entries; e && err == 0; e = e->hh.next)
         if (e->kind == MEM_ENTRY_PINNED)
-            err = dir_list_add(list, e->name, e->hh.keylen, e->inode->ino, dir_type(e->inode->mode));
+            err =
+                dir_list_add(list, e->name, e->hh.keylen, e->inode->ino, dir_type(e->inode->mode));
     mutex_unlock(&d->fs->lock);
     return err;
 }
 
-/* Nothing visible comes from the lower directory. Names there only ever get hidden more, so the answer stays true. */
+/* Nothing visible comes from the lower directory. Names there only ever get hidden more, so the
+ * answer stays true. */
 static int lower_is_hidden(struct mem_node *dir)
 {
     if (!dir->lower)
@@ -364,7 +372,8 @@ static int lower_is_hidden(struct mem_node *dir)
     return err;
 }
 
-/* Under fs->lock: a directory that is about to lose its name must be empty; nothing can be put into it afterwards. */
+/* Under fs->lock: a directory that is about to lose its name must be empty; nothing can be put into
+ * it afterwards. */
 static int bury_directory(struct mem_node *n)
 {
     if (n->pinned_entries)
@@ -411,9 +420,10 @@ static void move_link_count(struct mem_node *from, struct mem_node *to)
     to->nlink++;
 }
 
-/* Under fs->lock, everything pinned; moved and target are the names' inodes. Result: what `to` held, its reference ours. */
-static int rename_entries(struct mem_node *a, const char *from, struct mem_node *b, const char *to, unsigned flags,
-                          struct inode **replaced)
+/* Under fs->lock, everything pinned; moved and target are the names' inodes. Result: what `to`
+ * held, its reference ours. */
+static int rename_entries(struct mem_node *a, const char *from, struct mem_node *b, const char *to,
+                          unsigned flags, struct inode **replaced)
 {
     struct mem_entry *f = find_entry(a, from), *t = find_entry(b, to);
     if (!f || f->kind != MEM_ENTRY_PINNED || b->nlink == 0)
@@ -457,7 +467,8 @@ static int rename_entries(struct mem_node *a, const char *from, struct mem_node 
     return 0;
 }
 
-static int memfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags)
+static int memfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir,
+                        const char *to, unsigned flags)
 {
     struct mem_node *a = mem_node(from_dir), *b = mem_node(to_dir);
     int err = 0;

@@ -1,10 +1,11 @@
 /*
- * memfs.h: file systems whose changes live in memory: tmpfs, and the overlay, which is a tmpfs that shows a read-only host
- * directory wherever nothing was changed.
+ * memfs.h: file systems whose changes live in memory: tmpfs, and the overlay, which is a tmpfs that
+ * shows a read-only host directory wherever nothing was changed.
  *
- * A node of the overlay is born from its lower inode with a copy of the attributes and reads data, link text and entries from it; the first
- * change pins the node and the directories above it in memory. What is pinned belongs to its directory's entry; what is not is only known
- * there, and forgotten with its last user. A directory made by mkdir has no lower: it is opaque.
+ * A node of the overlay is born from its lower inode with a copy of the attributes and reads data,
+ * link text and entries from it; the first change pins the node and the directories above it in
+ * memory. What is pinned belongs to its directory's entry; what is not is only known there, and
+ * forgotten with its last user. A directory made by mkdir has no lower: it is opaque.
  */
 #ifndef PALIMPSEST_SHIM_FS_MEMFS_H
 #define PALIMPSEST_SHIM_FS_MEMFS_H
@@ -57,21 +58,21 @@ struct mem_node {
     uint64_t rdev;
     int64_t atime_ns, mtime_ns, ctime_ns, btime_ns;
     /* under fs->lock */
-    struct inode *parent;  /* owned; set while not pinned */
-    char *name;            /* owned; likewise */
+    struct inode *parent; /* owned; set while not pinned */
+    char *name;           /* owned; likewise */
     bool pinned;
-    bool linkable;         /* O_TMPFILE: link may raise nlink from 0 */
+    bool linkable; /* O_TMPFILE: link may raise nlink from 0 */
     struct mem_entry *entries;
     unsigned pinned_entries;
     /* under inode->lock; size and kind are read without it */
     enum mem_data_kind kind;
     uint64_t size, lower_blocks;
-    char *bytes;                  /* MEM_DATA_INLINE, and the text of symbolic links */
+    char *bytes; /* MEM_DATA_INLINE, and the text of symbolic links */
     size_t capacity;
     struct memory_object *object; /* owned; set before kind says so */
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;
-    unsigned seals;               /* F_SEAL_*; memfd only */
+    unsigned seals; /* F_SEAL_*; memfd only */
 };
 
 static inline struct mem_node *mem_node(struct inode *inode)
@@ -80,8 +81,8 @@ static inline struct mem_node *mem_node(struct inode *inode)
 }
 
 extern const struct file_ops g_memfs_regular_ops, g_memfs_directory_ops;
-MUST_USE struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev, uint32_t uid, uint32_t gid,
-                                       int *err);
+MUST_USE struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uint64_t rdev,
+                                       uint32_t uid, uint32_t gid, int *err);
 MUST_USE int mem_open(struct task *task, struct inode *inode, struct file *f);
 MUST_USE int mem_truncate(struct inode *inode, uint64_t size);
 MUST_USE int mem_list(struct inode *dir, struct dir_list *list);

@@ -1,8 +1,8 @@
 /*
  * memfs_file.c: data of regular files in memory, copy-up of host files, memfd.
  *
- * Small files live in the heap; one that grows or is mapped moves to a memory object, so that mappings and read(2) see the
- * same bytes. Bytes of either beyond the size are zero.
+ * Small files live in the heap; one that grows or is mapped moves to a memory object, so that
+ * mappings and read(2) see the same bytes. Bytes of either beyond the size are zero.
  */
 #include <asm/fcntl.h>
 #include <linux/falloc.h>
@@ -46,7 +46,8 @@ static int inline_reserve(struct mem_node *n, uint64_t size)
     return 0;
 }
 
-/* The object holds `size` bytes at least; exactly the file's size once somebody maps it, for SIGBUS to be where Linux has it. */
+/* The object holds `size` bytes at least; exactly the file's size once somebody maps it, for SIGBUS
+ * to be where Linux has it. */
 static int object_reserve(struct mem_node *n, uint64_t size)
 {
     if (size <= n->object_size)
@@ -186,7 +187,8 @@ static int64_t read_lower(struct mem_node *n, struct mem_ref into, uint64_t offs
     return done;
 }
 
-static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
 {
     struct mem_node *n = mem_node(f->inode);
     int64_t done = -EAGAIN;
@@ -240,7 +242,8 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
         if (err)
             return err;
         done = memory_object_write(g_platform, n->object, offset, from);
-        if (done < 0 && n->object_size != old && n->mapped && memory_object_resize(g_platform, n->object, old) == 0)
+        if (done < 0 && n->object_size != old && n->mapped &&
+            memory_object_resize(g_platform, n->object, old) == 0)
             n->object_size = old;
     }
     if (done > 0 && offset + (uint64_t)done > n->size)
@@ -248,7 +251,8 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
     return done;
 }
 
-static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from,
+                             uint64_t *offset)
 {
     struct mem_node *n = mem_node(f->inode);
     if (from.size == 0)
@@ -270,7 +274,8 @@ static int truncate_locked(struct mem_node *n, uint64_t size)
 {
     if (size > SIZE_MAX_FILE)
         return -EFBIG;
-    if (((n->seals & F_SEAL_SHRINK) && size < n->size) || ((n->seals & F_SEAL_GROW) && size > n->size))
+    if (((n->seals & F_SEAL_SHRINK) && size < n->size) ||
+        ((n->seals & F_SEAL_GROW) && size > n->size))
         return -EPERM;
     int err = copy_up(n, size);
     if (err == 0 && n->kind == MEM_DATA_INLINE && size > INLINE_MAX)
@@ -319,7 +324,8 @@ static int punch_locked(struct mem_node *n, uint64_t offset, uint64_t end)
     return 0;
 }
 
-static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode, uint64_t offset, uint64_t size)
+static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode, uint64_t offset,
+                             uint64_t size)
 {
     struct mem_node *n = mem_node(f->inode);
     bool keep = mode & FALLOC_FL_KEEP_SIZE;
@@ -332,7 +338,8 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
         return -EFBIG;
     mem_pin(n);
     mutex_lock(&f->inode->lock);
-    int err = n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && what ? -EPERM : copy_up(n, UINT64_MAX);
+    int err =
+        n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && what ? -EPERM : copy_up(n, UINT64_MAX);
     if (err == 0 && what)
         err = punch_locked(n, offset, end);
     if (err == 0 && !keep && end > n->size)
@@ -343,11 +350,13 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
 
 static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
 {
-    return file_seek_in(f, offset, whence, __atomic_load_n(&mem_node(f->inode)->size, __ATOMIC_ACQUIRE));
+    return file_seek_in(f, offset, whence,
+                        __atomic_load_n(&mem_node(f->inode)->size, __ATOMIC_ACQUIRE));
 }
 
-static struct memory_object *regular_map(struct task *task UNUSED, struct file *f, enum memory_sharing sharing,
-                                         unsigned prot, uint64_t *offset UNUSED, int *err)
+static struct memory_object *regular_map(struct task *task UNUSED, struct file *f,
+                                         enum memory_sharing sharing, unsigned prot,
+                                         uint64_t *offset UNUSED, int *err)
 {
     struct mem_node *n = mem_node(f->inode);
     bool shared = sharing == MEMORY_SHARED;
@@ -396,7 +405,8 @@ static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t 
     return file_seek_in(f, offset, whence, 0);
 }
 
-static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset, dir_emit emit, void *arg)
+static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset,
+                             dir_emit emit, void *arg)
 {
     if (*offset == 0 || !f->data) {
         struct dir_list *list = dir_list_create();
@@ -522,7 +532,8 @@ int memfs_add_seals(struct file *f, unsigned seals)
         return -EINVAL;
     if ((f->flags & O_ACCMODE) == O_RDONLY)
         return -EPERM;
-    if (seals & ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+    if (seals &
+        ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EINVAL;
     struct mem_node *n = mem_node(f->inode);
     mutex_lock(&f->inode->lock);

@@ -1,5 +1,6 @@
 /*
- * mount.c: the tree a guest sees: the root, what the configuration adds, and the file systems every Linux has.
+ * mount.c: the tree a guest sees: the root, what the configuration adds, and the file systems every
+ * Linux has.
  */
 #include <linux/magic.h>
 
@@ -120,7 +121,8 @@ static int make_mountpoint(struct task *task, const char *target, uint32_t mode)
     return err;
 }
 
-static int append_mount(const char *source, const struct path *at, struct inode *root, bool read_only)
+static int append_mount(const char *source, const struct path *at, struct inode *root,
+                        bool read_only)
 {
     struct mount *m = shim_zalloc(sizeof(*m));
     struct dentry *d = m ? dentry_create(NULL, "", 0, root) : NULL;
@@ -169,7 +171,8 @@ int mount_add(const char *source, const char *target, struct inode *root, bool r
     return err;
 }
 
-int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type, const char *options),
+int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type,
+                         const char *options),
                struct task *task, void *arg)
 {
     char *target = shim_alloc(PATH_MAX);
@@ -202,7 +205,8 @@ static int mount_root(const struct shim_config *config, char *why, size_t why_si
 }
 
 /* `root` may be NULL, then *err says why. */
-static int mount_standard(const char *source, const char *target, struct inode *root, int err, char *why, size_t why_size)
+static int mount_standard(const char *source, const char *target, struct inode *root, int err,
+                          char *why, size_t why_size)
 {
     if (root)
         err = mount_add(source, target, root, false);
@@ -211,12 +215,15 @@ static int mount_standard(const char *source, const char *target, struct inode *
     return err;
 }
 
-static int mount_configured(const struct shim_config *config, const struct shim_config_mount *m, char *why,
-                            size_t why_size)
+static int mount_configured(const struct shim_config *config, const struct shim_config_mount *m,
+                            char *why, size_t why_size)
 {
-    const char *grant = shim_config_string(config, m->grant), *target = shim_config_string(config, m->target);
+    const char *grant = shim_config_string(config, m->grant),
+               *target = shim_config_string(config, m->target);
     int err = 0;
-    enum hostfs_mode mode = m->overlay ? HOSTFS_FIXED : m->writable ? HOSTFS_WRITABLE : HOSTFS_READ_ONLY;
+    enum hostfs_mode mode = m->overlay    ? HOSTFS_FIXED
+                            : m->writable ? HOSTFS_WRITABLE
+                                          : HOSTFS_READ_ONLY;
     struct inode *root = hostfs_root(grant, mode, &err);
     if (root && m->overlay)
         root = overlay_root(root, &err);
@@ -235,14 +242,13 @@ int vfs_init(const struct shim_config *config, char *why, size_t why_size)
         struct inode *(*root)(int *err);
         uint32_t mode;
     } standard[] = {
-        {"proc", "/proc", procfs_root, 0},
-        {"devtmpfs", "/dev", devfs_root, 0},
-        {"tmpfs", "/dev/shm", NULL, 01777},
-        {"tmpfs", "/tmp", NULL, 01777},
+        {"proc", "/proc", procfs_root, 0},  {"devtmpfs", "/dev", devfs_root, 0},
+        {"tmpfs", "/dev/shm", NULL, 01777}, {"tmpfs", "/tmp", NULL, 01777},
         {"sysfs", "/sys", NULL, 0555},
     };
     for (size_t i = 0; err == 0 && i < sizeof(standard) / sizeof(standard[0]); i++) {
-        struct inode *root = standard[i].root ? standard[i].root(&err) : tmpfs_root(standard[i].mode, &err);
+        struct inode *root =
+            standard[i].root ? standard[i].root(&err) : tmpfs_root(standard[i].mode, &err);
         err = mount_standard(standard[i].source, standard[i].target, root, err, why, why_size);
     }
     const struct shim_config_mount *mounts = (const void *)((const char *)config + config->mounts);

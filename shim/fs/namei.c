@@ -1,5 +1,6 @@
 /*
- * namei.c: from names to places: path resolution (path_resolution(7)), open, and back from places to names.
+ * namei.c: from names to places: path resolution (path_resolution(7)), open, and back from places
+ * to names.
  */
 #include "shim/fs/namei.h"
 
@@ -74,7 +75,8 @@ int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct de
     return err;
 }
 
-int dentry_instantiate(struct dentry *dir, const char *name, size_t length, struct inode *inode, struct dentry **out)
+int dentry_instantiate(struct dentry *dir, const char *name, size_t length, struct inode *inode,
+                       struct dentry **out)
 {
     struct dentry *d = dentry_create(dir, name, length, inode);
     if (!d) {
@@ -111,8 +113,9 @@ static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
 }
 
 /*
- * Go down through directories that the cache knows, under one hold of its lock; stops before anything that needs more: the last
- * component, dots, links, unknown or volatile names. Result: what is left.
+ * Go down through directories that the cache knows, under one hold of its lock; stops before
+ * anything that needs more: the last component, dots, links, unknown or volatile names. Result:
+ * what is left.
  */
 static const char *walk_cached(struct walk *w, const char *name)
 {
@@ -125,9 +128,11 @@ static const char *walk_cached(struct walk *w, const char *name)
         const char *rest = name + length;
         while (*rest == '/')
             rest++;
-        if (!*rest || length > NAME_MAX || is_dots(name, length) || at.dentry->inode->sb->volatile_names)
+        if (!*rest || length > NAME_MAX || is_dots(name, length) ||
+            at.dentry->inode->sb->volatile_names)
             break;
-        struct dentry *d = dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
+        struct dentry *d =
+            dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
         if (!d || !d->inode || !S_ISDIR(d->inode->mode))
             break;
         at.dentry = d;
@@ -169,7 +174,8 @@ static void walk_up(struct walk *w)
     step_to(w, at.mount, at.dentry);
 }
 
-/* Continue at what the link in w->cur's directory says, then `rest`. *name: what is to be walked now. */
+/* Continue at what the link in w->cur's directory says, then `rest`. *name: what is to be walked
+ * now. */
 static int walk_link(struct walk *w, struct inode *link, const char *rest, const char **name)
 {
     if (++w->links > MAX_LINKS)
@@ -246,7 +252,8 @@ static void walk_end(struct walk *w)
     shim_free(w->text);
 }
 
-/* Resolve `name` from w->cur. With LOOKUP_PARENT stops at the directory of the last component, which goes to *last. */
+/* Resolve `name` from w->cur. With LOOKUP_PARENT stops at the directory of the last component,
+ * which goes to *last. */
 static int walk(struct walk *w, const char *name, unsigned flags, struct last_name *last)
 {
     bool want_directory = flags & LOOKUP_DIRECTORY;
@@ -282,7 +289,9 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             last->text[length] = '\0';
             last->length = length;
             last->ending = slash ? LAST_SLASH : LAST_PLAIN;
-            last->kind = !is_dots(name, length) ? LAST_NORMAL : length == 1 ? LAST_DOT : LAST_DOTDOT;
+            last->kind = !is_dots(name, length) ? LAST_NORMAL
+                         : length == 1          ? LAST_DOT
+                                                : LAST_DOTDOT;
             return 0;
         }
         want_directory |= slash;
@@ -336,7 +345,8 @@ int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, 
     return err;
 }
 
-int path_parent(struct task *task, int dirfd, const char *name, struct path *dir, struct last_name *last)
+int path_parent(struct task *task, int dirfd, const char *name, struct path *dir,
+                struct last_name *last)
 {
     struct walk w;
     int err = walk_begin(&w, task, dirfd, name);
@@ -373,7 +383,8 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
     uint32_t kept = (flags & ~(uint32_t)(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC)) | 00100000;
     if (flags & O_PATH)
         kept = flags & (O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    struct file *f = file_create(flags & O_PATH ? &g_path_file_ops : inode->file_ops, kept, NULL, err);
+    struct file *f =
+        file_create(flags & O_PATH ? &g_path_file_ops : inode->file_ops, kept, NULL, err);
     if (!f)
         return NULL;
     f->inode = inode;
@@ -452,7 +463,8 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
     return f;
 }
 
-static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flags, uint32_t mode, struct file **out)
+static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flags, uint32_t mode,
+                        struct file **out)
 {
     struct inode *at = dir->dentry->inode;
     if (!S_ISDIR(at->mode))
@@ -465,8 +477,8 @@ static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flag
     int err = path_permission(&who, dir, INODE_WRITE | INODE_EXEC);
     if (err)
         return err;
-    struct inode *inode =
-        at->ops->tmpfile(at, S_IFREG | (mode & 07777 & ~fs_umask(task->fs)), who.uid, who.gid, &err);
+    struct inode *inode = at->ops->tmpfile(at, S_IFREG | (mode & 07777 & ~fs_umask(task->fs)),
+                                           who.uid, who.gid, &err);
     if (!inode)
         return err;
     char name[24];
@@ -485,8 +497,8 @@ static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flag
 
 /* open(2) with O_CREAT: one step at w->cur; `again`: the name was a link that leads on to *name. */
 enum create_step { CREATE_DONE, CREATE_AGAIN };
-static int open_create(struct walk *w, const struct last_name *last, uint32_t flags, uint32_t mode, struct file **out,
-                       const char **name, enum create_step *step)
+static int open_create(struct walk *w, const struct last_name *last, uint32_t flags, uint32_t mode,
+                       struct file **out, const char **name, enum create_step *step)
 {
     *step = CREATE_DONE;
     if (last->kind != LAST_NORMAL)
@@ -529,7 +541,8 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
     return err;
 }
 
-struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode, int *err)
+struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
+                      int *err)
 {
     struct file *f = NULL;
     if (flags & O_PATH)
@@ -559,7 +572,8 @@ struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t f
     *err = last ? 0 : -ENOMEM;
     enum create_step step = CREATE_AGAIN;
     while (*err == 0 && step == CREATE_AGAIN) {
-        bool at_place = !*name; /* walk() may free what name points to: a link's text gives way to the next link's */
+        bool at_place = !*name; /* walk() may free what name points to: a link's text gives way to
+                                   the next link's */
         *err = walk(&w, name, LOOKUP_PARENT | (w.links ? LOOKUP_EMPTY : 0), last);
         if (*err == 0 && at_place) {
             /* A magic link led straight to a place. */
@@ -574,9 +588,11 @@ struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t f
     return f;
 }
 
-struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags, int *err)
+struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags,
+                           int *err)
 {
-    unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                     (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct path path;
     *err = path_lookup(task, dirfd, name, flags, &path);
     if (*err)
@@ -636,7 +652,8 @@ int path_to_string(struct task *task, const struct path *path, char *out, size_t
         }
         if (!p.dentry->parent)
             break;
-        fits = prepend(out, &at, p.dentry->name, p.dentry->name_length) && prepend(out, &at, "/", 1);
+        fits =
+            prepend(out, &at, p.dentry->name, p.dentry->name_length) && prepend(out, &at, "/", 1);
         p.dentry = p.dentry->parent;
     }
     mutex_unlock(&g_dcache_lock);

@@ -1,5 +1,6 @@
 /*
- * namei.h: what the VFS's own files and the file system calls share: inode helpers, parents of names, operations on names.
+ * namei.h: what the VFS's own files and the file system calls share: inode helpers, parents of
+ * names, operations on names.
  */
 #ifndef PALIMPSEST_SHIM_FS_NAMEI_H
 #define PALIMPSEST_SHIM_FS_NAMEI_H
@@ -12,12 +13,12 @@
 
 /* Mounts are made at start and never go away. */
 struct mount {
-    struct mount *next;         /* oldest first */
-    struct mount *parent;       /* NULL: the root */
-    struct dentry *mountpoint;  /* owned; in parent */
-    struct dentry *root;        /* owned */
+    struct mount *next;        /* oldest first */
+    struct mount *parent;      /* NULL: the root */
+    struct dentry *mountpoint; /* owned; in parent */
+    struct dentry *root;       /* owned */
     struct superblock *sb;
-    const char *source;         /* for /proc/mounts */
+    const char *source; /* for /proc/mounts */
     bool read_only;
 };
 extern struct mount g_anon_mount; /* of places made for files without a name */
@@ -35,7 +36,8 @@ enum inode_access { INODE_EXEC = 1, INODE_WRITE = 2, INODE_READ = 4 }; /* bits; 
 /* 0 or -EACCES (or an error of getattr). */
 MUST_USE int inode_permission(const struct credentials *who, struct inode *inode, unsigned access);
 /* Also -EROFS for what cannot be written through this mount. */
-MUST_USE int path_permission(const struct credentials *who, const struct path *path, unsigned access);
+MUST_USE int path_permission(const struct credentials *who, const struct path *path,
+                             unsigned access);
 MUST_USE int path_want_write(const struct path *path); /* 0 or -EROFS */
 
 struct superblock *superblock_create(const char *type, uint64_t magic, int *err);
@@ -44,20 +46,25 @@ uint64_t fs_now_ns(void); /* realtime */
 /* What open(2) of a device, fifo or plain inode does after the permission checks. */
 extern const struct file_ops g_path_file_ops; /* O_PATH: nothing works */
 
-/* The directory that holds the last component of `name`, and that component ("" for "/"; may be "." or ".."). */
+/* The directory that holds the last component of `name`, and that component ("" for "/"; may be "."
+ * or ".."). */
 struct last_name {
     char text[NAME_MAX + 1];
     size_t length;
     enum { LAST_PLAIN, LAST_SLASH } ending; /* LAST_SLASH: a slash followed */
     enum { LAST_NORMAL, LAST_ROOT, LAST_DOT, LAST_DOTDOT } kind;
 };
-MUST_USE int path_parent(struct task *task, int dirfd, const char *name, struct path *dir, struct last_name *last);
-/* Child dentry, positive or negative. `_locked`: the directory inode's lock is held. Owner: caller. */
-MUST_USE int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out);
-MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out);
+MUST_USE int path_parent(struct task *task, int dirfd, const char *name, struct path *dir,
+                         struct last_name *last);
+/* Child dentry, positive or negative. `_locked`: the directory inode's lock is held. Owner: caller.
+ */
+MUST_USE int dentry_lookup(struct dentry *dir, const char *name, size_t length,
+                           struct dentry **out);
+MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length,
+                                  struct dentry **out);
 /* Under the directory's lock: `inode` (consumed) got this name. *out may be NULL. */
-MUST_USE int dentry_instantiate(struct dentry *dir, const char *name, size_t length, struct inode *inode,
-                                struct dentry **out);
+MUST_USE int dentry_instantiate(struct dentry *dir, const char *name, size_t length,
+                                struct inode *inode, struct dentry **out);
 
 /* names.c: the calls that change names. dirfd and name as in path_lookup; modes before umask. */
 MUST_USE int vfs_mkdir(struct task *task, int dirfd, const char *name, uint32_t mode);
@@ -65,14 +72,16 @@ MUST_USE int vfs_symlink(struct task *task, const char *target, int dirfd, const
 MUST_USE int vfs_link(struct task *task, const struct path *target, int dirfd, const char *name);
 MUST_USE int vfs_unlink(struct task *task, int dirfd, const char *name);
 MUST_USE int vfs_rmdir(struct task *task, int dirfd, const char *name);
-MUST_USE int vfs_rename(struct task *task, int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+MUST_USE int vfs_rename(struct task *task, int from_fd, const char *from, int to_fd, const char *to,
+                        unsigned flags);
 /* Under dir's lock, permission checked. Makes the inode and its dentry. */
-MUST_USE int vfs_create_locked(struct task *task, const struct path *dir, const char *name, size_t length, uint32_t mode,
-                               uint64_t rdev, struct dentry **out);
-/* Checks ownership, then changes. mask: HOST_SET_*. `now`: times come from utimes(NULL), for which write permission suffices. */
+MUST_USE int vfs_create_locked(struct task *task, const struct path *dir, const char *name,
+                               size_t length, uint32_t mode, uint64_t rdev, struct dentry **out);
+/* Checks ownership, then changes. mask: HOST_SET_*. `now`: times come from utimes(NULL), for which
+ * write permission suffices. */
 enum setattr_origin { SETATTR_EXPLICIT, SETATTR_NOW };
-MUST_USE int vfs_setattr(struct task *task, const struct path *path, unsigned mask, const struct file_stat *attr,
-                         enum setattr_origin origin);
+MUST_USE int vfs_setattr(struct task *task, const struct path *path, unsigned mask,
+                         const struct file_stat *attr, enum setattr_origin origin);
 
 /* mount.c. Requires: before the first task runs. Owner: root consumed. source: lives for ever. */
 MUST_USE int mount_add(const char *source, const char *target, struct inode *root, bool read_only);

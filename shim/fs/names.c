@@ -10,11 +10,12 @@
 
 #define S_ISVTX_BIT 01000u
 
-/* Renames that cross directories: the tree above both must hold still while it is searched for loops. */
+/* Renames that cross directories: the tree above both must hold still while it is searched for
+ * loops. */
 static struct mutex g_rename_lock;
 
-int vfs_create_locked(struct task *task, const struct path *dir, const char *name, size_t length, uint32_t mode,
-                      uint64_t rdev, struct dentry **out)
+int vfs_create_locked(struct task *task, const struct path *dir, const char *name, size_t length,
+                      uint32_t mode, uint64_t rdev, struct dentry **out)
 {
     struct inode *inode = dir->dentry->inode;
     if (!inode->ops->create)
@@ -37,12 +38,12 @@ int vfs_create_locked(struct task *task, const struct path *dir, const char *nam
 }
 
 /*
- * For calls that make a name: the directory locked, the name known to be free, writing allowed. On success the caller calls
- * end_new. `want` says whether a trailing slash is welcome.
+ * For calls that make a name: the directory locked, the name known to be free, writing allowed. On
+ * success the caller calls end_new. `want` says whether a trailing slash is welcome.
  */
 enum new_kind { NEW_DIRECTORY, NEW_OTHER };
-static int begin_new(struct task *task, int dirfd, const char *name, enum new_kind kind, struct path *dir,
-                     struct last_name *last)
+static int begin_new(struct task *task, int dirfd, const char *name, enum new_kind kind,
+                     struct path *dir, struct last_name *last)
 {
     int err = path_parent(task, dirfd, name, dir, last);
     if (err)
@@ -140,7 +141,8 @@ int vfs_link(struct task *task, const struct path *target, int dirfd, const char
     return end_new(&dir, err);
 }
 
-/* unlink(2), rename(2): in a sticky directory only the owners of file and directory and root may remove. */
+/* unlink(2), rename(2): in a sticky directory only the owners of file and directory and root may
+ * remove. */
 static int sticky_check(const struct credentials *who, struct inode *dir, struct inode *victim)
 {
     if (who->uid == 0 || !(dir->mode & S_ISVTX_BIT))
@@ -156,7 +158,8 @@ static int sticky_check(const struct credentials *who, struct inode *dir, struct
 
 enum removal { REMOVE_FILE, REMOVE_DIRECTORY };
 
-static int remove_checks(struct task *task, const struct path *dir, struct dentry *d, enum removal what)
+static int remove_checks(struct task *task, const struct path *dir, struct dentry *d,
+                         enum removal what)
 {
     if (!d->inode)
         return -ENOENT;
@@ -240,8 +243,10 @@ struct rename_end {
     struct dentry *d; /* positive or negative */
 };
 
-/* rename(2): what forbids it, both directories locked and both names looked up. 1: nothing to do. */
-static int rename_checks(struct task *task, struct rename_end *from, struct rename_end *to, unsigned flags)
+/* rename(2): what forbids it, both directories locked and both names looked up. 1: nothing to do.
+ */
+static int rename_checks(struct task *task, struct rename_end *from, struct rename_end *to,
+                         unsigned flags)
 {
     struct dentry *f = from->d, *t = to->d;
     if (!f->inode)
@@ -283,7 +288,8 @@ static int rename_checks(struct task *task, struct rename_end *from, struct rena
     return from->dir.dentry->inode->ops->rename ? 0 : -EPERM;
 }
 
-static int rename_locked(struct task *task, struct rename_end *from, struct rename_end *to, unsigned flags)
+static int rename_locked(struct task *task, struct rename_end *from, struct rename_end *to,
+                         unsigned flags)
 {
     struct inode *a = from->dir.dentry->inode, *b = to->dir.dentry->inode;
     int err = dentry_lookup_locked(from->dir.dentry, from->last.text, from->last.length, &from->d);
@@ -306,7 +312,8 @@ static int rename_locked(struct task *task, struct rename_end *from, struct rena
     return 0;
 }
 
-int vfs_rename(struct task *task, int from_fd, const char *from_name, int to_fd, const char *to_name, unsigned flags)
+int vfs_rename(struct task *task, int from_fd, const char *from_name, int to_fd,
+               const char *to_name, unsigned flags)
 {
     if ((flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) ||
         (flags & (RENAME_NOREPLACE | RENAME_EXCHANGE)) == (RENAME_NOREPLACE | RENAME_EXCHANGE))

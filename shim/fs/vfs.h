@@ -1,6 +1,7 @@
 /*
- * vfs.h: names, inodes, mounts. A dentry is a name in a directory with its inode (or none: a negative entry); dentries form the tree
- * in which paths are resolved. File systems fill struct inode_ops.
+ * vfs.h: names, inodes, mounts. A dentry is a name in a directory with its inode (or none: a
+ * negative entry); dentries form the tree in which paths are resolved. File systems fill struct
+ * inode_ops.
  */
 #ifndef PALIMPSEST_SHIM_FS_VFS_H
 #define PALIMPSEST_SHIM_FS_VFS_H
@@ -31,39 +32,50 @@ void fs_state_get(struct fs_state *fs);
 void fs_state_put(struct fs_state *fs);
 uint32_t fs_umask(struct fs_state *fs);
 uint32_t fs_set_umask(struct fs_state *fs, uint32_t mask); /* result: the old one */
-void fs_get_root(struct fs_state *fs, struct path *out); /* owner: caller */
+void fs_get_root(struct fs_state *fs, struct path *out);   /* owner: caller */
 void fs_get_cwd(struct fs_state *fs, struct path *out);
 void fs_set_root(struct fs_state *fs, const struct path *path);
 void fs_set_cwd(struct fs_state *fs, const struct path *path);
 
-enum lookup_flags { /* bits */
+/* Bits. */
+enum lookup_flags {
     LOOKUP_FOLLOW = 1,    /* the last component too */
     LOOKUP_PARENT = 2,    /* stop at the directory that holds the last component */
     LOOKUP_DIRECTORY = 4, /* -ENOTDIR otherwise */
     LOOKUP_EMPTY = 8,     /* AT_EMPTY_PATH */
 };
-/* dirfd: AT_FDCWD or a descriptor. Errors: -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -EACCES, -EBADF. */
-MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out);
+/* dirfd: AT_FDCWD or a descriptor. Errors: -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -EACCES,
+ * -EBADF. */
+MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags,
+                         struct path *out);
 /* open(2). Owner: caller. flags: O_*. Errors: NULL, *err. */
-MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
-                               int *err);
-MUST_USE struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags, int *err);
-/* Absolute path seen from the task's root, into out. Result: length, -ENAMETOOLONG, -ENOENT (deleted: " (deleted)" is appended). */
+MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags,
+                               uint32_t mode, int *err);
+MUST_USE struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags,
+                                    int *err);
+/* Absolute path seen from the task's root, into out. Result: length, -ENAMETOOLONG, -ENOENT
+ * (deleted: " (deleted)" is appended). */
 int path_to_string(struct task *task, const struct path *path, char *out, size_t size);
-/* Where an open file is; for one without a name (pipe, socket) a place made for it: opening that gives the same open file. Owner: caller. */
+/* Where an open file is; for one without a name (pipe, socket) a place made for it: opening that
+ * gives the same open file. Owner: caller. */
 MUST_USE int path_from_file(struct file *f, struct path *out);
-/* mknod(2) with any type but directory and link; bind(2) of an AF_UNIX socket uses it with S_IFSOCK. */
-MUST_USE int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode, uint64_t rdev);
+/* mknod(2) with any type but directory and link; bind(2) of an AF_UNIX socket uses it with
+ * S_IFSOCK. */
+MUST_USE int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode,
+                       uint64_t rdev);
 /* Lines of /proc/mounts, oldest first; stops when fn returns non-zero. */
-int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type, const char *options),
+int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type,
+                         const char *options),
                struct task *task, void *arg);
 
 /* Execute permission, regular file, readable; used by execve. Owner: caller. */
-MUST_USE struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags, int *err);
+MUST_USE struct file *vfs_open_exec(struct task *task, int dirfd, const char *name,
+                                    unsigned at_flags, int *err);
 
 /*
- * For file systems. Inodes are reference-counted; ops run without any lock of the caller but the directory's lock, which the VFS
- * holds for lookup, create, link, unlink, rename (both directories, in address order).
+ * For file systems. Inodes are reference-counted; ops run without any lock of the caller but the
+ * directory's lock, which the VFS holds for lookup, create, link, unlink, rename (both directories,
+ * in address order).
  */
 struct inode_ops;
 struct inode {
@@ -82,8 +94,8 @@ struct superblock {
     const char *type; /* "tmpfs", "proc", "host", "overlay", "devtmpfs" */
     uint64_t dev, magic, next_ino;
     bool read_only;
-    /* Names come and go without the VFS (proc, a host directory): every step asks ops->lookup again and no absence is kept. A lookup
-     * that returns the same inode keeps the dentry. */
+    /* Names come and go without the VFS (proc, a host directory): every step asks ops->lookup again
+     * and no absence is kept. A lookup that returns the same inode keeps the dentry. */
     bool volatile_names;
     void *data;
     int (*statfs)(struct superblock *sb, void *abi_statfs);
@@ -92,42 +104,57 @@ struct inode_ops {
     /* Owner: caller. NULL and *err -ENOENT when not there. */
     struct inode *(*lookup)(struct inode *dir, const char *name, int *err);
     int (*getattr)(struct inode *inode, struct file_stat *out);
-    int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr); /* HOST_SET_* mask bits */
-    struct inode *(*create)(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
-                            uint32_t gid, int *err); /* any type but symlink; also mkdir */
-    struct inode *(*symlink)(struct inode *dir, const char *name, const char *target, uint32_t uid, uint32_t gid,
-                             int *err);
+    /* mask: HOST_SET_* bits */
+    int (*setattr)(struct inode *inode, unsigned mask,
+                   const struct file_stat *attr); /* HOST_SET_* mask bits */
+    /* Any type but symlink; also mkdir. */
+    struct inode *(*create)(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                            uint32_t uid, uint32_t gid,
+                            int *err);
+    struct inode *(*symlink)(struct inode *dir, const char *name, const char *target, uint32_t uid,
+                             uint32_t gid, int *err);
     /* O_TMPFILE: a regular file without a name; link may give it one. NULL: -EOPNOTSUPP. */
-    struct inode *(*tmpfile)(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid, int *err);
+    struct inode *(*tmpfile)(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid,
+                             int *err);
     int (*link)(struct inode *dir, const char *name, struct inode *target);
-    int (*unlink)(struct inode *dir, const char *name, struct inode *victim); /* also rmdir: -ENOTEMPTY */
-    int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to, unsigned flags);
+    /* Also rmdir: -ENOTEMPTY. */
+    int (*unlink)(struct inode *dir, const char *name,
+                  struct inode *victim);
+    int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to,
+                  unsigned flags);
     int (*readlink)(struct inode *inode, char *out, size_t size); /* bytes */
-    /* A magic link (/proc/self/exe, /proc/PID/fd/N): where it really leads. NULL: an ordinary link. */
+    /* A magic link (/proc/self/exe, /proc/PID/fd/N): where it really leads. NULL: an ordinary link.
+     */
     int (*follow)(struct task *task, struct inode *inode, struct path *out);
-    /* Prepare an open file (set f->data, f->ops); NULL: nothing to do, except that the VFS itself opens devices (chrdev_open) and
-     * fifos (fifo_open). */
+    /* Prepare an open file (set f->data, f->ops); NULL: nothing to do, except that the VFS itself
+     * opens devices (chrdev_open) and fifos (fifo_open). */
     int (*open)(struct task *task, struct inode *inode, struct file *f);
     void (*release)(struct inode *inode); /* last reference gone */
 };
-/* Takes the next number of sb->next_ino (atomically), one reference. data is not freed by inode_put but by ops->release. */
-struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode, void *data, int *err);
+/* Takes the next number of sb->next_ino (atomically), one reference. data is not freed by inode_put
+ * but by ops->release. */
+struct inode *inode_create(struct superblock *sb, const struct inode_ops *ops, uint32_t mode,
+                           void *data, int *err);
 void inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
-MUST_USE bool inode_get_unless_gone(struct inode *inode); /* for tables that do not own; false: its release is under way */
+/* For tables that do not own; false: its release is under way. */
+MUST_USE bool inode_get_unless_gone(struct inode *inode);
 /* Fills what every inode has, then ops->getattr. */
 MUST_USE int inode_getattr(struct inode *inode, struct file_stat *out);
 
-/* Called once by shim_main: mounts from the configuration, /proc, /dev, /tmp, /dev/shm. 0 or -errno with a sentence in why. */
+/* Called once by shim_main: mounts from the configuration, /proc, /dev, /tmp, /dev/shm. 0 or -errno
+ * with a sentence in why. */
 struct shim_config;
 MUST_USE int vfs_init(const struct shim_config *config, char *why, size_t why_size);
 /* Roots of the file systems that other modules provide. Owner: caller. */
 struct inode *procfs_root(int *err);
 struct inode *devfs_root(int *err);
 struct inode *tmpfs_root(uint32_t mode, int *err);
-/* Character devices by number, for device inodes: fills f->ops, f->data. -ENXIO when there is none. */
+/* Character devices by number, for device inodes: fills f->ops, f->data. -ENXIO when there is none.
+ */
 int chrdev_open(struct task *task, uint64_t rdev, struct file *f);
-/* Opens inode->fifo, making it at need: fills f->ops, f->data; waits for the other end as open(2) says. fifo_release: inode gone. */
+/* Opens inode->fifo, making it at need: fills f->ops, f->data; waits for the other end as open(2)
+ * says. fifo_release: inode gone. */
 int fifo_open(struct task *task, struct inode *inode, struct file *f);
 void fifo_release(struct inode *inode);
 

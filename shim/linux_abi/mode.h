@@ -1,6 +1,6 @@
 /*
- * mode.h: S_IFMT and its relatives from the kernel's linux/stat.h, which hides them once any libc header was seen (uthash
- * brings some).
+ * mode.h: S_IFMT and its relatives from the kernel's linux/stat.h, which hides them once any libc
+ * header was seen (uthash brings some).
  */
 #ifndef PALIMPSEST_SHIM_LINUX_ABI_MODE_H
 #define PALIMPSEST_SHIM_LINUX_ABI_MODE_H

@@ -70,7 +70,8 @@ static void modes(void)
     SHOW(umask(022));
     struct stat a, b;
     CHECK(stat("f", &a) == 0 && link("f", "f2") == 0 && stat("f2", &b) == 0);
-    printf("one inode %d, nlink %lu\n", a.st_ino == b.st_ino && a.st_dev == b.st_dev, (unsigned long)b.st_nlink);
+    printf("one inode %d, nlink %lu\n", a.st_ino == b.st_ino && a.st_dev == b.st_dev,
+           (unsigned long)b.st_nlink);
     CHECK(rename("f2", "f3") == 0 && stat("f3", &b) == 0 && a.st_ino == b.st_ino);
     CHECK(rename("f3", "f") == 0);
     show("f3");
@@ -83,18 +84,21 @@ static void times(void)
     struct timespec ts[2] = {{1000, 1}, {2000, 999999999}};
     SHOW(utimensat(AT_FDCWD, "f", ts, 0));
     CHECK(stat("f", &st) == 0);
-    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec, (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
+           (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     ts[0].tv_nsec = UTIME_OMIT;
     ts[1].tv_sec = -5;
     SHOW(utimensat(AT_FDCWD, "f", ts, 0));
     CHECK(stat("f", &st) == 0);
-    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec, (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
+           (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     ts[1].tv_nsec = 1000000000;
     SHOW(utimensat(AT_FDCWD, "f", ts, 0));
     struct timeval tv[2] = {{10, 20}, {30, 40}};
     SHOW(utimes("f", tv));
     CHECK(stat("f", &st) == 0);
-    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec, (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
+    printf("%ld.%ld %ld.%ld\n", (long)st.st_atim.tv_sec, st.st_atim.tv_nsec,
+           (long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
     int fd = open("f", O_RDWR);
     SHOW(futimens(fd, NULL));
     CHECK(fstat(fd, &st) == 0 && st.st_mtim.tv_sec > 1500000000);
@@ -102,7 +106,8 @@ static void times(void)
     SHOW(write(fd, "x", 1));
     CHECK(fstat(fd, &st) == 0 && st.st_mtim.tv_sec > 1500000000);
     close(fd);
-    CHECK(utimensat(AT_FDCWD, "d", ts, 0) == 0 && close(open("d/new", O_CREAT | O_WRONLY, 0600)) == 0 && stat("d", &st) == 0);
+    CHECK(utimensat(AT_FDCWD, "d", ts, 0) == 0 &&
+          close(open("d/new", O_CREAT | O_WRONLY, 0600)) == 0 && stat("d", &st) == 0);
     printf("directory changed: %d\n", st.st_mtim.tv_sec > 1500000000);
     CHECK(unlink("d/new") == 0);
     struct {
@@ -122,9 +127,12 @@ static void times(void)
 /* As a user who owns nothing here. */
 static void as_nobody(void)
 {
-    CHECK(close(open("mine", O_CREAT | O_WRONLY, 0600)) == 0 && close(open("open", O_CREAT | O_WRONLY, 0644)) == 0);
-    CHECK(mkdir("closed", 0700) == 0 && mkdir("shared", 01777) == 0 && chmod("shared", 01777) == 0 && mkdir("exec", 0711) == 0);
-    CHECK(close(open("shared/mine", O_CREAT | O_WRONLY, 0666)) == 0 && close(open("exec/x", O_CREAT | O_WRONLY, 0644)) == 0);
+    CHECK(close(open("mine", O_CREAT | O_WRONLY, 0600)) == 0 &&
+          close(open("open", O_CREAT | O_WRONLY, 0644)) == 0);
+    CHECK(mkdir("closed", 0700) == 0 && mkdir("shared", 01777) == 0 &&
+          chmod("shared", 01777) == 0 && mkdir("exec", 0711) == 0);
+    CHECK(close(open("shared/mine", O_CREAT | O_WRONLY, 0666)) == 0 &&
+          close(open("exec/x", O_CREAT | O_WRONLY, 0644)) == 0);
     CHECK(chmod(".", 0755) == 0);
     fflush(stdout);
     pid_t pid = fork();

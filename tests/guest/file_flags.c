@@ -1,4 +1,5 @@
-/* Descriptors and their flags: open modes, dup, fcntl, close-on-exec, ranges, vectors, copies between files, memfd, sizes. */
+/* Descriptors and their flags: open modes, dup, fcntl, close-on-exec, ranges, vectors, copies
+ * between files, memfd, sizes. */
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/ioctl.h>
@@ -124,7 +125,8 @@ static void numbers(void)
 static void vectors(void)
 {
     int fd = open("v", O_RDWR | O_CREAT | O_TRUNC, 0644);
-    struct iovec v[3] = {{(void *)(unsigned long)"one", 3}, {NULL, 0}, {(void *)(unsigned long)"three", 5}};
+    struct iovec v[3] = {
+        {(void *)(unsigned long)"one", 3}, {NULL, 0}, {(void *)(unsigned long)"three", 5}};
     SHOW(writev(fd, v, 3));
     SHOW(pwritev(fd, v, 3, 100));
     SHOW(lseek(fd, 0, SEEK_CUR));
@@ -185,7 +187,8 @@ static void sizes(void)
         zeros += g_data[i] == 0;
     printf("%d zeros\n", zeros);
     memset(g_data, 'y', sizeof(g_data));
-    SHOW(pwrite(fd, g_data, sizeof(g_data), 200000)); /* grows out of whatever small place it was in */
+    SHOW(pwrite(fd, g_data, sizeof(g_data),
+                200000)); /* grows out of whatever small place it was in */
     SHOW(pread(fd, g_data, 200, 50));
     for (int i = zeros = 0; i < 200; i++)
         zeros += g_data[i] == 0;
@@ -267,7 +270,8 @@ static void across_exec(char **argv)
 int main(int argc, char **argv)
 {
     if (argc == 3)
-        return (fcntl(atoi(argv[1]), F_GETFD) == 0 ? 0 : 1) | (fcntl(atoi(argv[2]), F_GETFD) == -1 ? 0 : 2);
+        return (fcntl(atoi(argv[1]), F_GETFD) == 0 ? 0 : 1) |
+               (fcntl(atoi(argv[2]), F_GETFD) == -1 ? 0 : 2);
     static const char *const bases[] = {"/tmp", "/dev/shm"};
     for (int i = 0; i < 2; i++) {
         char dir[64];

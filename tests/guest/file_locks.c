@@ -1,4 +1,5 @@
-/* Record locks, open-file-description locks and flock between processes and between descriptors of one. */
+/* Record locks, open-file-description locks and flock between processes and between descriptors of
+ * one. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -9,16 +10,18 @@
 
 static int set(int fd, int cmd, int type, off_t start, off_t length)
 {
-    struct flock fl = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    struct flock fl = {
+        .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
     return fcntl(fd, cmd, &fl) < 0 ? errno : 0;
 }
 
 static void query(int fd, const char *what, int type, off_t start, off_t length)
 {
-    struct flock fl = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
+    struct flock fl = {
+        .l_type = (short)type, .l_whence = SEEK_SET, .l_start = start, .l_len = length};
     int r = fcntl(fd, F_GETLK, &fl);
-    printf("%s: %d type %d start %ld length %ld mine %d\n", what, r < 0 ? errno : 0, fl.l_type, (long)fl.l_start,
-           (long)fl.l_len, fl.l_type == F_UNLCK ? -1 : fl.l_pid == getppid());
+    printf("%s: %d type %d start %ld length %ld mine %d\n", what, r < 0 ? errno : 0, fl.l_type,
+           (long)fl.l_start, (long)fl.l_len, fl.l_type == F_UNLCK ? -1 : fl.l_pid == getppid());
 }
 
 /* What another process sees. */
@@ -42,13 +45,15 @@ static void look(int fd)
     query(fd, "read at 25", F_RDLCK, 25, 1);
     query(fd, "write to the end", F_WRLCK, 100, 0);
     query(fd, "write everywhere", F_WRLCK, 0, 0);
-    printf("try %d %d %d\n", set(fd, F_SETLK, F_WRLCK, 15, 1), set(fd, F_SETLK, F_RDLCK, 25, 1), set(fd, F_SETLK, F_WRLCK, 25, 1));
+    printf("try %d %d %d\n", set(fd, F_SETLK, F_WRLCK, 15, 1), set(fd, F_SETLK, F_RDLCK, 25, 1),
+           set(fd, F_SETLK, F_WRLCK, 25, 1));
 }
 
 static void try_flock(int fd)
 {
     int own = open("lock", O_RDWR);
-    printf("inherited %d own %d shared %d\n", flock(fd, LOCK_EX | LOCK_NB), flock(own, LOCK_EX | LOCK_NB) < 0 ? errno : 0,
+    printf("inherited %d own %d shared %d\n", flock(fd, LOCK_EX | LOCK_NB),
+           flock(own, LOCK_EX | LOCK_NB) < 0 ? errno : 0,
            flock(own, LOCK_SH | LOCK_NB) < 0 ? errno : 0);
 }
 
@@ -74,8 +79,10 @@ int main(void)
     close(other);
     in_child(look, fd);
     int reader = open("lock", O_RDONLY), writer = open("lock", O_WRONLY);
-    printf("modes %d %d %d\n", set(reader, F_SETLK, F_WRLCK, 0, 1), set(writer, F_SETLK, F_RDLCK, 0, 1), set(fd, F_SETLK, 7, 0, 1));
-    printf("ranges %d %d %d\n", set(fd, F_SETLK, F_WRLCK, -1, 1), set(fd, F_SETLK, F_WRLCK, 10, -5), set(fd, F_SETLK, F_WRLCK, 3, -5));
+    printf("modes %d %d %d\n", set(reader, F_SETLK, F_WRLCK, 0, 1),
+           set(writer, F_SETLK, F_RDLCK, 0, 1), set(fd, F_SETLK, 7, 0, 1));
+    printf("ranges %d %d %d\n", set(fd, F_SETLK, F_WRLCK, -1, 1), set(fd, F_SETLK, F_WRLCK, 10, -5),
+           set(fd, F_SETLK, F_WRLCK, 3, -5));
 
     /* A waiter gets it when the holder ends. */
     int p[2];
@@ -90,7 +97,8 @@ int main(void)
     }
     char c;
     CHECK(read(p[0], &c, 1) == 1);
-    printf("busy %d, waited %d\n", set(fd, F_SETLK, F_WRLCK, 30, 1), set(fd, F_SETLKW, F_WRLCK, 30, 1));
+    printf("busy %d, waited %d\n", set(fd, F_SETLK, F_WRLCK, 30, 1),
+           set(fd, F_SETLKW, F_WRLCK, 30, 1));
     CHECK(waitpid(holder, NULL, 0) == holder);
 
     /* A signal ends the wait. */
@@ -108,7 +116,8 @@ int main(void)
     CHECK(waitpid(waiter, NULL, 0) == waiter);
 
     int a = open("lock", O_RDWR), b = open("lock", O_RDWR);
-    printf("ofd %d %d %d\n", set(a, F_OFD_SETLK, F_WRLCK, 0, 5), set(b, F_OFD_SETLK, F_WRLCK, 0, 5), set(b, F_OFD_SETLK, F_WRLCK, 5, 5));
+    printf("ofd %d %d %d\n", set(a, F_OFD_SETLK, F_WRLCK, 0, 5), set(b, F_OFD_SETLK, F_WRLCK, 0, 5),
+           set(b, F_OFD_SETLK, F_WRLCK, 5, 5));
     close(a);
     printf("ofd %d\n", set(b, F_OFD_SETLK, F_WRLCK, 0, 5));
     close(b);

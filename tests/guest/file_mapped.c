@@ -1,4 +1,5 @@
-/* Files in memory: read, write, truncate and shared mappings see the same bytes; private mappings and children see what they should. */
+/* Files in memory: read, write, truncate and shared mappings see the same bytes; private mappings
+ * and children see what they should. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,7 +43,8 @@ static void run(const char *base)
     CHECK(shared[0] == 'J' && pread(fd, text, 1, 0) == 1 && text[0] == 'J');
     printf("past the end: %d %d\n", touch(shared + 100), touch(shared + 4096));
     CHECK(pwrite(fd, "far", 3, 8192) == 3);
-    printf("after growing: %d %d %d\n", touch(shared + 4096), touch(shared + 8192), touch(shared + 12288));
+    printf("after growing: %d %d %d\n", touch(shared + 4096), touch(shared + 8192),
+           touch(shared + 12288));
     CHECK(memcmp(shared + 8192, "far", 4) == 0);
     CHECK(ftruncate(fd, 5) == 0);
     printf("after shrinking: %d %d\n", touch(shared), touch(shared + 4096));
@@ -53,7 +55,8 @@ static void run(const char *base)
         own[1] = 'q';
         _exit(0);
     }
-    CHECK(waitpid(pid, NULL, 0) == pid && shared[1] == 'E' && own[1] != 'q' && pread(fd, text, 2, 0) == 2 && text[1] == 'E');
+    CHECK(waitpid(pid, NULL, 0) == pid && shared[1] == 'E' && own[1] != 'q' &&
+          pread(fd, text, 2, 0) == 2 && text[1] == 'E');
     CHECK(close(fd) == 0 && unlink("f") == 0);
     shared[2] = '!';
     CHECK(again[2] == '!');
@@ -65,7 +68,8 @@ static void run(const char *base)
     int dirfd = open(".", O_RDONLY);
     CHECK(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, dirfd, 0) == MAP_FAILED);
     printf("a directory: %d\n", errno);
-    CHECK(close(ro) == 0 && close(dirfd) == 0 && unlink("g") == 0 && chdir("/") == 0 && rmdir(dir) == 0);
+    CHECK(close(ro) == 0 && close(dirfd) == 0 && unlink("g") == 0 && chdir("/") == 0 &&
+          rmdir(dir) == 0);
     CHECK(munmap(shared, 16384) == 0 && munmap(again, 4096) == 0 && munmap(own, 4096) == 0);
 }
 

@@ -1,4 +1,5 @@
-/* Every call that takes a name, with names that are odd in every way; in a tmpfs and on the root file system. */
+/* Every call that takes a name, with names that are odd in every way; in a tmpfs and on the root
+ * file system. */
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -10,23 +11,62 @@
 #include "guest.h"
 
 static const char *const g_names[] = {
-    "",          ".",          "..",         "/",           "//",         "file",        "file/",      "file/.",    "file/x",
-    "dir",       "dir/",       "dir//",      "dir/.",       "dir/..",     "dir/../file", "none",       "none/",     "none/x",
-    "none/..",   "to-file",    "to-file/",   "to-dir",      "to-dir/",    "to-dir/in",   "to-none",    "to-none/",  "loop",
-    "loop/x",    "to-to-file", "up/file",    "dir/in",      "full",       "full/",       "./././file", "dir/./in",  "to-root/..",
-    "../../../../../../..",    "fifo",       "fifo/",       "to-dir/../file",
+    "",
+    ".",
+    "..",
+    "/",
+    "//",
+    "file",
+    "file/",
+    "file/.",
+    "file/x",
+    "dir",
+    "dir/",
+    "dir//",
+    "dir/.",
+    "dir/..",
+    "dir/../file",
+    "none",
+    "none/",
+    "none/x",
+    "none/..",
+    "to-file",
+    "to-file/",
+    "to-dir",
+    "to-dir/",
+    "to-dir/in",
+    "to-none",
+    "to-none/",
+    "loop",
+    "loop/x",
+    "to-to-file",
+    "up/file",
+    "dir/in",
+    "full",
+    "full/",
+    "./././file",
+    "dir/./in",
+    "to-root/..",
+    "../../../../../../..",
+    "fifo",
+    "fifo/",
+    "to-dir/../file",
 };
 #define NAMES (sizeof(g_names) / sizeof(g_names[0]))
 
 static void make_tree(void)
 {
     int fd;
-    CHECK((fd = open("file", O_CREAT | O_EXCL | O_WRONLY, 0644)) >= 0 && write(fd, "text", 4) == 4 && close(fd) == 0);
+    CHECK((fd = open("file", O_CREAT | O_EXCL | O_WRONLY, 0644)) >= 0 &&
+          write(fd, "text", 4) == 4 && close(fd) == 0);
     CHECK(mkdir("dir", 0755) == 0 && mkdir("full", 0755) == 0 && mkdir("full/x", 0755) == 0);
     CHECK((fd = open("dir/in", O_CREAT | O_EXCL | O_WRONLY, 0600)) >= 0 && close(fd) == 0);
-    CHECK(symlink("file", "to-file") == 0 && symlink("dir", "to-dir") == 0 && symlink("none", "to-none") == 0);
-    CHECK(symlink("loop", "loop") == 0 && symlink("to-file", "to-to-file") == 0 && symlink("..", "dir/up") == 0);
-    CHECK(symlink("dir/up", "up") == 0 && symlink("/", "to-root") == 0 && mkfifo("fifo", 0600) == 0);
+    CHECK(symlink("file", "to-file") == 0 && symlink("dir", "to-dir") == 0 &&
+          symlink("none", "to-none") == 0);
+    CHECK(symlink("loop", "loop") == 0 && symlink("to-file", "to-to-file") == 0 &&
+          symlink("..", "dir/up") == 0);
+    CHECK(symlink("dir/up", "up") == 0 && symlink("/", "to-root") == 0 &&
+          mkfifo("fifo", 0600) == 0);
 }
 
 static void remove_tree(const char *dir)
@@ -47,35 +87,64 @@ static int act(int what, const char *name)
     struct stat st;
     char text[256];
     switch (what) {
-    case 0: return stat(name, &st);
-    case 1: return lstat(name, &st);
-    case 2: return open_close(name, O_RDONLY);
-    case 3: return open_close(name, O_WRONLY);
-    case 4: return open_close(name, O_RDWR | O_CREAT);
-    case 5: return open_close(name, O_RDWR | O_CREAT | O_EXCL);
-    case 6: return open_close(name, O_RDONLY | O_DIRECTORY);
-    case 7: return open_close(name, O_RDONLY | O_NOFOLLOW);
-    case 8: return open_close(name, O_PATH | O_NOFOLLOW);
-    case 9: return open_close(name, O_WRONLY | O_TRUNC);
-    case 10: return access(name, R_OK | W_OK | X_OK);
-    case 11: return mkdir(name, 0700);
-    case 12: return rmdir(name);
-    case 13: return unlink(name);
-    case 14: return readlink(name, text, sizeof(text)) < 0 ? -1 : 0;
-    case 15: return symlink("target", name);
-    case 16: return link("file", name);
-    case 17: return link(name, "linked");
-    case 18: return rename("file", name);
-    case 19: return rename(name, "renamed");
-    case 20: return rename("dir", name);
-    case 21: return chmod(name, 0711);
-    case 22: return truncate(name, 100);
-    case 23: return mknod(name, S_IFREG | 0600, 0);
-    case 24: return chdir(name);
-    case 25: return syscall(SYS_renameat2, AT_FDCWD, "file", AT_FDCWD, name, 1 /* RENAME_NOREPLACE */);
-    case 26: return syscall(SYS_renameat2, AT_FDCWD, "full", AT_FDCWD, name, 2 /* RENAME_EXCHANGE */);
-    case 27: return linkat(AT_FDCWD, name, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW);
-    default: return utimensat(AT_FDCWD, name, NULL, AT_SYMLINK_NOFOLLOW);
+    case 0:
+        return stat(name, &st);
+    case 1:
+        return lstat(name, &st);
+    case 2:
+        return open_close(name, O_RDONLY);
+    case 3:
+        return open_close(name, O_WRONLY);
+    case 4:
+        return open_close(name, O_RDWR | O_CREAT);
+    case 5:
+        return open_close(name, O_RDWR | O_CREAT | O_EXCL);
+    case 6:
+        return open_close(name, O_RDONLY | O_DIRECTORY);
+    case 7:
+        return open_close(name, O_RDONLY | O_NOFOLLOW);
+    case 8:
+        return open_close(name, O_PATH | O_NOFOLLOW);
+    case 9:
+        return open_close(name, O_WRONLY | O_TRUNC);
+    case 10:
+        return access(name, R_OK | W_OK | X_OK);
+    case 11:
+        return mkdir(name, 0700);
+    case 12:
+        return rmdir(name);
+    case 13:
+        return unlink(name);
+    case 14:
+        return readlink(name, text, sizeof(text)) < 0 ? -1 : 0;
+    case 15:
+        return symlink("target", name);
+    case 16:
+        return link("file", name);
+    case 17:
+        return link(name, "linked");
+    case 18:
+        return rename("file", name);
+    case 19:
+        return rename(name, "renamed");
+    case 20:
+        return rename("dir", name);
+    case 21:
+        return chmod(name, 0711);
+    case 22:
+        return truncate(name, 100);
+    case 23:
+        return mknod(name, S_IFREG | 0600, 0);
+    case 24:
+        return chdir(name);
+    case 25:
+        return syscall(SYS_renameat2, AT_FDCWD, "file", AT_FDCWD, name, 1 /* RENAME_NOREPLACE */);
+    case 26:
+        return syscall(SYS_renameat2, AT_FDCWD, "full", AT_FDCWD, name, 2 /* RENAME_EXCHANGE */);
+    case 27:
+        return linkat(AT_FDCWD, name, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW);
+    default:
+        return utimensat(AT_FDCWD, name, NULL, AT_SYMLINK_NOFOLLOW);
     }
 }
 #define ACTIONS 29
@@ -101,7 +170,8 @@ static void run(const char *base)
             char work[80];
             snprintf(work, sizeof(work), "%s/w", dir);
             /* Nothing may happen to what is above. */
-            bool outside = strstr(g_names[i], "../..") || g_names[i][0] == '/' || strstr(g_names[i], "to-root");
+            bool outside = strstr(g_names[i], "../..") || g_names[i][0] == '/' ||
+                           strstr(g_names[i], "to-root");
             if (outside && (what >= 9 && what != 10 && what != 14))
                 continue;
             CHECK(mkdir(work, 0755) == 0 && chdir(work) == 0);
@@ -110,7 +180,8 @@ static void run(const char *base)
             int result = act(what, g_names[i]);
             printf("%d '%s': %d %d", what, g_names[i], result, result < 0 ? errno : 0);
             CHECK(chdir(work) == 0 || errno == ENOENT);
-            static const char *const after[] = {"file", "dir", "none", "to-file", "full", "renamed", "linked"};
+            static const char *const after[] = {"file", "dir",     "none",  "to-file",
+                                                "full", "renamed", "linked"};
             for (size_t k = 0; k < sizeof(after) / sizeof(after[0]); k++)
                 describe(after[k]);
             printf("\n");

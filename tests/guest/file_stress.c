@@ -1,4 +1,5 @@
-/* Processes and threads that make, move, link and remove the same names at once: nobody hangs, nothing is left over or lost. */
+/* Processes and threads that make, move, link and remove the same names at once: nobody hangs,
+ * nothing is left over or lost. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -41,16 +42,36 @@ static void one(uint32_t *state)
             close(fd);
         }
         break;
-    case 1: unlink(a); break;
-    case 2: rename(a, b); break;
-    case 3: link(a, b); break;
-    case 4: mkdir(a, 0700); break;
-    case 5: rmdir(a); break;
-    case 6: symlink(b, a); break;
-    case 7: stat(a, &st); break;
-    case 8: (void)!readlink(a, text, sizeof(text)); break;
-    case 9: rename(next(state) % 2 ? "d0/sub" : "moving", next(state) % 2 ? "d0/sub" : "moving"); break;
-    case 10: syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */); break;
+    case 1:
+        unlink(a);
+        break;
+    case 2:
+        rename(a, b);
+        break;
+    case 3:
+        link(a, b);
+        break;
+    case 4:
+        mkdir(a, 0700);
+        break;
+    case 5:
+        rmdir(a);
+        break;
+    case 6:
+        symlink(b, a);
+        break;
+    case 7:
+        stat(a, &st);
+        break;
+    case 8:
+        (void)!readlink(a, text, sizeof(text));
+        break;
+    case 9:
+        rename(next(state) % 2 ? "d0/sub" : "moving", next(state) % 2 ? "d0/sub" : "moving");
+        break;
+    case 10:
+        syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+        break;
     case 11:
         if ((fd = open(a, O_RDWR | O_APPEND)) >= 0) {
             flock(fd, LOCK_EX);
@@ -91,7 +112,8 @@ static void run(const char *base)
     char dir[64], command[96];
     snprintf(dir, sizeof(dir), "%s/guest-stress-XXXXXX", base);
     CHECK(mkdtemp(dir) && chdir(dir) == 0);
-    CHECK(mkdir("d0", 0700) == 0 && mkdir("d1", 0700) == 0 && mkdir("d0/sub", 0700) == 0 && mkdir("d1/sub", 0700) == 0);
+    CHECK(mkdir("d0", 0700) == 0 && mkdir("d1", 0700) == 0 && mkdir("d0/sub", 0700) == 0 &&
+          mkdir("d1/sub", 0700) == 0);
     for (int i = 0; i < WORKERS; i++) {
         fflush(stdout);
         if (fork() == 0) {
