@@ -140,6 +140,11 @@
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, InterruptsAroundSystemCallsKeepEveryRegister,                              \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
+    CASE(GuestContract, InterruptsAroundCallsOfMappedCodeKeepEveryRegister,                        \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES)          \
+    CASE(GuestContract, MappedCodeCallsOnInTheChildOfAFork,                                        \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES |         \
+             PLATFORM_FEATURE_FORK)                                                                \
     CASE(GuestContract, ThreadsRunGuestCodeInTheSameSpaceTogether,                                 \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, SharedWordIsAtomicBetweenGuestAndShim,                                     \

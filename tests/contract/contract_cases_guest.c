@@ -619,9 +619,8 @@ void GuestContract_NoInterruptIsLostBetweenRuns(struct contract *c)
  * Interrupts at whatever instruction they meet; the guest looks at every register of its own all
  * the time.
  */
-static void flood_with_interrupts(struct contract *c, struct guest_code code, unsigned count)
+static void flood_scene(struct contract *c, struct scene s, unsigned count)
 {
-    struct scene s = open_scene(c, code);
     struct runner r = {.ctx = s.ctx};
     struct contract_worker w;
     for (uint64_t i = 0; i < 30; i++)
@@ -640,6 +639,11 @@ static void flood_with_interrupts(struct contract *c, struct guest_code code, un
     close_scene(c, &s);
 }
 
+static void flood_with_interrupts(struct contract *c, struct guest_code code, unsigned count)
+{
+    flood_scene(c, open_scene(c, code), count);
+}
+
 void GuestContract_InterruptsAnywhereKeepEveryRegister(struct contract *c)
 {
     flood_with_interrupts(c, GUEST_CODE(keep_values), 100000);
@@ -648,6 +652,65 @@ void GuestContract_InterruptsAnywhereKeepEveryRegister(struct contract *c)
 void GuestContract_InterruptsAroundSystemCallsKeepEveryRegister(struct contract *c)
 {
     flood_with_interrupts(c, GUEST_CODE(keep_values_and_call), 100000);
+}
+
+/* Code of a program's file, as the shim maps it: what a platform may patch. */
+static void replace_code_by_file(struct contract *c, struct scene *s, struct guest_code code)
+{
+    size_t size = (size_t)((const char *)code.end - (const char *)code.start);
+    int err = 0;
+    struct host_file *dir = host_file_granted(c->p, "rw", &err);
+    MUST(dir != NULL);
+    struct host_file *file = host_file_open(
+        c->p, dir, "code", HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE, 0700, &err);
+    MUST(file != NULL);
+    struct mem_ref bytes = mem_shim((void *)(uintptr_t)code.start, size);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 0, bytes), size);
+    struct memory_object *obj = memory_object_from_file(c->p, file, &err);
+    MUST(obj != NULL);
+    struct memory_map_request req = {.addr = guest_addr(CODE_AT),
+                                     .size = PAGE,
+                                     .sharing = MEMORY_PRIVATE,
+                                     .prot = MEMORY_READ | MEMORY_EXEC,
+                                     .object = obj};
+    CHECK_EQUAL(memory_map(c->p, s->as, &req), 0);
+    memory_object_put(c->p, obj);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void GuestContract_InterruptsAroundCallsOfMappedCodeKeepEveryRegister(struct contract *c)
+{
+    struct guest_code code = GUEST_CODE(keep_values_and_call);
+    struct scene s = open_scene(c, code);
+    replace_code_by_file(c, &s, code);
+    flood_scene(c, s, 100000);
+}
+
+/* Parent and child both go on calling from the same place, however it was prepared before the fork. */
+void GuestContract_MappedCodeCallsOnInTheChildOfAFork(struct contract *c)
+{
+    struct guest_code code = GUEST_CODE(keep_values_and_call);
+    struct scene s = open_scene(c, code);
+    replace_code_by_file(c, &s, code);
+    for (uint64_t i = 0; i < 30; i++)
+        contract_put(c, AREA + i * 8, (i + 1) * UINT64_C(0x0123456789abcdef));
+    s.ctx->regs.rdi = AREA;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 20; i++)
+            expect_syscall(c, s.ctx);
+        struct aspace *child = contract_fork(c, s.as);
+        struct guest_context *copy = make_context(c);
+        struct contract_worker w;
+        guest_context_copy(c->p, copy, s.ctx);
+        contract_start(c, &w, child, go_on, copy);
+        expect_syscall(c, s.ctx);
+        contract_join(c, &w);
+        CHECK(__builtin_memcmp(&copy->regs, &s.ctx->regs, sizeof(copy->regs)) == 0);
+        guest_context_destroy(c->p, copy);
+        aspace_destroy(c->p, child);
+    }
+    close_scene(c, &s);
 }
 
 void GuestContract_ThreadsRunGuestCodeInTheSameSpaceTogether(struct contract *c)
