@@ -53,12 +53,10 @@ static int fail(char *error, size_t size, const char *fmt, ...)
     return -1;
 }
 
+/* Room for one more element behind `count` of them. */
 static void *grow(void *array, size_t count, size_t element)
 {
-    /* Doubling at powers of two; count is the number in use. */
-    if (count & (count - 1))
-        return array;
-    void *bigger = realloc(array, (count ? count * 2 : 1) * element);
+    void *bigger = realloc(array, (count + 1) * element);
     if (!bigger)
         abort();
     return bigger;
@@ -83,8 +81,9 @@ static int add_mount(struct pal_options *out, const char *value, char *error, si
     }
     if (mode)
         writable = strcmp(mode, "rw") == 0;
-    out->mounts = grow(out->mounts, out->mount_count, sizeof(*out->mounts));
-    out->mounts[out->mount_count++] = (struct pal_mount){.source = copy, .target = target, .writable = writable};
+    struct pal_mount *mounts = grow(out->mounts, out->mount_count, sizeof(*mounts));
+    mounts[out->mount_count++] = (struct pal_mount){.source = copy, .target = target, .writable = writable};
+    out->mounts = mounts;
     return 0;
 }
 
@@ -123,24 +122,25 @@ static const struct option_spec k_platforms_options[] = {
 
 static int apply(struct pal_options *out, enum option_id id, const char *value, char *error, size_t size)
 {
+    const char *given = value ? value : ""; /* absent only where it is optional or not used */
     switch (id) {
     case OPT_PLATFORM:
-        out->platform = value;
+        out->platform = given;
         break;
     case OPT_ROOT:
-        out->root = value;
+        out->root = given;
         break;
     case OPT_MOUNT:
-        return add_mount(out, value, error, size);
+        return add_mount(out, given, error, size);
     case OPT_ENV:
-        return add_env(out, value, error, size);
+        return add_env(out, given, error, size);
     case OPT_CLEAR_ENV:
         out->clear_env = true;
         break;
     case OPT_CWD:
-        if (value[0] != '/')
-            return fail(error, size, "--cwd: '%s' is not an absolute path", value);
-        out->cwd = value;
+        if (given[0] != '/')
+            return fail(error, size, "--cwd: '%s' is not an absolute path", given);
+        out->cwd = given;
         break;
     case OPT_TRACE:
         out->trace = true;
@@ -150,9 +150,9 @@ static int apply(struct pal_options *out, enum option_id id, const char *value, 
         out->stats = true;
         break;
     case OPT_INTERCEPT:
-        if (strcmp(value, "auto") != 0 && strcmp(value, "sud") != 0 && strcmp(value, "seccomp") != 0)
-            return fail(error, size, "--intercept: '%s' is none of auto, sud, seccomp", value);
-        out->intercept = value;
+        if (strcmp(given, "auto") != 0 && strcmp(given, "sud") != 0 && strcmp(given, "seccomp") != 0)
+            return fail(error, size, "--intercept: '%s' is none of auto, sud, seccomp", given);
+        out->intercept = given;
         break;
     case OPT_HELP:
         out->command = out->command == PAL_RUN ? PAL_RUN_HELP : PAL_HELP;

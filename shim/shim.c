@@ -65,7 +65,7 @@ static char **copy_vector(uint32_t count, uint32_t offset)
 {
     const uint32_t *strings = (const void *)shim_config_string(g_config, offset);
     char **vector = shim_zalloc((count + 1) * sizeof(*vector));
-    if (!vector)
+    if (!vector || !strings)
         return NULL;
     for (uint32_t i = 0; i < count; i++) {
         vector[i] = shim_strdup(shim_config_string(g_config, strings[i]));
@@ -155,6 +155,7 @@ static void enter_directory(struct task *task)
 static void load_program(struct task *task)
 {
     const char *name = shim_config_string(g_config, g_config->path);
+    PLATFORM_REQUIRE(name); /* pal packs one always */
     char *found = shim_alloc(PATH_MAX_SIZE);
     char why[160] = "";
     int err = -ENOMEM;

@@ -123,7 +123,7 @@ static struct dentry *collect(struct dentry *dead, unsigned keep)
 {
     struct dentry *all = NULL;
     for (;;) {
-        if (!dead && g_lru_count > keep) {
+        if (!dead && g_lru && g_lru_count > keep) {
             dead = g_lru;
             lru_remove(dead);
             unhash(dead);

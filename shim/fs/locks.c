@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <asm/fcntl.h>
 
+#include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
@@ -94,6 +95,7 @@ static bool cut_owned(struct flock_list *list, const struct lock *range, struct 
         if (head && tail) {
             struct lock *rest = *spare;
             *spare = NULL;
+            PLATFORM_REQUIRE(rest); /* a range is inside one lock at most */
             *rest = *l;
             rest->start = range->end + 1;
             l->end = range->start - 1;

@@ -152,6 +152,7 @@ int mount_add(const char *source, const char *target, struct inode *root, bool r
     int err = 0;
     struct boot *boot = boot_create(&err);
     struct path at = {0};
+    PLATFORM_REQUIRE(boot || err);
     if (boot) {
         err = path_lookup(&boot->task, AT_FDCWD, target, LOOKUP_FOLLOW, &at);
         if (err == -ENOENT) {
