@@ -53,37 +53,17 @@ static int fail(char *error, size_t size, const char *fmt, ...)
     return -1;
 }
 
-/* Room for one more element behind `count` of them. */
-static void *grow(void *array, size_t count, size_t element)
+static int add_mount(struct pal_options *out, char *value, char *error, size_t size)
 {
-    void *bigger = realloc(array, (count + 1) * element);
-    if (!bigger)
-        abort();
-    return bigger;
-}
-
-static int add_mount(struct pal_options *out, const char *value, char *error, size_t size)
-{
-    char *copy = strdup(value);
-    if (!copy)
-        abort();
-    char *target = strchr(copy, ':');
+    char *target = strchr(value, ':');
     char *mode = target ? strchr(target + 1, ':') : NULL;
-    bool writable = false;
-    if (target)
-        *target++ = '\0';
-    if (mode)
-        *mode++ = '\0';
-    if (!target || !copy[0] || target[0] != '/' ||
-        (mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)) {
-        free(copy);
+    bool writable = mode && strcmp(mode, ":rw") == 0;
+    if (!target || target == value || target[1] != '/' || (mode && !writable && strcmp(mode, ":ro") != 0))
         return fail(error, size, "--mount: '%s' is not SRC:DST[:ro|rw] with an absolute DST", value);
-    }
+    *target++ = '\0'; /* the word is ours to cut */
     if (mode)
-        writable = strcmp(mode, "rw") == 0;
-    struct pal_mount *mounts = grow(out->mounts, out->mount_count, sizeof(*mounts));
-    mounts[out->mount_count++] = (struct pal_mount){.source = copy, .target = target, .writable = writable};
-    out->mounts = mounts;
+        *mode = '\0';
+    out->mounts[out->mount_count++] = (struct pal_mount){.source = value, .target = target, .writable = writable};
     return 0;
 }
 
@@ -92,7 +72,6 @@ static int add_env(struct pal_options *out, const char *value, char *error, size
     const char *equals = strchr(value, '=');
     if (!equals || equals == value)
         return fail(error, size, "--env: '%s' is not NAME=VALUE", value);
-    out->env = grow(out->env, out->env_count, sizeof(*out->env));
     out->env[out->env_count++] = value;
     return 0;
 }
@@ -120,9 +99,10 @@ static const struct option_spec k_platforms_options[] = {
     {"help", OPT_HELP, NO_ARGUMENT},
 };
 
-static int apply(struct pal_options *out, enum option_id id, const char *value, char *error, size_t size)
+static int apply(struct pal_options *out, enum option_id id, char *value, char *error, size_t size)
 {
-    const char *given = value ? value : ""; /* absent only where it is optional or not used */
+    char none[1] = "";
+    char *given = value ? value : none; /* absent only where it is optional or not used */
     switch (id) {
     case OPT_PLATFORM:
         out->platform = given;
@@ -169,13 +149,13 @@ static int parse_options(int argc, char **argv, int i, const struct option_spec 
                          struct pal_options *out, char *error, size_t size)
 {
     for (; i < argc; i++) {
-        const char *word = argv[i];
+        char *word = argv[i];
         if (word[0] != '-' || word[1] == '\0')
             return i;
         if (strcmp(word, "--") == 0)
             return i + 1;
         const struct option_spec *spec = NULL;
-        const char *value = strchr(word, '=');
+        char *value = strchr(word, '=');
         size_t length = value ? (size_t)(value - word) : strlen(word);
         for (size_t k = 0; k < count; k++)
             if (strlen(specs[k].name) + 2 == length && strncmp(word, "--", 2) == 0 &&
@@ -209,6 +189,11 @@ static int parse_options(int argc, char **argv, int i, const struct option_spec 
 int options_parse(int argc, char **argv, struct pal_options *out, char *error, size_t error_size)
 {
     *out = (struct pal_options){.root = "/"};
+    /* No more of either than there are words. */
+    out->mounts = calloc((size_t)argc + 1, sizeof(*out->mounts));
+    out->env = calloc((size_t)argc + 1, sizeof(*out->env));
+    if (!out->mounts || !out->env)
+        abort();
     const char *command = argc > 1 ? argv[1] : "";
     const struct option_spec *specs = NULL;
     size_t spec_count = 0;
@@ -254,8 +239,6 @@ int options_parse(int argc, char **argv, struct pal_options *out, char *error, s
 
 void options_free(struct pal_options *options)
 {
-    for (size_t i = 0; i < options->mount_count; i++)
-        free(options->mounts[i].source);
     free(options->mounts);
     free(options->env);
     options->mounts = NULL;

@@ -14,8 +14,8 @@
 enum pal_command { PAL_RUN, PAL_PLATFORMS, PAL_SYSCALLS, PAL_HELP, PAL_RUN_HELP, PAL_VERSION };
 
 struct pal_mount {
-    char *source;       /* host path; owned */
-    const char *target; /* absolute guest path, inside the same allocation */
+    const char *source; /* host path */
+    const char *target; /* absolute guest path */
     bool writable;
 };
 
@@ -40,7 +40,7 @@ struct pal_options {
 
 /*
  * Fill *out from the command line. Result: 0; or -1 with one line without newline in `error`. Either way options_free() releases
- * what *out owns; strings of argv are borrowed.
+ * what *out owns; strings of argv are borrowed, and those of mounts are cut in two.
  */
 int options_parse(int argc, char **argv, struct pal_options *out, char *error, size_t error_size);
 void options_free(struct pal_options *options);

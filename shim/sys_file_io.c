@@ -159,7 +159,7 @@ static int64_t transfer_gathered(struct task *task, struct file *f, struct vecto
     char *buffer = shim_alloc(size);
     if (!buffer)
         return -ENOMEM;
-    int64_t n = size ? 0 : -1;
+    int64_t n;
     size_t at = 0;
     if (direction == DIRECTION_WRITE) {
         for (size_t i = 0; i < vs->count && at < size; i++) {

@@ -394,6 +394,12 @@ static int choose_interception(const char *wanted, char *why, size_t size)
     return 0;
 }
 
+static bool same_terminal(const struct termios *a, const struct termios *b)
+{
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
+           memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+}
+
 static int check_layout(char *why, size_t size)
 {
     uintptr_t low = (uintptr_t)__executable_start;
@@ -481,7 +487,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     kill_all();
     if (has_terminal) {
         struct termios now;
-        if (tcgetattr(0, &now) == 0 && memcmp(&now, &terminal, sizeof(now)) != 0) {
+        if (tcgetattr(0, &now) == 0 && !same_terminal(&now, &terminal)) {
             signal(SIGTTOU, SIG_IGN);
             tcsetattr(0, TCSANOW, &terminal);
             signal(SIGTTOU, SIG_DFL);

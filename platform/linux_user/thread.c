@@ -190,7 +190,7 @@ static unsigned lu_cpu_current(struct platform *p UNUSED)
 {
     uint32_t cpu = 0;
     host_call(__NR_getcpu, &cpu, 0, 0);
-    return cpu < g_lu.cpu_count ? cpu : cpu % g_lu.cpu_count;
+    return cpu < g_lu.cpu_count ? cpu : 0; /* the host may have numbers beyond those we may run on */
 }
 
 static uint64_t host_cpu_clock(uint32_t id, int kind)

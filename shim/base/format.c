@@ -111,7 +111,7 @@ static const char *parse_length(const char *p, struct spec *spec)
 static void format_signed(struct sink *s, const struct spec *spec, int64_t value)
 {
     if (spec->length == sizeof(char))
-        value = (signed char)value;
+        value = (int64_t)((uint64_t)value << 56) >> 56;
     else if (spec->length == sizeof(short))
         value = (short)value;
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;

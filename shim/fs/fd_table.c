@@ -204,7 +204,7 @@ int fd_install(struct task *task, struct file *f, int min, enum fd_flags flags)
     struct fd_table *t = task->files;
     mutex_lock(&t->lock);
     int fd = find_free(t, (unsigned)min);
-    int result = fd;
+    int result;
     if ((unsigned)fd >= fd_limit(task))
         result = -EMFILE;
     else

@@ -458,7 +458,7 @@ static int hostfs_readlink(struct inode *inode, char *out, size_t size)
         int length = n->link ? (int)str_length(n->link) : -1;
         if (length > (int)size)
             length = (int)size;
-        if (length >= 0)
+        if (n->link && length >= 0)
             memcpy(out, n->link, (size_t)length);
         mutex_unlock(&g_host_lock);
         if (length >= 0)

@@ -4,6 +4,7 @@
  */
 #include "shim/fs/namei.h"
 
+#include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
@@ -305,6 +306,7 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         err = dentry_lookup(w->cur.dentry, name, length, &d);
         if (err)
             return err;
+        PLATFORM_REQUIRE(d);
         if (!d->inode) {
             dentry_put(d);
             return -ENOENT;
@@ -648,6 +650,7 @@ int path_to_string(struct task *task, const struct path *path, char *out, size_t
                 break;
             p.dentry = p.mount->mountpoint;
             p.mount = p.mount->parent;
+            PLATFORM_REQUIRE(p.dentry); /* what has a parent is mounted somewhere */
             continue;
         }
         if (!p.dentry->parent)
