@@ -113,7 +113,7 @@ static void format_signed(struct sink *s, const struct spec *spec, int64_t value
     if (spec->length == sizeof(char))
         value = (int64_t)((uint64_t)value << 56) >> 56;
     else if (spec->length == sizeof(short))
-        value = (short)value;
+        value = (int64_t)((uint64_t)value << 48) >> 48;
     uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     const char *sign = value < 0 ? "-" : spec->plus ? "+" : spec->space ? " " : "";
     format_number(s, spec, magnitude, 10, sign, false);
@@ -135,8 +135,6 @@ static void format_unsigned(struct sink *s, const struct spec *spec, uint64_t va
 int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
 {
     struct sink s = {.out = out, .size = size};
-    va_list ap;
-    va_copy(ap, args);
     for (const char *p = fmt; *p; p++) {
         if (*p != '%') {
             sink_char(&s, *p);
@@ -145,7 +143,7 @@ int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
         struct spec spec = {.precision = -1};
         p = parse_flags(p + 1, &spec);
         if (*p == '*') {
-            spec.width = va_arg(ap, int);
+            spec.width = va_arg(args, int);
             p++;
         } else {
             p = parse_decimal(p, &spec.width);
@@ -157,7 +155,7 @@ int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
         if (*p == '.') {
             p++;
             if (*p == '*') {
-                spec.precision = va_arg(ap, int);
+                spec.precision = va_arg(args, int);
                 p++;
             } else {
                 p = parse_decimal(p, &spec.precision);
@@ -167,27 +165,27 @@ int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
         switch (*p) {
         case 'd':
         case 'i':
-            format_signed(&s, &spec, spec.length == 8 ? va_arg(ap, int64_t) : va_arg(ap, int));
+            format_signed(&s, &spec, spec.length == 8 ? va_arg(args, int64_t) : va_arg(args, int));
             break;
         case 'u':
         case 'x':
         case 'X':
         case 'o':
-            format_unsigned(&s, &spec, spec.length == 8 ? va_arg(ap, uint64_t) : va_arg(ap, unsigned),
+            format_unsigned(&s, &spec, spec.length == 8 ? va_arg(args, uint64_t) : va_arg(args, unsigned),
                             *p);
             break;
         case 'p':
             spec.alternate = true;
             spec.length = 8;
-            format_unsigned(&s, &spec, (uintptr_t)va_arg(ap, void *), 'x');
+            format_unsigned(&s, &spec, (uintptr_t)va_arg(args, void *), 'x');
             break;
         case 'c': {
-            char c = (char)va_arg(ap, int);
+            char c = (char)va_arg(args, int);
             format_text(&s, &spec, &c, 1);
             break;
         }
         case 's': {
-            const char *text = va_arg(ap, const char *);
+            const char *text = va_arg(args, const char *);
             if (!text)
                 text = "(null)";
             size_t max = spec.precision >= 0 ? (size_t)spec.precision : SIZE_MAX;
@@ -206,7 +204,6 @@ int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
             break;
         }
     }
-    va_end(ap);
     if (size)
         out[s.length < size ? s.length : size - 1] = '\0';
     return (int)s.length;

@@ -38,6 +38,8 @@ void str_buf_printf(struct str_buf *b, const char *fmt, ...)
     va_list args;
     va_start(args, fmt);
     int n = shim_vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    va_start(args, fmt);
     if (str_buf_reserve(b, (size_t)n)) {
         shim_vsnprintf(b->data + b->length, (size_t)n + 1, fmt, args);
         b->length += (size_t)n;
