@@ -4,6 +4,7 @@
 #include "shim/signal.h"
 
 #include <asm/unistd_64.h>
+#include <linux/resource.h>
 #include <linux/signal.h>
 
 #include "platform/errno.h"
@@ -54,11 +55,19 @@ bool signal_pending(struct task *task)
 
 /* Queues. */
 
+static uint64_t g_entry_count; /* of all queues; what RLIMIT_SIGPENDING limits (there per user) */
+
+static void entry_free(struct signal_entry *e)
+{
+    g_entry_count--;
+    shim_free(e);
+}
+
 void signal_queue_flush(struct signal_queue *queue)
 {
     struct signal_entry *e, *tmp;
     DL_FOREACH_SAFE (queue->entries, e, tmp)
-        shim_free(e);
+        entry_free(e);
     *queue = (struct signal_queue){0};
 }
 
@@ -72,7 +81,7 @@ void signal_queue_drop(struct signal_queue *queue, struct sigset set)
     DL_FOREACH_SAFE (queue->entries, e, tmp) {
         if (which & BIT(e->info.si_signo)) {
             DL_DELETE(queue->entries, e);
-            shim_free(e);
+            entry_free(e);
         }
     }
 }
@@ -85,17 +94,18 @@ static void drop_everywhere(struct process *process, uint64_t which)
         signal_queue_drop(&t->pending, (struct sigset){which});
 }
 
-static int queue_add(struct signal_queue *queue, const struct abi_siginfo *info)
+static int queue_add(struct signal_queue *queue, const struct abi_siginfo *info, uint64_t limit)
 {
     int sig = info->si_signo;
     if (sig < SIGRTMIN && sigset_has(queue->set, sig))
         return 0; /* standard signals don't queue up */
-    struct signal_entry *e = shim_alloc(sizeof(*e));
+    struct signal_entry *e = g_entry_count < limit ? shim_alloc(sizeof(*e)) : NULL;
     if (!e && sig >= SIGRTMIN)
         return -EAGAIN;
     if (e) { /* without memory a standard signal still arrives, only its details are lost */
         e->info = *info;
         DL_APPEND(queue->entries, e);
+        g_entry_count++;
     }
     sigset_add(&queue->set, sig);
     return 0;
@@ -124,7 +134,7 @@ static bool queue_take(struct signal_queue *queue, struct sigset wanted, struct 
     if (found) {
         *out = found->info;
         DL_DELETE(queue->entries, found);
-        shim_free(found);
+        entry_free(found);
     } else {
         *out = (struct abi_siginfo){.si_signo = sig, .si_code = SI_USER};
     }
@@ -216,7 +226,7 @@ static int send(struct process *process, struct task *task, const struct abi_sig
     }
     if (is_ignored(process, task ? task : process->tasks, sig))
         return 0;
-    int err = queue_add(task ? &task->pending : &process->pending, info);
+    int err = queue_add(task ? &task->pending : &process->pending, info, process->rlimits[RLIMIT_SIGPENDING].cur);
     if (err)
         return err;
     wait_queue_wake_all(&g_signal_wait);
@@ -263,7 +273,7 @@ static void force(struct task *task, const struct abi_siginfo *info)
         sigset_remove(&task->blocked, sig);
     }
     signal_queue_drop(&task->pending, sigset_of(sig));
-    if (queue_add(&task->pending, info) == 0)
+    if (queue_add(&task->pending, info, UINT64_MAX) == 0)
         __atomic_store_n(&task->interrupted, 1, __ATOMIC_SEQ_CST);
     mutex_unlock(&g_process_lock);
 }
