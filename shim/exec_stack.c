@@ -24,8 +24,8 @@
 #define STACK_MAPPED_MAX (8ull << 20) /* the rest grows on demand */
 #define STACK_MARGIN (128 * 1024ull)
 #define MMAP_GAP_MIN (128ull << 20) /* room for the stack above the mmap area, as on Linux */
-#define STACK_RANDOM_BITS 22u
-#define MMAP_RANDOM_BITS 28u
+#define STACK_RANDOM_BITS 16u
+#define MMAP_RANDOM_BITS 16u
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
 #endif

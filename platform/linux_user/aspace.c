@@ -95,7 +95,10 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
     }
     struct lu_aspace *child = NULL;
     uint64_t shared = g_lu.detailed_stats ? lu_count_private_pages(parent->carrier) : 0;
-    struct lu_carrier *c = lu_carrier_clone(&failure);
+    struct lu_patch *patch;
+    failure = lu_patch_fork_begin(parent, &patch);
+    bool begun = failure == 0;
+    struct lu_carrier *c = begun ? lu_carrier_clone(&failure) : NULL;
     if (c) {
         child = slot_take(p, c);
         if (child) {
@@ -111,6 +114,8 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
             failure = -ENOMEM;
         }
     }
+    if (begun)
+        lu_patch_fork_end(parent, child, patch);
     lu_thread_go_home(home);
     if (!child)
         *err = failure;
@@ -121,6 +126,7 @@ static struct lu_carrier *slot_release(struct lu_aspace *as)
 {
     PLATFORM_REQUIRE(__atomic_load_n(&as->inside, __ATOMIC_SEQ_CST) == 0);
     aspace_unstamp(&as->base);
+    lu_patch_destroy(as);
     struct lu_carrier *c = as->carrier;
     c->aspace = NULL;
     __atomic_store_n(&as->carrier, NULL, __ATOMIC_RELEASE);

@@ -159,13 +159,18 @@ static void leave_guest(struct thread *t, const struct kernel_siginfo *info, con
     classify(exit, info, mc);
     if (!in_window) {
         save_registers(&ctx->regs, mc);
+        ctx->regs.rip = lu_patch_original_rip(t->aspace, mc->rip);
     } else if (exit->reason == GUEST_FAULT) {
         /* iretq refused the guest's own rip or rsp. */
         exit->fault = GUEST_FAULT_GENERAL;
         exit->addr = guest_addr(0);
     }
-    if (g_lu.has_fsgsbase)
-        __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(ctx->regs.fs_base), "=r"(ctx->regs.gs_base));
+    if (g_lu.has_fsgsbase) {
+        uint64_t gs;
+        __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(ctx->regs.fs_base), "=r"(gs));
+        if (gs != (uint64_t)ctx)
+            ctx->regs.gs_base = gs; /* it set one by instruction */
+    }
     lu_extended_from_frame(mc->fpstate);
     lu_guest_leave(&t->entry);
 }
@@ -189,6 +194,10 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
             return; /* sent by somebody outside, not by the processor */
         if (!t)
             shim_bug(info, mc);
+        if (signo == SIGTRAP && !in_window && lu_patch_straggler(t->aspace, rip)) {
+            mc->rip = rip - 1; /* the site is about to be a jump, or already is */
+            return;
+        }
         if (signo == LU_KICK_SIGNAL && !__atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST))
             return; /* only host threads were wanted, or the interrupt was seen already */
         leave_guest(t, info, mc, in_window);

@@ -9,14 +9,10 @@
 #define XFEATURE_AMX (3ull << 17) /* needs permission from the host kernel, which guests are not given */
 #define RFLAGS_GUEST 0x240dd5ull  /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL: iretq would fault */
 #define RFLAGS_ALWAYS 0x202ull
+#define RFLAGS_TF 0x100ull
 #define USER_CS 0x33
 #define USER_SS 0x2b
 
-/* One page: the public part, then the XSAVE area at a 64-byte boundary. */
-struct lu_context {
-    struct guest_context base;
-    uint8_t area[] __attribute__((aligned(64)));
-};
 #define CONTEXT_SIZE 4096u
 
 static struct lu_pool g_contexts = {.size = CONTEXT_SIZE};
@@ -199,37 +195,61 @@ static uint64_t usable_base(uint64_t base)
     return base < (1ull << 47) ? base : 0;
 }
 
-static void load_segment_bases(const struct guest_regs *regs)
+/*
+ * FS is the guest's. GS is the context's address while guest code runs, so that patched sites find their way; a guest that has a GS base
+ * of its own gets it, is entered by iretq, and its space is never patched.
+ */
+static enum lu_enter_mode load_segment_bases(struct lu_context *ctx, struct lu_aspace *as)
 {
-    uint64_t fs = usable_base(regs->fs_base), gs = usable_base(regs->gs_base);
-    if (g_lu.has_fsgsbase) {
-        __asm__ volatile("wrfsbase %0\n\twrgsbase %1" : : "r"(fs), "r"(gs));
-        return;
+    struct guest_regs *regs = &ctx->base.regs;
+    uint64_t fs = usable_base(regs->fs_base), gs = usable_base(regs->gs_base), now;
+    if (!g_lu.has_fsgsbase) {
+        host_call(__NR_arch_prctl, ARCH_SET_FS, fs);
+        host_call(__NR_arch_prctl, ARCH_SET_GS, gs);
+        return LU_ENTER_BY_IRET;
     }
-    host_call(__NR_arch_prctl, ARCH_SET_FS, fs);
-    host_call(__NR_arch_prctl, ARCH_SET_GS, gs);
+    enum lu_enter_mode mode = gs || (regs->rflags & RFLAGS_TF) ? LU_ENTER_BY_IRET : LU_ENTER_BY_GS;
+    if (gs)
+        lu_patch_refuse(as, as->carrier);
+    else
+        gs = (uint64_t)ctx;
+    __asm__("rdfsbase %0" : "=r"(now));
+    if (now != fs)
+        __asm__ volatile("wrfsbase %0" : : "r"(fs));
+    __asm__("rdgsbase %0" : "=r"(now));
+    if (now != gs)
+        __asm__ volatile("wrgsbase %0" : : "r"(gs));
+    return mode;
 }
 
-static void lu_guest_run(struct platform *p UNUSED, struct guest_context *ctx, struct guest_exit *exit)
+static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, struct guest_exit *exit)
 {
     struct thread *t = lu_current();
+    struct lu_context *ctx = (struct lu_context *)base;
     PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY && t->aspace != NULL);
-    if (t->live_ctx != ctx) {
-        lu_save_live_context(t);
-        area_restore(ctx->extended);
-        t->live_ctx = ctx;
-    }
-    struct guest_regs *regs = &ctx->regs;
-    load_segment_bases(regs);
+    struct guest_regs *regs = &base->regs;
     regs->rflags = (regs->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
+    if (t->live_ctx != base) {
+        lu_save_live_context(t);
+        area_restore(base->extended);
+        t->live_ctx = base;
+    }
+    enum lu_enter_mode mode = load_segment_bases(ctx, t->aspace);
     regs->cs = USER_CS;
     regs->ss = USER_SS;
-    *exit = (struct guest_exit){.reason = GUEST_INTERRUPT};
-    t->entry.ctx = ctx;
+    exit->reason = GUEST_INTERRUPT;
+    t->entry.ctx = base;
     t->entry.exit = exit;
-    lu_guest_enter(regs, &t->entry);
-    if (exit->reason == GUEST_INTERRUPT)
+    ctx->entry = &t->entry;
+    int how = lu_guest_enter(regs, &t->entry, mode);
+    if (how == LU_RUN_SYSCALL) {
+        exit->reason = GUEST_SYSCALL;
+        __asm__("rdfsbase %0" : "=r"(regs->fs_base));
+    } else if (exit->reason == GUEST_INTERRUPT) {
         __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+    } else if (exit->reason == GUEST_SYSCALL) {
+        lu_patch_consider(t->aspace, t->aspace->carrier, regs);
+    }
 }
 
 static void lu_guest_interrupt(struct platform *p, struct thread *t)

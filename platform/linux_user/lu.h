@@ -28,7 +28,7 @@
 #include "platform/platform.h"
 #include "platform/thread.h"
 
-#define LU_GUEST_MIN 0x10000ull
+#define LU_GUEST_MIN 0x20000ull /* the 64 KiB below, from mmap_min_addr, hold stubs (patch.c) */
 #define LU_GUEST_END 0x7e0000000000ull /* the runner, its stack and shared memory lie above (checked at start) */
 
 /* Simple lock over shared memory: 0 free, 1 held, 2 held and waited for. */
@@ -73,6 +73,8 @@ struct lu_aspace {
     struct lu_carrier *carrier;
     uint32_t inside; /* threads inside; atomic; raised on the way in, lowered on the arriving side */
     struct aspace_stats stats;
+    struct lu_patch *patch; /* patch.c; NULL: nothing patchable yet */
+    bool patch_refused;     /* the guest uses GS: every call traps */
 };
 _Static_assert(offsetof(struct lu_aspace, base) == 0, "a token is a pointer to its lu_aspace");
 
@@ -148,6 +150,7 @@ struct lu_globals {
     char *heap_base;                 /* shared pages */
     char *altstack_base;             /* private in every carrier, same address */
     bool use_seccomp;
+    bool patching; /* rewrite sites that trap often */
     bool has_fsgsbase, has_xsave;
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
@@ -253,6 +256,23 @@ void lu_altstack_arm(struct lu_worker *w);
 bool lu_sud_available(void);
 int lu_intercept_arm_thread(void);  /* SUD: per host thread */
 int lu_intercept_arm_process(void); /* seccomp: once, in the zygote; inherited */
+
+/* patched sites: patch.c. The range calls come from memory.c, in the space's own carrier. */
+void lu_patch_text_mapped(struct lu_aspace *as, uint64_t start, uint64_t size);
+void lu_patch_forget(struct lu_aspace *as, uint64_t start, uint64_t size);
+/* A trapped call: count it and rewrite its site when it comes often. regs as they were at the trap. */
+void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c, const struct guest_regs *regs);
+/* Take all patches back and make no more. */
+void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c);
+/* Around clone: no site is half written in between. -ENOMEM: nothing was begun. `child` NULL: clone failed. */
+struct lu_patch;
+int lu_patch_fork_begin(struct lu_aspace *parent, struct lu_patch **copy);
+void lu_patch_fork_end(struct lu_aspace *parent, struct lu_aspace *child, struct lu_patch *copy);
+void lu_patch_destroy(struct lu_aspace *as);
+/* Where a guest interrupted in a stub goes on: its site. Async-signal safe, as is the next. */
+uint64_t lu_patch_original_rip(const struct lu_aspace *as, uint64_t rip);
+/* A breakpoint trap (rip past it) that the guest must not see: its site is being rewritten. */
+bool lu_patch_straggler(const struct lu_aspace *as, uint64_t rip);
 
 /* guest_run.c */
 void lu_cpu_probe(void);

@@ -42,18 +42,24 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as, con
     int flags = MAP_FIXED | MAP_NORESERVE | (req->sharing == MEMORY_SHARED ? MAP_SHARED : MAP_PRIVATE);
     if (!req->object)
         flags |= MAP_ANONYMOUS;
+    struct lu_aspace *space = lu_current()->aspace;
+    lu_patch_forget(space, req->addr.raw, req->size);
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
     if (at < 0)
         return (int)at;
     if (!req->object && req->size >= HUGE_FROM && !req->no_huge)
         host_call(__NR_madvise, req->addr.raw, req->size, MADV_HUGEPAGE); /* a wish: may be refused */
+    if (req->object && req->object->file && req->sharing == MEMORY_PRIVATE && (req->prot & MEMORY_EXEC) &&
+        !(req->prot & MEMORY_WRITE))
+        lu_patch_text_mapped(space, req->addr.raw, req->size);
     return 0;
 }
 
 static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size)
 {
     PLATFORM_REQUIRE(inside(as));
+    lu_patch_forget(lu_current()->aspace, addr.raw, size);
     return (int)lu_host(__NR_munmap, addr.raw, size);
 }
 
@@ -61,6 +67,7 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
                              unsigned prot)
 {
     PLATFORM_REQUIRE(inside(as));
+    lu_patch_forget(lu_current()->aspace, addr.raw, size);
     return (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
 }
 
@@ -68,6 +75,8 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as, st
                           struct guest_addr to, uint64_t new_size)
 {
     PLATFORM_REQUIRE(inside(as));
+    lu_patch_forget(lu_current()->aspace, from.raw, old_size);
+    lu_patch_forget(lu_current()->aspace, to.raw, new_size);
     int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
     return at < 0 ? (int)at : 0;

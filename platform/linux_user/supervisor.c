@@ -379,6 +379,8 @@ static int open_grants(const struct platform_options *options, char *why, size_t
 static int choose_interception(const char *wanted, char *why, size_t size)
 {
     bool sud = lu_sud_available();
+    /* Patched sites find their thread by GS, which user code can set only where processor and kernel let it (FSGSBASE). */
+    g_lu.patching = g_lu.has_fsgsbase && (!wanted || strcmp(wanted, "auto") == 0);
     if (!wanted || strcmp(wanted, "auto") == 0) {
         g_lu.use_seccomp = !sud;
     } else if (strcmp(wanted, "sud") == 0) {

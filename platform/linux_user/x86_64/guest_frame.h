@@ -8,6 +8,28 @@
 #define LU_ENTRY_INTERRUPT 8
 #define LU_ENTRY_IN_GUEST 12
 
+/* Offsets in struct guest_regs and struct lu_context; while guest code runs, the GS base is the context's address. */
+#define GUEST_R15 0
+#define GUEST_R14 8
+#define GUEST_R13 16
+#define GUEST_R12 24
+#define GUEST_RBP 32
+#define GUEST_RBX 40
+#define GUEST_R11 48
+#define GUEST_R10 56
+#define GUEST_R9 64
+#define GUEST_R8 72
+#define GUEST_RAX 80
+#define GUEST_RCX 88
+#define GUEST_RDX 96
+#define GUEST_RSI 104
+#define GUEST_RDI 112
+#define GUEST_RIP 120
+#define GUEST_RFLAGS 136
+#define GUEST_RSP 144
+#define LU_CONTEXT_ENTRY 184
+
+#define LU_RUN_SYSCALL 2     /* the guest made a system call at a patched site */
 #define LU_RUN_INTERRUPTED 1 /* lu_guest_enter found an interrupt pending */
 #define LU_RUN_LEFT 0        /* the guest ran; the handler stored why it came out */
 
@@ -31,11 +53,30 @@ _Static_assert(offsetof(struct lu_thread_entry, in_guest) == LU_ENTRY_IN_GUEST, 
 _Static_assert(offsetof(struct guest_regs, rdi) == 14 * 8, "guest_enter.S pops in this order");
 _Static_assert(offsetof(struct guest_regs, rip) == 15 * 8, "iretq frame follows the registers");
 _Static_assert(offsetof(struct guest_regs, ss) == 19 * 8, "iretq frame is rip cs rflags rsp ss");
+_Static_assert(offsetof(struct guest_regs, r11) == GUEST_R11 && offsetof(struct guest_regs, rax) == GUEST_RAX &&
+                   offsetof(struct guest_regs, rdi) == GUEST_RDI && offsetof(struct guest_regs, rip) == GUEST_RIP &&
+                   offsetof(struct guest_regs, rflags) == GUEST_RFLAGS && offsetof(struct guest_regs, rsp) == GUEST_RSP,
+               "guest_enter.S uses these");
+
+/* One page: the public part, the entry record of the thread that runs it, then the XSAVE area at a 64-byte boundary. */
+struct lu_context {
+    struct guest_context base;
+    struct lu_thread_entry *entry;
+    uint8_t area[] __attribute__((aligned(64)));
+};
+_Static_assert(offsetof(struct lu_context, entry) == LU_CONTEXT_ENTRY, "guest_enter.S finds the entry record here");
 
 /* x86_64/guest_enter.S */
-int lu_guest_enter(struct guest_regs *regs, struct lu_thread_entry *entry);
+enum lu_enter_mode {
+    LU_ENTER_BY_IRET, /* GS is the guest's own, or single-stepping */
+    LU_ENTER_BY_GS,   /* the GS base is the context's address */
+};
+int lu_guest_enter(struct guest_regs *regs, struct lu_thread_entry *entry, enum lu_enter_mode mode);
 _Noreturn void lu_guest_leave(struct lu_thread_entry *entry);
 extern const char lu_enter_window_start[], lu_enter_window_end[];
+
+/* x86_64/guest_enter.S: where stubs of patched sites jump to; not a C function. */
+extern const char lu_patched_entry[];
 
 /* x86_64/thread_switch.S */
 struct thread;
