@@ -90,7 +90,7 @@ static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_fl
 static long stat_to_user(struct task *task, int dirfd, uint64_t name, uint64_t at_flags,
                          uint64_t out)
 {
-    struct file_stat st;
+    struct file_stat st = {0};
     int err = stat_name(task, dirfd, name, at_flags, &st);
     return err ? err : write_stat(out, &st);
 }
@@ -107,7 +107,7 @@ long sys_lstat(struct task *task, const struct syscall_args *args)
 
 long sys_fstat(struct task *task, const struct syscall_args *args)
 {
-    struct file_stat st;
+    struct file_stat st = {0};
     int err = stat_descriptor(task, (int)args->a[0], &st);
     return err ? err : write_stat(args->a[1], &st);
 }
@@ -137,7 +137,7 @@ long sys_statx(struct task *task, const struct syscall_args *args)
 {
     if ((args->a[3] & STATX__RESERVED) || (args->a[2] & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
-    struct file_stat st;
+    struct file_stat st = {0};
     int err = stat_name(task, (int)args->a[0], args->a[1], (uint32_t)args->a[2], &st);
     if (err)
         return err;

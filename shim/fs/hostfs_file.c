@@ -40,7 +40,7 @@ static int64_t regular_write(struct task *task UNUSED, struct file *f, struct me
 
 static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
 {
-    struct file_stat st;
+    struct file_stat st = {0};
     int err = whence == SEEK_SET || whence == SEEK_CUR ? 0 : inode_getattr(f->inode, &st);
     return err ? err : file_seek_in(f, offset, whence, st.size);
 }

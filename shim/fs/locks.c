@@ -91,9 +91,11 @@ static bool cut_owned(struct flock_list *list, const struct lock *range, struct 
             range->start > l->end)
             continue;
         changed = true;
-        bool head = l->start<range->start, tail = l->end> range->end;
+        bool head = l->start < range->start;
+        bool tail = l->end > range->end;
         if (head && tail) {
             struct lock *rest = *spare;
+            PLATFORM_REQUIRE(rest != NULL); /* an owner's locks do not overlap: one split at most */
             *spare = NULL;
             PLATFORM_REQUIRE(rest); /* a range is inside one lock at most */
             *rest = *l;

@@ -304,7 +304,7 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         }
         struct dentry *d = NULL;
         err = dentry_lookup(w->cur.dentry, name, length, &d);
-        if (err)
+        if (err || !d)
             return err;
         PLATFORM_REQUIRE(d);
         if (!d->inode) {
@@ -646,7 +646,7 @@ int path_to_string(struct task *task, const struct path *path, char *out, size_t
     size_t tail = at;
     while (fits && !(p.dentry == root.dentry && p.mount == root.mount)) {
         if (p.dentry == p.mount->root) {
-            if (!p.mount->parent)
+            if (!p.mount->mountpoint)
                 break;
             p.dentry = p.mount->mountpoint;
             p.mount = p.mount->parent;

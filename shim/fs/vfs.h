@@ -105,12 +105,10 @@ struct inode_ops {
     struct inode *(*lookup)(struct inode *dir, const char *name, int *err);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
-    int (*setattr)(struct inode *inode, unsigned mask,
-                   const struct file_stat *attr); /* HOST_SET_* mask bits */
+    int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);
     /* Any type but symlink; also mkdir. */
     struct inode *(*create)(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
-                            uint32_t uid, uint32_t gid,
-                            int *err);
+                            uint32_t uid, uint32_t gid, int *err);
     struct inode *(*symlink)(struct inode *dir, const char *name, const char *target, uint32_t uid,
                              uint32_t gid, int *err);
     /* O_TMPFILE: a regular file without a name; link may give it one. NULL: -EOPNOTSUPP. */
@@ -118,8 +116,7 @@ struct inode_ops {
                              int *err);
     int (*link)(struct inode *dir, const char *name, struct inode *target);
     /* Also rmdir: -ENOTEMPTY. */
-    int (*unlink)(struct inode *dir, const char *name,
-                  struct inode *victim);
+    int (*unlink)(struct inode *dir, const char *name, struct inode *victim);
     int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to,
                   unsigned flags);
     int (*readlink)(struct inode *inode, char *out, size_t size); /* bytes */
