@@ -120,6 +120,7 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
         child->clear_child_tid = req->child_tid;
     child->sched_policy = parent->sched_policy;
     child->sched_priority = parent->sched_priority;
+    child->affinity = parent->affinity;
     child->ioprio = parent->ioprio;
     child->timer_slack_ns = parent->timer_slack_ns;
 

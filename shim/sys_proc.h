@@ -64,7 +64,7 @@
 #define SHIM_SYSCALLS_SCHED(X)                                                                     \
     X(sched_yield, 0, FULL, "")                                                                    \
     X(sched_getaffinity, 3, FULL, "")                                                              \
-    X(sched_setaffinity, 3, NOOP, "the host places threads")                                       \
+    X(sched_setaffinity, 3, PARTIAL, "told back; the host places threads")                         \
     X(sched_getscheduler, 1, FULL, "")                                                             \
     X(sched_setscheduler, 3, PARTIAL, "told back; the host schedules")                             \
     X(sched_getparam, 2, FULL, "")                                                                 \

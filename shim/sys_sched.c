@@ -21,51 +21,69 @@ long sys_sched_yield(struct task *task, const struct syscall_args *args)
     return 0;
 }
 
-static long require_task(struct task *task, int tid)
+/* Found by number, 0 being the caller; a process stands for its first thread. NULL: -ESRCH. Under g_process_lock. */
+static struct task *find_scheduled(struct task *task, int id)
 {
-    long r = 0;
-    if (tid < 0)
-        return -EINVAL;
-    if (!tid || tid == task->tid)
-        return 0;
-    mutex_lock(&g_process_lock);
-    if (!task_find(tid) && !process_find(tid))
-        r = -ESRCH;
-    mutex_unlock(&g_process_lock);
-    return r;
+    struct task *t = id ? task_find(id) : task;
+    struct process *p = t || id <= 0 ? NULL : process_find(id);
+    return t ? t : p ? p->tasks : NULL;
 }
 
-/* sched_getaffinity(2): all processors; the result is the size of the mask. */
+/* Init and zombies have no task, but they are there. */
+static bool is_there(struct task *task, int id)
+{
+    return find_scheduled(task, id) || (id > 0 && process_find(id));
+}
+
+static uint64_t all_processors(void)
+{
+    unsigned count = thread_cpu_count(g_platform);
+    return count >= 64 ? UINT64_MAX : (1ull << count) - 1;
+}
+
+/* sched_getaffinity(2): the result is the size of the mask. */
 long sys_sched_getaffinity(struct task *task, const struct syscall_args *args)
 {
     unsigned count = thread_cpu_count(g_platform);
     uint64_t mask[16] = {0};
     size_t words = (count + 63) / 64;
+    int id = (int)args->a[0];
 
-    long r = require_task(task, (int)args->a[0]);
-    if (r)
-        return r;
     if (words > 16)
         words = 16;
     if (args->a[1] < words * 8 || (args->a[1] & 7))
         return -EINVAL;
     for (unsigned i = 0; i < count && i < 1024; i++)
         mask[i / 64] |= 1ull << (i % 64);
+    mutex_lock(&g_process_lock);
+    bool there = is_there(task, id);
+    const struct task *t = find_scheduled(task, id);
+    if (t && t->affinity)
+        mask[0] = t->affinity;
+    mutex_unlock(&g_process_lock);
+    if (!there)
+        return -ESRCH;
     return user_write(args->a[2], mask, words * 8) ? -EFAULT : (long)(words * 8);
 }
 
 /* sched_setaffinity(2) */
 long sys_sched_setaffinity(struct task *task, const struct syscall_args *args)
 {
-    unsigned count = thread_cpu_count(g_platform);
     uint64_t mask = 0;
-    long r = require_task(task, (int)args->a[0]);
-    if (r)
-        return r;
+    int id = (int)args->a[0];
+    long r = 0;
     if (user_read(&mask, args->a[2], args->a[1] < 8 ? args->a[1] : 8))
         return -EFAULT;
-    uint64_t all = count >= 64 ? UINT64_MAX : (1ull << count) - 1;
-    return count <= 64 && !(mask & all) ? -EINVAL : 0;
+    mutex_lock(&g_process_lock);
+    struct task *t = find_scheduled(task, id);
+    if (!is_there(task, id))
+        r = -ESRCH;
+    else if (!(mask & all_processors()))
+        r = thread_cpu_count(g_platform) > 64 ? 0 : -EINVAL;
+    else if (t)
+        t->affinity = mask & all_processors();
+    mutex_unlock(&g_process_lock);
+    return r;
 }
 
 enum sched_access { SCHED_READ, SCHED_WRITE };
@@ -76,8 +94,10 @@ static long sched_of(struct task *task, int tid, enum sched_access access, int *
     if (tid < 0)
         return -EINVAL;
     mutex_lock(&g_process_lock);
-    struct task *t = tid ? task_find(tid) : task;
-    if (!t) {
+    struct task *t = find_scheduled(task, tid);
+    if (!t && access == SCHED_READ && is_there(task, tid)) {
+        *policy = *priority = 0;
+    } else if (!t) {
         r = -ESRCH;
     } else if (access == SCHED_WRITE) {
         if (*policy >= 0)
@@ -162,8 +182,12 @@ long sys_sched_get_priority_min(struct task *task, const struct syscall_args *ar
 /* sched_rr_get_interval(2) */
 long sys_sched_rr_get_interval(struct task *task, const struct syscall_args *args)
 {
-    long r = require_task(task, (int)args->a[0]);
-    return r ? r : user_write_timespec(args->a[1], 100000000);
+    if ((int)args->a[0] < 0)
+        return -EINVAL;
+    mutex_lock(&g_process_lock);
+    bool there = is_there(task, (int)args->a[0]);
+    mutex_unlock(&g_process_lock);
+    return there ? user_write_timespec(args->a[1], 100000000) : -ESRCH;
 }
 
 static bool nice_target(const struct task *task, const struct process *p, int which, int who)
