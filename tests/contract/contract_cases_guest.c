@@ -627,6 +627,9 @@ static void flood_scene(struct contract *c, struct scene s, unsigned count)
         contract_put(c, AREA + i * 8, (i + 1) * UINT64_C(0x0123456789abcdef));
     s.ctx->regs.rdi = AREA;
     contract_start(c, &w, s.as, run_and_count, &r);
+    guest_interrupt(c->p, w.thread);
+    while (__atomic_load_n(&r.interrupts, __ATOMIC_ACQUIRE) == 0)
+        thread_yield(c->p); /* on a busy host the flood could be over before the thread runs */
     for (unsigned i = 0; i < count; i++) {
         guest_interrupt(c->p, w.thread);
         for (unsigned pause = i % 64; pause > 0; pause--)
