@@ -192,8 +192,8 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     if (!ours || in_window) {
         if (info->code <= 0 && signo != LU_KICK_SIGNAL && signo != SIGSYS)
             return; /* sent by somebody outside, not by the processor */
-        if (!t)
-            shim_bug(info, mc);
+        if (!t || !__atomic_load_n(&t->entry.in_guest, __ATOMIC_RELAXED))
+            shim_bug(info, mc); /* the shim jumped out of its own code */
         if (signo == SIGTRAP && !in_window && lu_patch_straggler(t->aspace, rip)) {
             mc->rip = rip - 1; /* the site is about to be a jump, or already is */
             return;
