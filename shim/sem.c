@@ -6,6 +6,7 @@
 #include <linux/sem.h>
 
 #include "platform/clock.h"
+#include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
@@ -330,7 +331,8 @@ static int wait_for_operations(struct task *task, int id, struct sem_wait *w, ui
         if (result == WAITING && slept < 0) { /* so the array is still there */
             int err = 0;
             struct sem_array *a = array_of(ipc_find(&g_sems, id, &err));
-            DL_DELETE(a->waits, w);
+            PLATFORM_REQUIRE(a);
+            DL_DELETE(a->waits, w); // NOLINT(clang-analyzer-core.NullDereference): a first of several has a next
             result = slept == -ETIMEDOUT ? -EAGAIN : -EINTR; /* semop(2) is never restarted */
         }
         mutex_unlock(&g_sems.lock);
