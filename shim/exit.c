@@ -21,6 +21,7 @@
 #include "shim/shim.h"
 #include "shim/stats.h"
 #include "shim/syscall.h"
+#include "shim/trace.h"
 
 #define ROBUST_LIST_LIMIT 2048 /* as the kernel: the list may be a ring */
 
@@ -317,10 +318,13 @@ static void become_zombie(struct process *process, struct process **dead, struct
         bury(process, dead);
 }
 
-static void end_instance(int code)
+static void end_instance(const struct task *task, int code)
 {
-    if (g_config->stats)
+    if (g_config->stats) {
+        if (task->mm && task->mm->as)
+            stats_space_ends(task->mm->as, FIRST_PID, task->comm);
         stats_print();
+    }
     instance_finish(g_platform, code);
 }
 
@@ -371,7 +375,7 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
     if (last) {
         stats_count(&g_stats.exits);
         if (first_process)
-            end_instance(code);
+            end_instance(task, code);
     }
     while (dead) {
         struct process *next = dead->sibling_next;
@@ -387,6 +391,7 @@ void task_exit(struct task *task, int code)
     int pid = task->process->pid;
     uint64_t user_ns, system_ns;
 
+    trace_end(task, code);
     if (mm)
         task_release_mm(task);
     sem_undo_drop(task);

@@ -16,6 +16,7 @@
 #include "shim/process_tree.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
+#include "shim/trace.h"
 
 #define BIT(sig) (1ull << ((sig)-1))
 #define STOP_SIGNALS (BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
@@ -505,10 +506,11 @@ void signal_work(struct task *task)
         }
         if (!take_for_task(task, (struct sigset){~task->blocked.bits}, &info))
             break;
-        if (judge(task, info.si_signo, &action) != RUN_HANDLER)
-            continue;
+        enum verdict verdict = judge(task, info.si_signo, &action);
         mutex_unlock(&g_process_lock);
-        run_handler(task, &action, &info);
+        trace_signal(task, &info);
+        if (verdict == RUN_HANDLER)
+            run_handler(task, &action, &info);
         mutex_lock(&g_process_lock);
     }
     mutex_unlock(&g_process_lock);

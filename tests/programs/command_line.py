@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""What each option of `pal` does, as its help says.
+
+    command_line.py --pal build/pal --scratch DIR CASE
+"""
+import argparse
+import os
+import re
+import shutil
+import sys
+
+import support
+
+PAL = ""
+SCRATCH = ""
+
+
+def pal(*words, **more):
+    return support.run([PAL, *words], cwd=more.pop("cwd", "/"), timeout=30, **more)
+
+
+def expect(result, out=None, status=0, err=b""):
+    assert result.status == status, f"status {result.status}: {result.err}"
+    if out is not None:
+        assert result.out == out, result.out
+    if err is not None:
+        assert result.err == err, result.err
+
+
+def env(_):
+    given = {"PATH": "/usr/bin:/bin", "KEPT": "1", "CHANGED": "old"}
+    result = pal("run", "--env", "CHANGED=new", "--env", "ADDED=a=b", "--", "env", env=given)
+    expect(result)
+    assert set(result.out.split(b"\n")) >= {b"KEPT=1", b"CHANGED=new", b"ADDED=a=b"}, result.out
+
+
+def clear_env(_):
+    expect(pal("run", "--clear-env", "--env", "ONLY=1", "--", "env"), b"ONLY=1\n")
+
+
+def cwd(_):
+    expect(pal("run", "--cwd", "/usr/share", "--", "pwd"), b"/usr/share\n")
+
+
+def cwd_is_the_current_one(_):
+    expect(pal("run", "--", "/bin/pwd", cwd="/usr/bin"), b"/usr/bin\n")
+
+
+def cwd_falls_back(_):
+    # Exists outside only: the guest's /tmp is its own.
+    os.makedirs("/tmp/palimpsest-test-only-outside", exist_ok=True)
+    try:
+        expect(pal("run", "--", "/bin/pwd", cwd="/tmp/palimpsest-test-only-outside"), b"/\n")
+    finally:
+        os.rmdir("/tmp/palimpsest-test-only-outside")
+
+
+def dashes_are_optional(_):
+    expect(pal("run", "echo", "--stats"), b"--stats\n")
+
+
+def root(_):
+    os.makedirs(SCRATCH + "/root/bin")
+    shutil.copy("/bin/busybox", SCRATCH + "/root/bin/busybox")
+    expect(pal("run", "--root", SCRATCH + "/root", "--", "/bin/busybox", "ls", "/bin"), b"busybox\n")
+    expect(pal("run", "--root", SCRATCH + "/root", "--", "/bin/busybox", "ls", "/usr"), b"", 1, None)
+    assert os.listdir(SCRATCH + "/root") == ["bin"]
+
+
+def changes_stay_inside(_):
+    target = SCRATCH + "/victim"
+    with open(target, "w", encoding="ascii") as f:
+        f.write("old\n")
+    mounts = ["--mount", f"{SCRATCH}:/mnt/ro", "--mount", f"{SCRATCH}:/mnt/rw:rw"]
+    script = "echo no > /mnt/ro/victim; echo yes > /mnt/rw/made; cat /mnt/ro/made; echo gone > /etc/hostname; rm -rf /usr/share/doc; ls -d /usr/share/doc"
+    result = pal("run", *mounts, "--", "bash", "-c", script)
+    expect(result, b"yes\n", 2, None)
+    assert b"Read-only" in result.err, result.err
+    assert open(target, encoding="ascii").read() == "old\n" and open(SCRATCH + "/made", encoding="ascii").read() == "yes\n"
+    assert os.path.isdir("/usr/share/doc")
+
+
+def trace_to_a_file(_):
+    file = SCRATCH + "/trace"
+    expect(pal("run", "--trace=" + file, "--", "bash", "-c", "trap : USR1; /bin/true; kill -USR1 $$; exit 3"), b"", 3)
+    lines = open(file, encoding="utf-8").read().split("\n")
+    assert lines.pop() == ""
+    for line in lines:
+        assert re.fullmatch(r"\[pid \d+\] (\w+\(.*\) = (\?|-?\d+|0x[0-9a-f]+|0[0-7]*)( .*)?|--- SIG.* ---|\+\+\+ .* \+\+\+)", line), line
+    text = "\n".join(lines)
+    for pattern in (r'\[pid \d+\] openat\(AT_FDCWD, "/etc/ld.so.cache", O_RDONLY\|O_CLOEXEC\) = \d', r'execve\("/bin/true", \["/bin/true"\], 0x[0-9a-f]+ /\* \d+ vars \*/\) = 0',
+                    r"\[pid 3\] exit_group\(0\) = \?", r"\[pid 3\] \+\+\+ exited with 0 \+\+\+", r"\[pid 2\] --- SIGCHLD \{si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=3,",
+                    r"\[pid 2\] --- SIGUSR1 \{si_signo=SIGUSR1, si_code=SI_USER, si_pid=2, si_uid=\d+\} ---", r"wait4\(-1, \[\{WIFEXITED\(s\) && WEXITSTATUS\(s\) == 0\}\]",
+                    r"\[pid 2\] \+\+\+ exited with 3 \+\+\+"):
+        assert re.search(pattern, text), f"no line like {pattern}"
+
+
+def trace_to_standard_error(_):
+    result = pal("run", "--trace", "--", "/bin/echo", "hi")
+    expect(result, b"hi\n", 0, None)
+    assert b'write(1, "hi\\n", 3) = 3\n' in result.err, result.err[-500:]
+
+
+def stats(_):
+    result = pal("run", "--stats", "--", "bash", "-c", "/bin/true; (exit 0); busybox sh -c 'exit 4'")
+    expect(result, b"", 4, None)
+    text = result.err.decode()
+    forks = re.search(r"processes: (\d+) forks, (\d+) vforks, 0 threads, (\d+) execs, (\d+) exits", text)
+    assert forks and int(forks[1]) + int(forks[2]) >= 2 and int(forks[3]) >= 3, text
+    assert re.search(r"\n +\d+ wait4\n", text), text
+    assert re.search(r"\n +2 \S+ +\d+ +\d+", text), "no line for the first process:\n" + text
+    total = re.search(r"\n +total +(\d+) +(\d+) +(\d+|-) +(\d+) +(\d+|-)", text)
+    assert total and int(total[2]) > 0 and int(total[4]) > 0, text
+
+
+def unsupported_calls_are_counted(_):
+    result = pal("run", "--stats", "--", "/usr/bin/python3", "-c", "import ctypes; print(ctypes.CDLL(None).syscall(425, 0, 0))")
+    expect(result, b"-1\n", 0, None)
+    assert re.search(rb" 1 io_uring_setup: not supported \(ENOSYS\)\n", result.err), result.err
+
+
+def help_and_version(_):
+    for words in (["--help"], ["run", "--help"], ["--version"], ["platforms"], ["syscalls"]):
+        result = pal(*words)
+        expect(result)
+        assert result.out.endswith(b"\n"), words
+    options = set(re.findall(r"--[a-z-]+", pal("run", "--help").out.decode()))
+    assert options >= {"--platform", "--root", "--mount", "--env", "--clear-env", "--cwd", "--trace", "--stats", "--help"}, options
+
+
+def platforms(_):
+    text = pal("platforms").out.decode()
+    assert re.search(r"^linux_user +available +\S", text, re.M) and re.search(r"^noop +", text, re.M), text
+
+
+def both_interceptions(_):
+    for how in ("auto", "sud", "seccomp"):
+        expect(pal("run", "--intercept", how, "--", "bash", "-c", "echo $(echo nested) | cat"), b"nested\n")
+
+
+def closed_streams(_):
+    script = f"exec {PAL} run -- /bin/sh -c 'exit 6' <&- >&- 2>&-"
+    assert support.run(["sh", "-c", script], timeout=30).status == 6
+
+
+def output_nobody_reads(_):
+    expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=30), b"y\n", 141)
+
+
+CASES = {name: function for name, function in list(globals().items())
+         if callable(function) and getattr(function, "__code__", None) and function.__code__.co_varnames[:1] == ("_",)}
+
+
+def main():
+    global PAL, SCRATCH
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pal", required=True)
+    parser.add_argument("--scratch", required=True)
+    parser.add_argument("case", choices=sorted(CASES))
+    args = parser.parse_args()
+    PAL, SCRATCH = os.path.abspath(args.pal), os.path.abspath(args.scratch) + "/" + args.case
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    os.makedirs(SCRATCH)
+    support.adopt_orphans()
+    CASES[args.case](None)
+    _, left = support.leftovers()
+    shutil.rmtree(SCRATCH)
+    if left:
+        sys.exit(f"left running: {left}")
+
+
+if __name__ == "__main__":
+    main()
