@@ -180,10 +180,10 @@ def shell_job_control(start):
     t.expect(r"\nfrom the background")
     t.send("cat &\n")
     t.expect(r"\$ ")
-    t.send("sleep 0.3; jobs\n")
-    t.expect("Stopped")  # SIGTTIN
+    t.send("sleep 0.3; jobs | grep -c Stopped; echo listed\n")
+    t.expect(r"1\r?\nlisted")  # stopped by SIGTTIN; the command itself has ended
     t.send("fg\n")
-    time.sleep(0.3)
+    time.sleep(1)
     t.send("typed\n")
     t.expect("typed\r\ntyped")
     t.send("\x04")
