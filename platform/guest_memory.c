@@ -69,7 +69,7 @@ int memory_advise(struct platform *p, const struct aspace *as, struct guest_addr
 {
     aspace_require_live(p, as);
     PLATFORM_REQUIRE(page_range_ok(p, addr, size));
-    PLATFORM_REQUIRE(advice <= MEMORY_ADVICE_WILLNEED);
+    PLATFORM_REQUIRE(advice <= MEMORY_ADVICE_POPULATE_WRITE);
     return p->memory->advise(p, as, addr, size, advice);
 }
 

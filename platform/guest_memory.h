@@ -83,6 +83,8 @@ enum memory_advice {
     MEMORY_ADVICE_HUGEPAGE,   /* large pages welcome */
     MEMORY_ADVICE_NOHUGEPAGE, /* no large pages here, whatever the platform's own policy */
     MEMORY_ADVICE_WILLNEED,   /* populate for reading if cheap */
+    MEMORY_ADVICE_POPULATE_READ,  /* every page is present afterwards; */
+    MEMORY_ADVICE_POPULATE_WRITE, /* and may be written without a fault, as far as protection goes */
 };
 
 /*
@@ -132,7 +134,8 @@ struct memory_ops {
      */
     int (*move)(struct platform *p, const struct aspace *as, struct guest_addr from,
                 uint64_t old_size, struct guest_addr to, uint64_t new_size);
-    /* Errors: -EINVAL (advice does not fit the mapping), -ENOMEM. */
+    /* Errors: -EINVAL (advice does not fit the mapping), -ENOMEM; POPULATE: -EFAULT (a page past the end of its object, or
+     * protected against such an access), what comes before it may be present. */
     int (*advise)(struct platform *p, const struct aspace *as, struct guest_addr addr,
                   uint64_t size, enum memory_advice advice);
     /*

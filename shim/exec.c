@@ -206,7 +206,11 @@ static int find_program(struct exec_image *image)
 {
     struct exec_object *program = &image->program;
     for (;;) {
-        int err = read_start(image, program);
+        int err = inode_want_execute(program->file->inode);
+        if (err < 0)
+            return exec_refuse(image, err, "is open for writing");
+        inode_end_execute(program->file->inode); /* mm_set_exe() asks once more, for as long as it runs */
+        err = read_start(image, program);
         if (err < 0)
             return err;
         if (program->start_size < 2 || program->start[0] != '#' || program->start[1] != '!')
@@ -437,7 +441,11 @@ static int load(struct exec_image *image)
     image->mm = mm_create(&err);
     if (!image->mm)
         return exec_refuse(image, err, "no address space to be had");
-    err = aspace_activate(g_platform, image->mm->as);
+    err = mm_set_exe(image->mm, image->program.file);
+    if (err < 0)
+        exec_refuse(image, err, "is open for writing");
+    else
+        err = aspace_activate(g_platform, image->mm->as);
     if (err == 0) {
         err = build_and_switch(image);
         if (err < 0)

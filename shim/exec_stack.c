@@ -21,8 +21,7 @@
 #include "shim/shim.h"
 #include "shim/vma.h"
 
-#define STACK_MAPPED_MAX (8ull << 20) /* the rest grows on demand */
-#define STACK_MARGIN (128 * 1024ull)
+#define STACK_MARGIN (128 * 1024ull) /* mapped at once, as on Linux; the rest grows on demand */
 #define MMAP_GAP_MIN (128ull << 20) /* room for the stack above the mmap area, as on Linux */
 #define STACK_RANDOM_BITS 16u
 #define MMAP_RANDOM_BITS 16u
@@ -152,18 +151,14 @@ static uint64_t vector_size(char *const *v, unsigned count)
 static int map_stack(struct exec_image *image, uint64_t needed)
 {
     struct mm *mm = image->mm;
-    uint64_t size = stack_limit(image->task);
-    if (size > STACK_MAPPED_MAX)
-        size = STACK_MAPPED_MAX;
-    if (size < needed + STACK_MARGIN)
-        size = needed + STACK_MARGIN;
-    size = page_up(size);
+    uint64_t size = page_up(needed + STACK_MARGIN);
     if (size > mm->stack_top - g_platform->guest_min)
         return -ENOMEM;
     unsigned prot = PROT_READ | PROT_WRITE | (image->program.plan.executable_stack ? PROT_EXEC : 0);
     int64_t at = mm_map(mm, mm->stack_top - size, size, prot,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, NULL, 0,
                         VMA_STACK | VMA_GROWSDOWN | VMA_SMALL_PAGES);
+    mm->stack_low = mm->stack_top - size;
     return at < 0 ? (int)at : 0;
 }
 

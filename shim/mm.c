@@ -13,7 +13,9 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/budget.h"
 #include "shim/fs/file.h"
+#include "shim/fs/memfs.h"
 #include "shim/ipc.h"
 #include "shim/mm_private.h"
 #include "shim/process.h"
@@ -31,9 +33,25 @@ uint64_t mm_limit(unsigned which)
                 : UINT64_MAX;
 }
 
-bool mm_may_grow(const struct mm *mm, uint64_t size)
+bool mm_may_grow(const struct mm *mm, const struct vma *v, uint64_t size)
 {
-    return mm->total_pages + size / VMA_PAGE <= mm_limit(RLIMIT_AS) / VMA_PAGE;
+    uint64_t pages = size / VMA_PAGE;
+    if (mm->total.pages + pages > mm_limit(RLIMIT_AS) / VMA_PAGE)
+        return false;
+    if (vma_is_data(v) && mm->total.data + pages > mm_limit(RLIMIT_DATA) / VMA_PAGE)
+        return false;
+    return !vma_is_promised(v) || budget_allows(size);
+}
+
+int mm_may_lock(const struct mm *mm, uint64_t size)
+{
+    const struct task *task = task_current();
+    uint64_t limit = mm_limit(RLIMIT_MEMLOCK);
+    if (!task || task->process->euid == 0) /* CAP_IPC_LOCK */
+        return 0;
+    if (limit == 0)
+        return -EPERM;
+    return mm->total.locked + size / VMA_PAGE <= limit / VMA_PAGE ? 0 : -EAGAIN;
 }
 
 unsigned mm_prot_of_linux(unsigned linux_prot)
@@ -77,8 +95,8 @@ struct mm *mm_fork(struct mm *parent, int *err)
     child->vmas = child->root = child->spare = child->removed = NULL;
     child->blocks = NULL;
     child->vma_count = child->spare_count = 0;
-    child->total_pages = 0;
-    child->lock_future = false;
+    child->total = (struct vma_totals){0};
+    child->lock_future = child->lock_on_fault = false;
     *err = vma_copy_all(child, parent);
     if (*err == 0) {
         child->as = aspace_fork(g_platform, parent->as, err);
@@ -90,6 +108,9 @@ struct mm *mm_fork(struct mm *parent, int *err)
         shim_free(child);
         return NULL;
     }
+    child->exe = NULL;
+    if (parent->exe)
+        *err = mm_set_exe(child, parent->exe); /* the parent's turn lasts: it is granted */
     return child;
 }
 
@@ -98,12 +119,31 @@ void mm_get(struct mm *mm)
     __atomic_fetch_add(&mm->users, 1, __ATOMIC_RELAXED);
 }
 
+static void drop_exe(struct mm *mm)
+{
+    if (!mm->exe)
+        return;
+    inode_end_execute(mm->exe->inode);
+    file_put(mm->exe);
+}
+
+int mm_set_exe(struct mm *mm, struct file *file)
+{
+    int err = inode_want_execute(file->inode);
+    if (err == 0) {
+        file_get(file);
+        mm->exe = file;
+    }
+    return err;
+}
+
 /* The last user's: nobody else can reach `mm` any more. */
 static struct aspace *tear_down(struct mm *mm)
 {
     struct aspace *as = mm->as;
     mm->as = NULL;
     vma_clear(mm);
+    drop_exe(mm);
     shim_free(mm);
     return as;
 }
@@ -230,6 +270,14 @@ void mm_forget_range(struct mm *mm, uint64_t start, uint64_t end)
         vma_remove_range(mm, start, end);
 }
 
+static uint64_t pages_within(const struct mm *mm, uint64_t start, uint64_t end)
+{
+    uint64_t pages = 0;
+    for (const struct vma *v = vma_above(mm, start); v && v->start < end; v = v->next)
+        pages += ((v->end < end ? v->end : end) - (v->start > start ? v->start : start)) / VMA_PAGE;
+    return pages;
+}
+
 /* Under mm->lock. `model` says all but the place. */
 static int64_t map_model(struct mm *mm, struct vma *model, uint64_t addr, uint64_t size,
                          unsigned flags)
@@ -237,13 +285,17 @@ static int64_t map_model(struct mm *mm, struct vma *model, uint64_t addr, uint64
     int err = choose_place(mm, model, addr, size, flags);
     if (err < 0)
         return err;
-    if (!mm_may_grow(mm, size))
+    uint64_t replaced = pages_within(mm, model->start, model->end) * VMA_PAGE;
+    if (!mm_may_grow(mm, model, size - replaced))
         return -ENOMEM;
-    err = vma_reserve(mm, 3);
-    if (err < 0)
-        return err;
     if (mm->lock_future)
         model->flags |= VMA_LOCKED;
+    if (model->flags & VMA_LOCKED)
+        err = mm_may_lock(mm, size);
+    if (err == 0)
+        err = vma_reserve(mm, 3);
+    if (err < 0)
+        return err;
     err = mm_map_pages(mm, model);
     if (err < 0) {
         mm_forget_range(mm, model->start, model->end);
@@ -253,8 +305,9 @@ static int64_t map_model(struct mm *mm, struct vma *model, uint64_t addr, uint64
     vma_add(mm, model);
     if (model->flags & VMA_SHM)
         mm->has_segments = true;
-    if (flags & MAP_POPULATE || model->flags & VMA_LOCKED)
-        mm_populate(mm, model->start, model->end);
+    if ((flags & (MAP_POPULATE | MAP_NONBLOCK)) == MAP_POPULATE ||
+        (model->flags & VMA_LOCKED && !mm->lock_on_fault))
+        (void)mm_populate(mm, model->start, model->end); /* mmap(2): failures are not reported */
     return (int64_t)model->start;
 }
 
@@ -330,10 +383,18 @@ int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot,
     int err = check_request(&size, linux_flags, offset, &model.sharing);
     if (err < 0)
         return err;
+    /* Counts as a writable mapping from before the look at the seals until the VMA counts itself. */
+    vma_count_writable(&model, 1);
     model.object = backing(&model, size, &err);
-    if (err < 0)
+    if (err < 0) {
+        vma_count_writable(&model, -1);
         return err;
+    }
+    struct vma counted = model;
+    if (model.sharing == MEMORY_SHARED && file && memfs_write_sealed(file))
+        model.flags |= VMA_SEALED;
     int64_t result = map_prepared(mm, &model, addr, size, linux_flags);
+    vma_count_writable(&counted, -1);
     if (model.object)
         memory_object_put(g_platform, model.object);
     return result;
@@ -405,8 +466,16 @@ void mm_detach_all(struct mm *mm)
 /* A shared mapping of a file that was not opened for writing may never become writable. */
 static bool prot_allowed(const struct vma *v, unsigned prot)
 {
-    return !(prot & MEMORY_WRITE) || v->sharing == MEMORY_PRIVATE || !v->file ||
-           (v->file->flags & O_ACCMODE) == O_RDWR;
+    return !(prot & MEMORY_WRITE) || v->sharing == MEMORY_PRIVATE || !v->file || vma_may_write(v);
+}
+
+/* RLIMIT_DATA when memory of a VMA becomes data. */
+static bool may_become(const struct mm *mm, const struct vma *v, unsigned prot, uint64_t start, uint64_t end)
+{
+    struct vma model = *v;
+    model.prot = prot;
+    return vma_is_data(v) || !vma_is_data(&model) ||
+           mm_may_grow(mm, &model, (v->end < end ? v->end : end) - start);
 }
 
 static int protect_locked(struct mm *mm, uint64_t start, uint64_t end, unsigned linux_prot)
@@ -432,6 +501,8 @@ static int protect_locked(struct mm *mm, uint64_t start, uint64_t end, unsigned 
             refused = -ENOMEM;
         else if (!prot_allowed(v, prot))
             refused = -EACCES;
+        else if (!may_become(mm, v, prot, stop, end))
+            refused = -ENOMEM;
         else
             stop = v->end < end ? v->end : end;
         if (refused)
@@ -478,7 +549,8 @@ static bool grow_heap(struct mm *mm, uint64_t from, uint64_t to)
         .sharing = MEMORY_PRIVATE,
         .flags = VMA_HEAP | (mm->lock_future ? VMA_LOCKED : 0),
     };
-    if (to > g_platform->guest_end || !vma_range_free(mm, from, to) || !mm_may_grow(mm, to - from))
+    if (to > g_platform->guest_end || !vma_range_free(mm, from, to) ||
+        !mm_may_grow(mm, &model, to - from) || (mm->lock_future && mm_may_lock(mm, to - from) < 0))
         return false;
     const struct vma *next = vma_above(mm, from);
     uint64_t guard = next && next->flags & VMA_GROWSDOWN ? VMA_GUARD_GAP : 0;
@@ -487,6 +559,8 @@ static bool grow_heap(struct mm *mm, uint64_t from, uint64_t to)
     if (vma_reserve(mm, 1) < 0 || mm_map_pages(mm, &model) < 0)
         return false;
     vma_add(mm, &model);
+    if (model.flags & VMA_LOCKED && !mm->lock_on_fault)
+        (void)mm_populate(mm, from, to);
     return true;
 }
 
@@ -537,7 +611,8 @@ static bool grow_stack(struct mm *mm, struct vma *v, uint64_t addr)
     uint64_t start = addr & ~(GROW_STEP - 1);
     if (start < floor)
         start = floor;
-    if (start > page_down(addr) || !mm_may_grow(mm, v->start - start))
+    if (start > page_down(addr) || !mm_may_grow(mm, v, v->start - start) ||
+        (v->flags & VMA_LOCKED && mm_may_lock(mm, v->start - start) < 0))
         return false;
     struct vma below = *v;
     below.start = start;
@@ -545,6 +620,8 @@ static bool grow_stack(struct mm *mm, struct vma *v, uint64_t addr)
     if (v->object || mm_map_pages(mm, &below) < 0)
         return false;
     vma_grow_down(mm, v, start);
+    if (v->flags & VMA_STACK)
+        __atomic_store_n(&mm->stack_low, start, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -559,6 +636,17 @@ bool mm_fault(struct mm *mm, uint64_t addr, bool write)
     }
     mutex_unlock(&mm->lock);
     return retry;
+}
+
+bool mm_grow_stack(struct mm *mm, uint64_t addr, bool write)
+{
+    bool grew = false;
+    mutex_lock(&mm->lock);
+    struct vma *v = vma_above(mm, addr);
+    if (v && v->start > addr && v->flags & VMA_GROWSDOWN && v->prot & (write ? MEMORY_WRITE : MEMORY_READ))
+        grew = grow_stack(mm, v, addr);
+    mutex_unlock(&mm->lock);
+    return grew;
 }
 
 int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_key *key)

@@ -38,7 +38,17 @@ struct vma {
 #define VMA_LOCKED 64u
 #define VMA_VDSO 128u
 #define VMA_SHM 256u      /* SysV segment */
+#define VMA_PROMISED 1024u /* private and was writable at some time: it may hold pages of its own */
+#define VMA_SEALED 2048u   /* a shared mapping that may never become writable */
 #define VMA_SMALL_PAGES 512u /* large pages would only waste memory here (stacks) */
+
+/* Pages of a set of VMAs, by what limits count. */
+struct vma_totals {
+    uint64_t pages;    /* RLIMIT_AS */
+    uint64_t data;     /* RLIMIT_DATA: private, writable, no stack */
+    uint64_t locked;   /* RLIMIT_MEMLOCK */
+    uint64_t promised; /* VMA_PROMISED, and shared memory without a file */
+};
 
 struct mm {
     uint32_t users;    /* atomic: tasks; the last drop tears down */
@@ -49,22 +59,27 @@ struct mm {
     struct vma *removed;      /* vma.c's: their files are dropped once the lock is free */
     struct vma_block *blocks; /* vma.c's: where VMAs live until the mm ends */
     unsigned vma_count, spare_count;
-    uint64_t total_pages;
+    struct vma_totals total;
     uint64_t brk_start, brk_end; /* bytes; brk_start is page aligned */
     uint64_t mmap_top; /* top-down search starts below */
+    uint64_t stack_low; /* start of the [stack] VMA; read without the lock */
     uint64_t stack_top, code_start, code_end, data_start, data_end;
     uint64_t arg_start, arg_end, env_start, env_end;
+    struct file *exe; /* owned; not written while it is executed; NULL: none yet */
     uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
     unsigned auxv_count;
     bool thp_disable;
     bool has_segments; /* a VMA_SHM was mapped once */
-    bool lock_future; /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */
+    bool lock_future;   /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */
+    bool lock_on_fault; /* MCL_ONFAULT: they are not populated */
 };
 
 /* An empty mm over a fresh space. Owner: caller, one user. Errors: NULL, *err. */
 struct mm *mm_create(int *err);
 /* fork: child mm over aspace_fork, VMAs copied (DONTFORK left out). The caller's space is active. All or nothing. */
 struct mm *mm_fork(struct mm *parent, int *err);
+/* execve: `file` is what the space executes: -ETXTBSY when somebody has it open for writing. */
+MUST_USE int mm_set_exe(struct mm *mm, struct file *file);
 void mm_get(struct mm *mm);
 /*
  * Drop one user. The last one tears VMAs down. MM_DROP_LEAVING: the calling thread is inside this space and about to
@@ -94,8 +109,8 @@ int64_t mm_remap(struct mm *mm, uint64_t addr, uint64_t old_size, uint64_t new_s
 int mm_advise(struct mm *mm, uint64_t addr, uint64_t size, int linux_advice);
 enum mm_lock_mode { MM_UNLOCK, MM_LOCK, MM_LOCK_ON_FAULT };
 int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode);
-enum mm_lock_future { MM_LOCK_PRESENT, MM_LOCK_FUTURE };
-int mm_lock_all(struct mm *mm, enum mm_lock_mode mode, enum mm_lock_future future);
+/* mlockall(2) with MCL_* flags; 0: munlockall(2). */
+int mm_lock_all(struct mm *mm, unsigned flags);
 /* msync(2) in the space of `task`; mincore(2) into vec, one byte a page. Requires for mm_resident: page aligned, size > 0. */
 int mm_sync(struct task *task, uint64_t addr, uint64_t size, unsigned flags);
 int mm_resident(struct mm *mm, uint64_t addr, uint64_t size, unsigned char *vec);
@@ -109,6 +124,8 @@ struct vma *mm_find(struct mm *mm, uint64_t addr);
  * instruction), otherwise false: a signal is due.
  */
 bool mm_fault(struct mm *mm, uint64_t addr, bool write);
+/* A copy could not reach addr: true when a GROWSDOWN VMA grew to hold it. */
+bool mm_grow_stack(struct mm *mm, uint64_t addr, bool write);
 
 /*
  * The key under which futex waiters on a word find each other: private words by space and address, shared mappings by object and

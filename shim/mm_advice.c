@@ -5,16 +5,26 @@
 
 #include "platform/errno.h"
 #include "shim/fs/file.h"
+#include "shim/fs/memfs.h"
 #include "shim/mm_private.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/vma.h"
 
-void mm_populate(struct mm *mm, uint64_t start, uint64_t end)
+int mm_populate(struct mm *mm, uint64_t start, uint64_t end)
 {
-    int err =
-        memory_advise(g_platform, mm->as, guest_addr(start), end - start, MEMORY_ADVICE_WILLNEED);
-    (void)err; /* a hint */
+    int result = 0;
+    for (const struct vma *v = vma_above(mm, start); v && v->start < end; v = v->next) {
+        bool own = v->sharing == MEMORY_PRIVATE && v->prot & MEMORY_WRITE;
+        uint64_t from = v->start > start ? v->start : start, to = v->end < end ? v->end : end;
+        int err = -EFAULT;
+        if (v->prot)
+            err = memory_advise(g_platform, mm->as, guest_addr(from), to - from,
+                                own ? MEMORY_ADVICE_POPULATE_WRITE : MEMORY_ADVICE_POPULATE_READ);
+        if (err < 0 && result == 0)
+            result = err;
+    }
+    return result;
 }
 
 enum advice_effect {
@@ -66,8 +76,9 @@ static struct advice decode(int linux_advice)
     case MADV_REMOVE:
         return (struct advice){.effect = ADVICE_PUNCH};
     case MADV_POPULATE_READ:
+        return (struct advice){.effect = ADVICE_POPULATE, .platform = MEMORY_ADVICE_POPULATE_READ};
     case MADV_POPULATE_WRITE:
-        return (struct advice){.effect = ADVICE_POPULATE};
+        return (struct advice){.effect = ADVICE_POPULATE, .platform = MEMORY_ADVICE_POPULATE_WRITE};
     default:
         return (struct advice){.effect = ADVICE_UNKNOWN};
     }
@@ -86,7 +97,9 @@ static int check_fit(const struct vma *v, int linux_advice)
     case MADV_REMOVE:
         if (v->flags & VMA_LOCKED || !v->object)
             return -EINVAL;
-        return v->sharing == MEMORY_SHARED && v->prot & MEMORY_WRITE ? 0 : -EACCES;
+        if (v->file && memfs_write_sealed(v->file))
+            return -EPERM;
+        return v->sharing == MEMORY_SHARED && (!v->file || vma_may_write(v)) ? 0 : -EACCES;
     case MADV_POPULATE_READ:
         return v->prot & MEMORY_READ ? 0 : -EINVAL;
     case MADV_POPULATE_WRITE:
@@ -109,8 +122,7 @@ static int advise_part(struct mm *mm, const struct vma *v, uint64_t start, uint6
         return memory_object_punch(g_platform, v->object, v->offset + (start - v->start),
                                    end - start);
     case ADVICE_POPULATE:
-        mm_populate(mm, start, end);
-        return 0;
+        return memory_advise(g_platform, mm->as, guest_addr(start), end - start, advice.platform);
     case ADVICE_FLAG:
         err = vma_reserve(mm, 2);
         if (err == 0)
@@ -171,6 +183,16 @@ static uint64_t mapped_until(const struct mm *mm, uint64_t start, uint64_t end)
     return start;
 }
 
+/* Bytes that are locked already. */
+static uint64_t locked_within(const struct mm *mm, uint64_t start, uint64_t end)
+{
+    uint64_t bytes = 0;
+    for (const struct vma *v = vma_above(mm, start); v && v->start < end; v = v->next)
+        if (v->flags & VMA_LOCKED)
+            bytes += (v->end < end ? v->end : end) - (v->start > start ? v->start : start);
+    return bytes;
+}
+
 int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode)
 {
     uint64_t start = page_down(addr), end = page_up(addr + size);
@@ -180,12 +202,16 @@ int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode)
         return 0;
     mutex_lock(&mm->lock);
     uint64_t stop = mapped_until(mm, start, end);
-    int err = vma_reserve(mm, 2);
+    int err = mode == MM_UNLOCK ? 0 : mm_may_lock(mm, end - start - locked_within(mm, start, end));
+    if (err == -EAGAIN) /* mlock(2) calls it ENOMEM, mmap(2) EAGAIN */
+        err = -ENOMEM;
+    if (err == 0)
+        err = vma_reserve(mm, 2);
     if (err == 0 && stop > start) {
         vma_change_range(mm, start, stop, VMA_KEEP_PROT, mode == MM_UNLOCK ? 0 : VMA_LOCKED,
                          mode == MM_UNLOCK ? VMA_LOCKED : 0);
-        if (mode == MM_LOCK)
-            mm_populate(mm, start, stop);
+        if (mode == MM_LOCK && mm_populate(mm, start, stop) < 0)
+            err = -ENOMEM;
     }
     if (err == 0 && stop < end)
         err = -ENOMEM;
@@ -193,14 +219,26 @@ int mm_lock(struct mm *mm, uint64_t addr, uint64_t size, enum mm_lock_mode mode)
     return err;
 }
 
-int mm_lock_all(struct mm *mm, enum mm_lock_mode mode, enum mm_lock_future future)
+int mm_lock_all(struct mm *mm, unsigned flags)
 {
+    uint64_t low = g_platform->guest_min, high = g_platform->guest_end;
     mutex_lock(&mm->lock);
-    mm->lock_future = future == MM_LOCK_FUTURE;
-    int err = vma_reserve(mm, 2);
+    int err = flags ? mm_may_lock(mm, 0) : 0;
+    if (err == 0 && flags & MCL_CURRENT &&
+        mm_may_lock(mm, (mm->total.pages - mm->total.locked) * VMA_PAGE) < 0)
+        err = -ENOMEM;
     if (err == 0)
-        vma_change_range(mm, g_platform->guest_min, g_platform->guest_end, VMA_KEEP_PROT,
-                         mode == MM_UNLOCK ? 0 : VMA_LOCKED, mode == MM_UNLOCK ? VMA_LOCKED : 0);
+        err = vma_reserve(mm, 2);
+    if (err == 0) {
+        mm->lock_future = flags & MCL_FUTURE;
+        mm->lock_on_fault = flags & MCL_ONFAULT;
+        if (flags == 0)
+            vma_change_range(mm, low, high, VMA_KEEP_PROT, 0, VMA_LOCKED);
+        else if (flags & MCL_CURRENT)
+            vma_change_range(mm, low, high, VMA_KEEP_PROT, VMA_LOCKED, 0);
+        if (flags & MCL_CURRENT && !(flags & MCL_ONFAULT))
+            (void)mm_populate(mm, low, high); /* mlockall(2): as far as it goes */
+    }
     vma_unlock(mm);
     return err;
 }

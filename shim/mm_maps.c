@@ -141,7 +141,7 @@ uint64_t mm_resident_pages(struct mm *mm)
     struct aspace_stats stats;
     mutex_lock(&mm->lock);
     aspace_stats(g_platform, mm->as, &stats);
-    uint64_t pages = stats.known & ASPACE_STAT_RESIDENT ? stats.pages_resident : mm->total_pages;
+    uint64_t pages = stats.known & ASPACE_STAT_RESIDENT ? stats.pages_resident : mm->total.pages;
     mutex_unlock(&mm->lock);
     return pages;
 }

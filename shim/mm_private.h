@@ -9,8 +9,10 @@
 
 /* RLIMIT_* of the calling task's process; no limit outside of any task. */
 uint64_t mm_limit(unsigned which);
-/* RLIMIT_AS allows `size` more bytes. */
-bool mm_may_grow(const struct mm *mm, uint64_t size);
+/* RLIMIT_AS, RLIMIT_DATA and the instance's memory allow `size` more bytes of the kind that `v` is. */
+bool mm_may_grow(const struct mm *mm, const struct vma *v, uint64_t size);
+/* RLIMIT_MEMLOCK: 0; -EPERM nothing may be locked at all; -EAGAIN not `size` bytes more. */
+MUST_USE int mm_may_lock(const struct mm *mm, uint64_t size);
 unsigned mm_prot_of_linux(unsigned linux_prot);
 /* A free place as mmap(2) chooses it; VMA_NO_PLACE. */
 uint64_t mm_choose(const struct mm *mm, uint64_t size);
@@ -19,7 +21,8 @@ MUST_USE int mm_map_pages(struct mm *mm, const struct vma *model);
 /* After a failed platform call left [start, end) in doubt: unmap it and forget its VMAs. Requires:
  * two spares. */
 void mm_forget_range(struct mm *mm, uint64_t start, uint64_t end);
-/* Bring pages in as far as that is cheap: a hint, so failures don't count. */
-void mm_populate(struct mm *mm, uint64_t start, uint64_t end);
+/* Bring pages in, to be written where they may be: failures are -EFAULT
+ * or -ENOMEM, and what can be had is there all the same. The range is mapped. */
+int mm_populate(struct mm *mm, uint64_t start, uint64_t end);
 
 #endif

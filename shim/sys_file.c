@@ -325,10 +325,19 @@ long sys_ioctl(struct task *task, const struct syscall_args *args)
     return result;
 }
 
+#ifndef MFD_NOEXEC_SEAL /* since Linux 6.3 */
+#define MFD_NOEXEC_SEAL 8u
+#define MFD_EXEC 16u
+#endif
+#define MFD_HUGE_SIZES (63u << 26)
+
 long sys_memfd_create(struct task *task, const struct syscall_args *args)
 {
     unsigned flags = (unsigned)args->a[1];
-    if (flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING))
+    if (flags & MFD_HUGETLB) /* with a size or without: as on a kernel without hugetlbfs */
+        return flags & ~(unsigned)(MFD_HUGETLB | MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGE_SIZES) ? -EINVAL : -ENOSYS;
+    if (flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC) ||
+        (flags & MFD_EXEC && flags & MFD_NOEXEC_SEAL))
         return -EINVAL;
     int err = 0;
     /* memfd_create(2): a name of at most 249 bytes. */

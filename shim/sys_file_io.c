@@ -164,7 +164,7 @@ static int64_t transfer_gathered(struct task *task, struct file *f, struct vecto
     if (direction == DIRECTION_WRITE) {
         for (size_t i = 0; i < vs->count && at < size; i++) {
             struct mem_ref m = mem_first(vector_range(&vs->v[i]), size - at);
-            size_t missed = guest_copy_in(g_platform, buffer + at, m.guest, m.size);
+            size_t missed = user_copy_in(buffer + at, m.guest, m.size);
             at += m.size - missed;
             if (missed)
                 break;
@@ -174,7 +174,7 @@ static int64_t transfer_gathered(struct task *task, struct file *f, struct vecto
         n = file_read(task, f, mem_shim(buffer, size), NULL);
         for (size_t i = 0; i < vs->count && (int64_t)at < n; i++) {
             struct mem_ref m = mem_first(vector_range(&vs->v[i]), (size_t)n - at);
-            size_t missed = guest_copy_out(g_platform, m.guest, buffer + at, m.size);
+            size_t missed = user_copy_out(m.guest, buffer + at, m.size);
             at += m.size - missed;
             if (missed) {
                 n = at ? (int64_t)at : -EFAULT;
@@ -401,7 +401,11 @@ long sys_truncate(struct task *task, const struct syscall_args *args)
     else
         err = path_permission(&who, &path, INODE_WRITE);
     if (err == 0)
+        err = inode_want_write(path.dentry->inode);
+    if (err == 0) {
         err = vfs_setattr(task, &path, HOST_SET_SIZE, &attr, SETATTR_EXPLICIT);
+        inode_end_write(path.dentry->inode);
+    }
     path_put(&path);
     return err;
 }

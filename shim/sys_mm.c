@@ -16,7 +16,7 @@
 #define MAP_KNOWN                                                                                  \
     (MAP_TYPE | MAP_FIXED | MAP_ANONYMOUS | MAP_32BIT | MAP_GROWSDOWN | MAP_DENYWRITE |            \
      MAP_EXECUTABLE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE | MAP_NONBLOCK | MAP_STACK |       \
-     MAP_HUGETLB | MAP_FIXED_NOREPLACE)
+     MAP_HUGETLB | MAP_FIXED_NOREPLACE | MAP_HUGE_2MB | MAP_HUGE_1GB)
 
 long sys_mmap(struct task *task, const struct syscall_args *args)
 {
@@ -119,6 +119,31 @@ long sys_mincore(struct task *task, const struct syscall_args *args)
     return 0;
 }
 
+/* remap_file_pages(2): since Linux 4.0 a mapping like any other. */
+long sys_remap_file_pages(struct task *task, const struct syscall_args *args)
+{
+    uint64_t start = page_down(args->a[0]), size = page_down(args->a[1]), page = args->a[3];
+    if (args->a[2] != 0 || start + size <= start || page + size / VMA_PAGE < page || page > UINT64_MAX / VMA_PAGE)
+        return -EINVAL;
+    struct mm *mm = task->mm;
+    struct file *file = NULL;
+    unsigned prot = 0;
+    mutex_lock(&mm->lock);
+    const struct vma *v = mm_find(mm, start);
+    if (v && v->sharing == MEMORY_SHARED && v->file && start + size <= v->end) {
+        file = v->file;
+        file_get(file);
+        prot = v->prot;
+    }
+    mutex_unlock(&mm->lock);
+    if (!file)
+        return -EINVAL;
+    int64_t at = mm_map(mm, start, size, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE | ((unsigned)args->a[4] & MAP_NONBLOCK),
+                        file, page * VMA_PAGE, 0);
+    file_put(file);
+    return at < 0 ? at : 0;
+}
+
 long sys_mlock(struct task *task, const struct syscall_args *args)
 {
     return mm_lock(task->mm, args->a[0], args->a[1], MM_LOCK);
@@ -142,12 +167,11 @@ long sys_mlockall(struct task *task, const struct syscall_args *args)
     if (flags == 0 || flags & ~(uint64_t)(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) ||
         flags == MCL_ONFAULT)
         return -EINVAL;
-    return mm_lock_all(task->mm, flags & MCL_CURRENT ? MM_LOCK : MM_LOCK_ON_FAULT,
-                       flags & MCL_FUTURE ? MM_LOCK_FUTURE : MM_LOCK_PRESENT);
+    return mm_lock_all(task->mm, (unsigned)flags);
 }
 
 long sys_munlockall(struct task *task, const struct syscall_args *args)
 {
     (void)args;
-    return mm_lock_all(task->mm, MM_UNLOCK, MM_LOCK_PRESENT);
+    return mm_lock_all(task->mm, 0);
 }

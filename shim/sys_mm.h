@@ -14,15 +14,18 @@
     X(pkey_alloc, 2, PARTIAL, "as on a processor without protection keys: ENOSPC")                 \
     X(pkey_free, 1, PARTIAL, "as on a processor without protection keys: EINVAL")                  \
     X(brk, 1, FULL, "")                                                                            \
-    X(mremap, 5, PARTIAL, "MREMAP_DONTUNMAP is refused with EINVAL")                               \
+    X(mremap, 5, FULL, "")                                                                         \
     X(madvise, 3, PARTIAL, "hints about speed alone are ignored; no memory failures are simulated") \
     X(msync, 3, FULL, "")                                                                          \
     X(mincore, 3, FULL, "")                                                                        \
     X(mlock, 2, PARTIAL, "pages are brought in, but the host may still page them out")             \
     X(mlock2, 3, PARTIAL, "pages are brought in, but the host may still page them out")            \
     X(munlock, 2, FULL, "")                                                                        \
-    X(mlockall, 1, PARTIAL, "pages are not brought in, and the host may page them out")            \
-    X(munlockall, 0, FULL, "")
+    X(mlockall, 1, PARTIAL, "pages are brought in, but the host may still page them out")          \
+    X(munlockall, 0, FULL, "")                                                                     \
+    X(remap_file_pages, 5, FULL, "")                                                               \
+    X(process_vm_readv, 6, FULL, "")                                                               \
+    X(process_vm_writev, 6, FULL, "")
 
 SHIM_SYSCALLS_MM(SYSCALL_PROTOTYPE)
 

@@ -42,6 +42,10 @@ extern const struct syscall_entry g_syscalls[SYSCALL_COUNT]; /* by number; handl
 void syscall_dispatch(struct task *task);
 
 /* Copies between shim and the current task's memory; 0 or -EFAULT. */
+/* Result: bytes not copied, as guest_copy_in and guest_copy_out; a stack that was not yet that deep grows. */
+MUST_USE size_t user_copy_in(void *dst, struct guest_addr src, size_t size);
+MUST_USE size_t user_copy_out(struct guest_addr dst, const void *src, size_t size);
+MUST_USE size_t user_zero(struct guest_addr dst, size_t size);
 MUST_USE int user_read(void *dst, uint64_t src, size_t size);
 MUST_USE int user_write(uint64_t dst, const void *src, size_t size);
 /* A NUL-terminated guest string into shim_alloc memory; at most max bytes with NUL. NULL and *err: -EFAULT, -ENAMETOOLONG, -ENOMEM. */

@@ -42,7 +42,7 @@ struct system_memory system_memory(void)
     mutex_lock(&g_process_lock);
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
         if (p->tasks && p->tasks->mm) /* a number to look at: no need to stop the world for it */
-            used += __atomic_load_n(&p->tasks->mm->total_pages, __ATOMIC_RELAXED) * 4096;
+            used += __atomic_load_n(&p->tasks->mm->total.pages, __ATOMIC_RELAXED) * 4096;
     mutex_unlock(&g_process_lock);
     m.free = used < m.total ? m.total - used : 0;
     return m;

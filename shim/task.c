@@ -139,8 +139,23 @@ static bool wants_restart(uint64_t rax)
     return rax >= (uint64_t)-ERESTART_RESTARTBLOCK && rax <= (uint64_t)-ERESTARTSYS;
 }
 
+#define RED_ZONE 128u
+
+/*
+ * Host calls that fill a buffer on the guest's stack cannot make it grow: it has to be there already, down to the stack pointer. Other
+ * stacks than the first are all below mmap_top.
+ */
+static void cover_stack(const struct task *task)
+{
+    struct mm *mm = task->mm;
+    uint64_t deepest = task->ctx->regs.rsp - RED_ZONE;
+    if (deepest < __atomic_load_n(&mm->stack_low, __ATOMIC_RELAXED) && deepest >= mm->mmap_top)
+        (void)mm_grow_stack(mm, deepest, true);
+}
+
 static void handle_syscall(struct task *task)
 {
+    cover_stack(task);
     syscall_dispatch(task);
     uint64_t rax = task->ctx->regs.rax;
     if (!wants_restart(rax))

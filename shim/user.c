@@ -4,17 +4,54 @@
 #include "platform/errno.h"
 #include "platform/guest_memory.h"
 #include "shim/base/alloc.h"
+#include "shim/mm.h"
+#include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/syscall.h"
 
+/* What could not be reached may be a stack that has to grow: true, try again from there. */
+static bool grew(uint64_t addr, bool write)
+{
+    const struct task *task = task_current();
+    return task && task->mm && mm_grow_stack(task->mm, addr, write);
+}
+
+size_t user_copy_in(void *dst, struct guest_addr src, size_t size)
+{
+    size_t missed = guest_copy_in(g_platform, dst, src, size);
+    while (missed && grew(src.raw + (size - missed), false)) {
+        size_t done = size - missed;
+        missed = guest_copy_in(g_platform, (char *)dst + done, guest_addr(src.raw + done), missed);
+    }
+    return missed;
+}
+
+size_t user_copy_out(struct guest_addr dst, const void *src, size_t size)
+{
+    size_t missed = guest_copy_out(g_platform, dst, src, size);
+    while (missed && grew(dst.raw + (size - missed), true)) {
+        size_t done = size - missed;
+        missed = guest_copy_out(g_platform, guest_addr(dst.raw + done), (const char *)src + done, missed);
+    }
+    return missed;
+}
+
+size_t user_zero(struct guest_addr dst, size_t size)
+{
+    size_t missed = guest_zero(g_platform, dst, size);
+    while (missed && grew(dst.raw + (size - missed), true))
+        missed = guest_zero(g_platform, guest_addr(dst.raw + (size - missed)), missed);
+    return missed;
+}
+
 int user_read(void *dst, uint64_t src, size_t size)
 {
-    return guest_copy_in(g_platform, dst, guest_addr(src), size) ? -EFAULT : 0;
+    return user_copy_in(dst, guest_addr(src), size) ? -EFAULT : 0;
 }
 
 int user_write(uint64_t dst, const void *src, size_t size)
 {
-    return guest_copy_out(g_platform, guest_addr(dst), src, size) ? -EFAULT : 0;
+    return user_copy_out(guest_addr(dst), src, size) ? -EFAULT : 0;
 }
 
 char *user_string(uint64_t src, size_t max, int *err)

@@ -4,11 +4,14 @@
  */
 #include "shim/vma.h"
 
+#include <linux/fcntl.h>
+
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
+#include "shim/budget.h"
 #include "shim/base/string.h"
-#include "shim/fs/file.h"
+#include "shim/fs/vfs.h"
 #include "shim/ipc.h"
 #include "shim/shim.h"
 
@@ -116,6 +119,45 @@ static void rebalance(struct mm *mm, struct vma *v)
     }
 }
 
+/* ---- totals ---- */
+
+bool vma_is_data(const struct vma *v)
+{
+    return v->sharing == MEMORY_PRIVATE && v->prot & MEMORY_WRITE && !(v->flags & VMA_GROWSDOWN);
+}
+
+bool vma_is_promised(const struct vma *v)
+{
+    return v->flags & VMA_PROMISED || vma_is_data(v) || (v->sharing == MEMORY_SHARED && !v->file);
+}
+
+static void add_to(struct vma_totals *t, const struct vma *v, uint64_t pages)
+{
+    t->pages += pages;
+    t->data += vma_is_data(v) ? pages : 0;
+    t->locked += v->flags & VMA_LOCKED ? pages : 0;
+    t->promised += vma_is_promised(v) ? pages : 0;
+}
+
+/* `pages` more (or fewer: wrapped) of the kind that `v` is. */
+static void count_pages(struct mm *mm, const struct vma *v, uint64_t pages)
+{
+    add_to(&mm->total, v, pages);
+    if (vma_is_promised(v))
+        budget_promise((int64_t)pages);
+}
+
+static uint64_t pages_of(const struct vma *v)
+{
+    return (v->end - v->start) / VMA_PAGE;
+}
+
+static void mark_promised(struct vma *v)
+{
+    if (v->sharing == MEMORY_PRIVATE && v->prot & MEMORY_WRITE)
+        v->flags |= VMA_PROMISED;
+}
+
 /* The hole below `v` or below its successor changed. */
 static void bounds_changed(struct mm *mm, struct vma *v)
 {
@@ -148,7 +190,7 @@ static void tree_insert(struct mm *mm, struct vma *v)
     if (v->next)
         v->next->prev = v;
     mm->vma_count++;
-    mm->total_pages += (v->end - v->start) / VMA_PAGE;
+    count_pages(mm, v, pages_of(v));
     bounds_changed(mm, v);
 }
 
@@ -177,7 +219,7 @@ static void tree_erase(struct mm *mm, struct vma *v)
     if (v->next)
         v->next->prev = v->prev;
     mm->vma_count--;
-    mm->total_pages -= (v->end - v->start) / VMA_PAGE;
+    count_pages(mm, v, -pages_of(v));
     rebalance(mm, from);
     if (v->next)
         rebalance(mm, v->next);
@@ -226,8 +268,21 @@ static struct vma *take_spare(struct mm *mm)
     return v;
 }
 
+bool vma_may_write(const struct vma *v)
+{
+    return v->sharing == MEMORY_SHARED && v->file && (v->file->flags & O_ACCMODE) == O_RDWR &&
+           !(v->flags & VMA_SEALED);
+}
+
+void vma_count_writable(const struct vma *v, int change)
+{
+    if (vma_may_write(v) && v->file->inode)
+        __atomic_fetch_add(&v->file->inode->writable_maps, (uint32_t)change, __ATOMIC_SEQ_CST);
+}
+
 void vma_get_references(const struct vma *v)
 {
+    vma_count_writable(v, 1);
     if (v->object)
         memory_object_get(g_platform, v->object);
     if (v->file)
@@ -238,6 +293,7 @@ void vma_get_references(const struct vma *v)
 
 void vma_put_references(const struct vma *v)
 {
+    vma_count_writable(v, -1);
     if (v->flags & VMA_SHM)
         shm_detached(v->file);
     if (v->object)
@@ -358,7 +414,7 @@ static struct vma *cut(struct mm *mm, struct vma *v, uint64_t addr)
     if (v->object)
         upper->offset += addr - v->start;
     vma_get_references(upper);
-    mm->total_pages -= (v->end - addr) / VMA_PAGE;
+    count_pages(mm, v, -pages_of(upper));
     v->end = addr;
     tree_insert(mm, upper);
     return upper;
@@ -371,24 +427,26 @@ static struct vma *join_with_next(struct mm *mm, struct vma *v)
         return v;
     uint64_t end = next->end;
     discard(mm, next);
-    mm->total_pages += (end - v->end) / VMA_PAGE;
+    count_pages(mm, v, (end - v->end) / VMA_PAGE);
     v->end = end;
     bounds_changed(mm, v);
     return v;
 }
 
-struct vma *vma_add(struct mm *mm, const struct vma *model)
+struct vma *vma_add(struct mm *mm, const struct vma *wanted)
 {
+    struct vma marked = *wanted, *model = &marked;
+    mark_promised(model);
     struct vma *next = vma_above(mm, model->start);
     struct vma *prev = next ? next->prev : vma_last(mm);
     if (prev && prev->end == model->start && same_kind(prev, model)) {
-        mm->total_pages += (model->end - model->start) / VMA_PAGE;
+        count_pages(mm, prev, pages_of(model));
         prev->end = model->end;
         bounds_changed(mm, prev);
         return join_with_next(mm, prev);
     }
     if (next && next->start == model->end && same_kind(model, next)) {
-        mm->total_pages += (model->end - model->start) / VMA_PAGE;
+        count_pages(mm, next, pages_of(model));
         next->start = model->start;
         next->offset = model->offset;
         bounds_changed(mm, next);
@@ -422,13 +480,17 @@ void vma_change_range(struct mm *mm, uint64_t start, uint64_t end, unsigned prot
     while (v && v->start < end) {
         unsigned new_prot = prot == VMA_KEEP_PROT ? v->prot : prot;
         uint32_t new_flags = (v->flags & ~clear) | set;
+        if (new_prot & MEMORY_WRITE && v->sharing == MEMORY_PRIVATE)
+            new_flags |= VMA_PROMISED;
         if (v->prot != new_prot || v->flags != new_flags) {
             if (v->start < start)
                 v = cut(mm, v, start);
             if (v->end > end)
                 (void)cut(mm, v, end);
+            count_pages(mm, v, -pages_of(v));
             v->prot = new_prot;
             v->flags = new_flags;
+            count_pages(mm, v, pages_of(v));
             bounds_changed(mm, v); /* VMA_GROWSDOWN moves the end of the hole */
         }
         if (v->prev && v->prev->end == v->start && same_kind(v->prev, v))
@@ -441,7 +503,7 @@ void vma_change_range(struct mm *mm, uint64_t start, uint64_t end, unsigned prot
 
 void vma_grow_down(struct mm *mm, struct vma *v, uint64_t start)
 {
-    mm->total_pages += (v->start - start) / VMA_PAGE;
+    count_pages(mm, v, (v->start - start) / VMA_PAGE);
     if (v->object)
         v->offset -= v->start - start;
     v->start = start;
@@ -481,12 +543,13 @@ int vma_copy_all(struct mm *child, const struct mm *parent)
         if (v->prev)
             v->prev->next = v;
         vma_get_references(v);
-        child->total_pages += (v->end - v->start) / VMA_PAGE;
+        add_to(&child->total, v, pages_of(v));
         count++;
     }
     child->vmas = count ? block->vmas : NULL;
     child->vma_count = count;
     child->root = build(block->vmas, count, NULL);
+    budget_promise((int64_t)child->total.promised);
     add_spares(child, &block->vmas[count], room - count);
     return 0;
 }
@@ -502,20 +565,21 @@ void vma_clear(struct mm *mm)
     }
     mm->vmas = mm->root = mm->spare = NULL;
     mm->vma_count = mm->spare_count = 0;
-    mm->total_pages = 0;
+    budget_promise(-(int64_t)mm->total.promised);
+    mm->total = (struct vma_totals){0};
 }
 
 /* Result: height, or -1. *at walks the list along with the tree. */
-static int check_subtree(const struct vma *v, const struct vma **at, uint64_t *pages)
+static int check_subtree(const struct vma *v, const struct vma **at, struct vma_totals *total)
 {
     if (!v)
         return 0;
-    int left = check_subtree(v->left, at, pages);
+    int left = check_subtree(v->left, at, total);
     if (left < 0 || *at != v || v->start >= v->end || (v->prev && v->prev->end > v->start))
         return -1;
-    *pages += (v->end - v->start) / VMA_PAGE;
+    add_to(total, v, pages_of(v));
     *at = v->next;
-    int right = check_subtree(v->right, at, pages);
+    int right = check_subtree(v->right, at, total);
     if (right < 0 || left - right > 1 || right - left > 1)
         return -1;
     struct vma copy = *v;
@@ -526,6 +590,6 @@ static int check_subtree(const struct vma *v, const struct vma **at, uint64_t *p
 bool vma_check(const struct mm *mm)
 {
     const struct vma *at = mm->vmas;
-    uint64_t pages = 0;
-    return check_subtree(mm->root, &at, &pages) >= 0 && !at && pages == mm->total_pages;
+    struct vma_totals total = {0};
+    return check_subtree(mm->root, &at, &total) >= 0 && !at && memcmp(&total, &mm->total, sizeof(total)) == 0;
 }

@@ -31,6 +31,15 @@ static inline uint64_t page_up(uint64_t value)
     return page_down(value + VMA_PAGE - 1);
 }
 
+/* RLIMIT_DATA counts it; it may come to hold pages that nobody else has. */
+bool vma_is_data(const struct vma *v);
+bool vma_is_promised(const struct vma *v);
+
+/* A shared mapping of a file that is open for writing, not sealed against it: it may be written, now or after mprotect(2). */
+bool vma_may_write(const struct vma *v);
+/* The file of such a mapping has `change` more of them. */
+void vma_count_writable(const struct vma *v, int change);
+
 /* One more, or one less, holder of what `v` refers to. */
 void vma_get_references(const struct vma *v);
 void vma_put_references(const struct vma *v);
@@ -81,7 +90,7 @@ MUST_USE int vma_copy_all(struct mm *child, const struct mm *parent);
 /* Drop every VMA and give back all memory. */
 void vma_clear(struct mm *mm);
 
-/* The tree is a balanced search tree with right gaps, the list agrees with it, total_pages is
+/* The tree is a balanced search tree with right gaps, the list agrees with it, the totals are
  * right. For tests. */
 bool vma_check(const struct mm *mm);
 

@@ -82,6 +82,21 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as, st
     return at < 0 ? (int)at : 0;
 }
 
+/* A host before Linux 5.14, or a page that it does not like to populate. */
+static int populate_by_touch(uint64_t addr, uint64_t size, enum memory_advice advice)
+{
+    for (uint64_t at = addr; at < addr + size; at += PAGE) {
+        uint32_t value, old;
+        int err = lu_load32_fallible(&value, (const void *)at);
+        /* Writing what is there: if somebody else writes meanwhile, the page is present as well. */
+        if (err == 0 && advice == MEMORY_ADVICE_POPULATE_WRITE)
+            err = lu_cmpxchg32_fallible((void *)at, value, value, &old);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
 static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size,
                             enum memory_advice advice)
 {
@@ -90,10 +105,14 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as, 
         [MEMORY_ADVICE_DONTFORK] = MADV_DONTFORK,     [MEMORY_ADVICE_DOFORK] = MADV_DOFORK,
         [MEMORY_ADVICE_WIPEONFORK] = MADV_WIPEONFORK, [MEMORY_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
         [MEMORY_ADVICE_HUGEPAGE] = MADV_HUGEPAGE,     [MEMORY_ADVICE_NOHUGEPAGE] = MADV_NOHUGEPAGE,
-        [MEMORY_ADVICE_WILLNEED] = MADV_WILLNEED,
+        [MEMORY_ADVICE_WILLNEED] = MADV_WILLNEED,     [MEMORY_ADVICE_POPULATE_READ] = MADV_POPULATE_READ,
+        [MEMORY_ADVICE_POPULATE_WRITE] = MADV_POPULATE_WRITE,
     };
     PLATFORM_REQUIRE(inside(as));
-    return (int)lu_host(__NR_madvise, addr.raw, size, host_advice[advice]);
+    long err = lu_host(__NR_madvise, addr.raw, size, host_advice[advice]);
+    if (err == -EINVAL && advice >= MEMORY_ADVICE_POPULATE_READ)
+        return populate_by_touch(addr.raw, size, advice);
+    return (int)err;
 }
 
 static int lu_memory_resident(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size,

@@ -54,7 +54,7 @@ static int64_t zero_read(struct task *task, struct file *f, struct mem_ref into,
         if (part.shim)
             memset(part.shim, 0, part.size);
         else
-            left = guest_zero(g_platform, part.guest, part.size);
+            left = user_zero(part.guest, part.size);
         done += part.size - left;
         if (left)
             return done ? (int64_t)done : -EFAULT;

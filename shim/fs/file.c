@@ -51,6 +51,8 @@ void file_put(struct file *f)
         locks_release_file(f);
     if (f->ops && f->ops->release)
         f->ops->release(f);
+    if (f->counted_writer)
+        inode_end_write(f->inode);
     if (f->inode)
         inode_put(f->inode);
     if (f->dentry)

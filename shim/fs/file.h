@@ -116,6 +116,7 @@ struct file {
     uint64_t pos;
     int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
     uint64_t id;                 /* unique; inode number of anonymous kinds */
+    bool counted_writer;         /* inode_want_write() was granted: file_put gives it back */
     struct epoll_item *epolls;   /* epoll.c's: who watches this file */
 };
 

@@ -75,6 +75,37 @@ void inode_put(struct inode *inode)
     shim_free(inode);
 }
 
+/* writers moves by `step` unless it has the other sign. */
+static int take_turn(struct inode *inode, int32_t step)
+{
+    int32_t now = __atomic_load_n(&inode->writers, __ATOMIC_RELAXED);
+    do {
+        if ((step > 0 && now < 0) || (step < 0 && now > 0))
+            return -ETXTBSY;
+    } while (!__atomic_compare_exchange_n(&inode->writers, &now, now + step, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return 0;
+}
+
+int inode_want_write(struct inode *inode)
+{
+    return take_turn(inode, 1);
+}
+
+void inode_end_write(struct inode *inode)
+{
+    __atomic_fetch_sub(&inode->writers, 1, __ATOMIC_RELEASE);
+}
+
+int inode_want_execute(struct inode *inode)
+{
+    return take_turn(inode, -1);
+}
+
+void inode_end_execute(struct inode *inode)
+{
+    __atomic_fetch_add(&inode->writers, 1, __ATOMIC_RELEASE);
+}
+
 int inode_getattr(struct inode *inode, struct file_stat *out)
 {
     memset(out, 0, sizeof(*out));

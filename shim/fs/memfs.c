@@ -16,6 +16,7 @@
 #include "shim/fs/namei.h"
 #include "shim/shim.h"
 
+#define SEAL_EXEC 0x20u /* F_SEAL_EXEC */
 /* Inode numbers of the overlay's own files, apart from the host's. */
 #define UPPER_INO (1ull << 47)
 
@@ -531,6 +532,8 @@ static int memfs_setattr(struct inode *inode, unsigned mask, const struct file_s
         if (err)
             return err;
     }
+    if (mask & HOST_SET_MODE && n->seals & SEAL_EXEC && (inode->mode ^ attr->mode) & 0111)
+        return -EPERM;
     if (mask & HOST_SET_MODE)
         inode->mode = (inode->mode & S_IFMT) | (attr->mode & 07777);
     if (mask & HOST_SET_OWNER) {

@@ -8,6 +8,7 @@
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/magic.h>
+#include <linux/memfd.h>
 
 #include "platform/errno.h"
 #include "platform/host_file.h"
@@ -21,6 +22,13 @@
 
 #define INLINE_MAX (64u * 1024u)
 #define SIZE_MAX_FILE (1ull << 46)
+/* Since Linux 6.3; the headers of older systems lack them. */
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
 #define COPY_CHUNK (128u * 1024u)
 
 void mem_data_free(struct mem_node *n)
@@ -217,8 +225,12 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
         return -EFBIG;
     if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
-    if ((n->seals & F_SEAL_GROW) && end > n->size)
-        return -EPERM;
+    if ((n->seals & F_SEAL_GROW) && end > n->size) { /* Linux writes page by page, up to the one that would grow */
+        end = n->size & ~4095ull;
+        if (offset >= end)
+            return -EPERM;
+        from = mem_first(from, end - offset);
+    }
     int64_t err = copy_up(n, UINT64_MAX);
     if (err == 0 && n->kind == MEM_DATA_INLINE && end > INLINE_MAX)
         err = to_object(n);
@@ -507,8 +519,11 @@ struct file *memfd_file(const char *name, uint32_t flags, int *err)
 {
     char text[NAME_MAX + 8];
     shim_snprintf(text, sizeof(text), "memfd:%s", name);
-    struct file *f = nameless_file(text, 0777, err);
-    if (f && flags & 2 /* MFD_ALLOW_SEALING */)
+    bool no_exec = flags & MFD_NOEXEC_SEAL;
+    struct file *f = nameless_file(text, no_exec ? 0666 : 0777, err);
+    if (f && no_exec)
+        mem_node(f->inode)->seals = F_SEAL_EXEC;
+    else if (f && flags & MFD_ALLOW_SEALING)
         mem_node(f->inode)->seals = 0;
     return f;
 }
@@ -526,18 +541,38 @@ struct file *memfs_segment(const char *name, uint64_t size, int *err)
     return f;
 }
 
+static bool can_be_sealed(const struct file *f)
+{
+    return f->inode && f->mount == g_memfd_mount && f->ops == &g_memfs_regular_ops;
+}
+
+bool memfs_write_sealed(struct file *f)
+{
+    return can_be_sealed(f) && mem_node(f->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+}
+
+#define ALL_SEALS                                                                                  \
+    (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE | F_SEAL_EXEC)
+
 int memfs_add_seals(struct file *f, unsigned seals)
 {
-    if (!f->inode || f->mount != g_memfd_mount || f->ops != &g_memfs_regular_ops)
+    if (!can_be_sealed(f))
         return -EINVAL;
-    if ((f->flags & O_ACCMODE) == O_RDONLY)
+    if (!(f->flags & O_ACCMODE))
         return -EPERM;
-    if (seals &
-        ~(unsigned)(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+    if (seals & ~(unsigned)ALL_SEALS)
         return -EINVAL;
     struct mem_node *n = mem_node(f->inode);
     mutex_lock(&f->inode->lock);
-    int err = n->seals & F_SEAL_SEAL ? -EPERM : 0;
+    int err = 0;
+    if (n->seals & F_SEAL_SEAL)
+        err = -EPERM;
+    else if (seals & F_SEAL_WRITE && !(n->seals & F_SEAL_WRITE) &&
+             __atomic_load_n(&f->inode->writable_maps, __ATOMIC_SEQ_CST) > 0)
+        err = -EBUSY;
+    /* What may be executed and not be changed in that may not be written either. */
+    if (seals & F_SEAL_EXEC && f->inode->mode & 0111)
+        seals |= F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE;
     if (err == 0)
         n->seals |= seals;
     mutex_unlock(&f->inode->lock);
@@ -546,7 +581,5 @@ int memfs_add_seals(struct file *f, unsigned seals)
 
 int memfs_get_seals(struct file *f)
 {
-    if (!f->inode || f->mount != g_memfd_mount || f->ops != &g_memfs_regular_ops)
-        return -EINVAL;
-    return (int)mem_node(f->inode)->seals;
+    return can_be_sealed(f) ? (int)mem_node(f->inode)->seals : -EINVAL;
 }

@@ -397,7 +397,13 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
     if (flags & O_PATH)
         return f;
     int result = 0;
-    if (inode->ops->open)
+    if (S_ISREG(inode->mode) && open_access(flags) & INODE_WRITE) {
+        result = inode_want_write(inode);
+        f->counted_writer = result == 0;
+    }
+    if (result)
+        ;
+    else if (inode->ops->open)
         result = inode->ops->open(task, inode, f);
     else if (S_ISCHR(inode->mode)) {
         struct file_stat st;
@@ -455,7 +461,11 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
     }
     struct file *f = open_file(task, path, flags, err);
     if (f && (flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(inode->mode)) {
-        result = truncate_opened(inode);
+        result = inode_want_write(inode);
+        if (result == 0) {
+            result = truncate_opened(inode);
+            inode_end_write(inode);
+        }
         if (result) {
             file_put(f);
             *err = result;

@@ -109,7 +109,7 @@ static int snapshot(const struct proc_target *t, struct snapshot *s)
 
 /* Numbers of the memory; zero for a process that has none (zombies, init). */
 struct memory_numbers {
-    uint64_t pages, resident, start_code, end_code, start_stack, start_data, end_data, start_brk, arg_start,
+    uint64_t pages, resident, locked, data, start_code, end_code, start_stack, start_data, end_data, start_brk, arg_start,
         arg_end, env_start, env_end;
 };
 
@@ -122,7 +122,9 @@ static void memory_numbers(const struct proc_target *t, struct memory_numbers *n
         return;
     n->resident = mm_resident_pages(mm);
     mutex_lock(&mm->lock);
-    n->pages = mm->total_pages;
+    n->pages = mm->total.pages;
+    n->locked = mm->total.locked;
+    n->data = mm->total.data;
     n->start_code = mm->code_start;
     n->end_code = mm->code_end;
     n->start_stack = mm->stack_top;
@@ -208,11 +210,12 @@ static void print_memory_status(struct str_buf *out, const struct memory_numbers
 {
     unsigned long long size = LLU(m->pages * 4), resident = LLU(m->resident * 4);
 
-    str_buf_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", size,
-                   size);
+    str_buf_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\n", size,
+                   size, LLU(m->locked * 4));
     str_buf_printf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\n", resident, resident,
                    resident);
-    str_buf_printf(out, "RssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8llu kB\n", size);
+    str_buf_printf(out, "RssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8llu kB\n",
+                   LLU(m->data * 4));
     str_buf_printf(out, "VmStk:\t     132 kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\n",
                    LLU((m->end_code - m->start_code) / 1024));
     str_buf_printf(out, "VmSwap:\t       0 kB\n");

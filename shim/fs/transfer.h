@@ -8,11 +8,12 @@
 #include "platform/guest_memory.h"
 #include "shim/base/string.h"
 #include "shim/shim.h"
+#include "shim/syscall.h"
 
 static inline size_t transfer_in(void *dst, struct mem_ref from, size_t size)
 {
     if (!from.shim)
-        return size - guest_copy_in(g_platform, dst, from.guest, size);
+        return size - user_copy_in(dst, from.guest, size);
     memcpy(dst, from.shim, size);
     return size;
 }
@@ -20,7 +21,7 @@ static inline size_t transfer_in(void *dst, struct mem_ref from, size_t size)
 static inline size_t transfer_out(struct mem_ref into, const void *src, size_t size)
 {
     if (!into.shim)
-        return size - guest_copy_out(g_platform, into.guest, src, size);
+        return size - user_copy_out(into.guest, src, size);
     memcpy(into.shim, src, size);
     return size;
 }

@@ -89,6 +89,8 @@ struct inode {
     void *data;
     struct flock_list *locks; /* fs/locks.c */
     struct pipe *fifo;
+    uint32_t writable_maps; /* atomic: shared mappings that may be written (F_SEAL_WRITE) */
+    int32_t writers;        /* atomic: > 0 open for writing so often; < 0 being executed so often (ETXTBSY) */
 };
 struct superblock {
     const char *type; /* "tmpfs", "proc", "host", "overlay", "devtmpfs" */
@@ -136,6 +138,14 @@ void inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
 /* For tables that do not own; false: its release is under way. */
 MUST_USE bool inode_get_unless_gone(struct inode *inode);
+/*
+ * Who writes a file and who executes it exclude each other: -ETXTBSY while the other is there. Each success is given back by the call
+ * below it.
+ */
+MUST_USE int inode_want_write(struct inode *inode);
+void inode_end_write(struct inode *inode);
+MUST_USE int inode_want_execute(struct inode *inode);
+void inode_end_execute(struct inode *inode);
 /* Fills what every inode has, then ops->getattr. */
 MUST_USE int inode_getattr(struct inode *inode, struct file_stat *out);
 

@@ -50,6 +50,12 @@ size_t guest_copy_out(struct platform *p UNUSED, struct guest_addr dst, const vo
     return size - (done > 0 ? (size_t)done : 0);
 }
 
+size_t guest_zero(struct platform *p UNUSED, struct guest_addr dst, size_t size)
+{
+    memset((void *)dst.raw, 0, size);
+    return 0;
+}
+
 int64_t guest_string_in(struct platform *p UNUSED, char *dst, struct guest_addr src, size_t size)
 {
     size_t length = 0;
