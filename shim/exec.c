@@ -209,7 +209,8 @@ static int find_program(struct exec_image *image)
         int err = inode_want_execute(program->file->inode);
         if (err < 0)
             return exec_refuse(image, err, "is open for writing");
-        inode_end_execute(program->file->inode); /* mm_set_exe() asks once more, for as long as it runs */
+        inode_end_execute(
+            program->file->inode); /* mm_set_exe() asks once more, for as long as it runs */
         err = read_start(image, program);
         if (err < 0)
             return err;

@@ -22,7 +22,7 @@
 #include "shim/vma.h"
 
 #define STACK_MARGIN (128 * 1024ull) /* mapped at once, as on Linux; the rest grows on demand */
-#define MMAP_GAP_MIN (128ull << 20) /* room for the stack above the mmap area, as on Linux */
+#define MMAP_GAP_MIN (128ull << 20)  /* room for the stack above the mmap area, as on Linux */
 #define STACK_RANDOM_BITS 16u
 #define MMAP_RANDOM_BITS 16u
 #ifndef AT_MINSIGSTKSZ

@@ -139,7 +139,8 @@ int ipc_get(struct task *task, struct ipc_table *table, const struct ipc_request
 {
     struct ipc_entry *entry = find_key(table, req->key);
     if (!entry)
-        return req->key == IPC_PRIVATE || req->flags & IPC_CREAT ? create(task, table, req) : -ENOENT;
+        return req->key == IPC_PRIVATE || req->flags & IPC_CREAT ? create(task, table, req)
+                                                                 : -ENOENT;
     if (req->flags & IPC_CREAT && req->flags & IPC_EXCL)
         return -EEXIST;
     int err = req->check ? req->check(entry, req) : 0;

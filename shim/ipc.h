@@ -41,7 +41,8 @@ int ipc_highest(const struct ipc_table *table);
 void ipc_remove(struct ipc_table *table, struct ipc_entry *entry);
 
 /* Access as the low nine bits of `wanted` ask for it, in any of the three places. 0 or -EACCES. */
-MUST_USE int ipc_permission(const struct task *task, const struct ipc_entry *entry, unsigned wanted);
+MUST_USE int ipc_permission(const struct task *task, const struct ipc_entry *entry,
+                            unsigned wanted);
 /* IPC_SET, IPC_RMID: owner or creator. 0 or -EPERM. */
 MUST_USE int ipc_owner(const struct task *task, const struct ipc_entry *entry);
 
@@ -51,7 +52,8 @@ struct ipc_request {
     unsigned flags;
     uint64_t size; /* the kind's */
     struct ipc_entry *(*make)(struct task *task, const struct ipc_request *req, int *err);
-    int (*check)(const struct ipc_entry *entry, const struct ipc_request *req); /* NULL: any object will do */
+    int (*check)(const struct ipc_entry *entry,
+                 const struct ipc_request *req); /* NULL: any object will do */
 };
 MUST_USE int ipc_get(struct task *task, struct ipc_table *table, const struct ipc_request *req);
 

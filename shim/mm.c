@@ -439,7 +439,8 @@ int mm_detach(struct mm *mm, uint64_t addr)
     mutex_lock(&mm->lock);
     for (struct vma *v = vma_above(mm, addr), *next; v && err == 0; v = next) {
         next = v->next;
-        if (!(v->flags & VMA_SHM) || v->start - v->offset != addr || (segment && v->file != segment))
+        if (!(v->flags & VMA_SHM) || v->start - v->offset != addr ||
+            (segment && v->file != segment))
             continue;
         segment = v->file;
         err = memory_unmap(g_platform, mm->as, guest_addr(v->start), v->end - v->start);
@@ -470,7 +471,8 @@ static bool prot_allowed(const struct vma *v, unsigned prot)
 }
 
 /* RLIMIT_DATA when memory of a VMA becomes data. */
-static bool may_become(const struct mm *mm, const struct vma *v, unsigned prot, uint64_t start, uint64_t end)
+static bool may_become(const struct mm *mm, const struct vma *v, unsigned prot, uint64_t start,
+                       uint64_t end)
 {
     struct vma model = *v;
     model.prot = prot;
@@ -643,7 +645,8 @@ bool mm_grow_stack(struct mm *mm, uint64_t addr, bool write)
     bool grew = false;
     mutex_lock(&mm->lock);
     struct vma *v = vma_above(mm, addr);
-    if (v && v->start > addr && v->flags & VMA_GROWSDOWN && v->prot & (write ? MEMORY_WRITE : MEMORY_READ))
+    if (v && v->start > addr && v->flags & VMA_GROWSDOWN &&
+        v->prot & (write ? MEMORY_WRITE : MEMORY_READ))
         grew = grow_stack(mm, v, addr);
     mutex_unlock(&mm->lock);
     return grew;

@@ -16,8 +16,8 @@ struct file;
 struct task;
 
 struct vma {
-    uint64_t start, end;          /* page aligned, start < end */
-    unsigned prot;                /* MEMORY_* */
+    uint64_t start, end; /* page aligned, start < end */
+    unsigned prot;       /* MEMORY_* */
     enum memory_sharing sharing;
     struct memory_object *object; /* owned reference; NULL: anonymous private */
     uint64_t offset;              /* of start in object */
@@ -30,14 +30,14 @@ struct vma {
     int height;
 };
 #define VMA_GROWSDOWN 1u
-#define VMA_STACK 2u      /* [stack] in maps */
-#define VMA_HEAP 4u       /* [heap] */
+#define VMA_STACK 2u /* [stack] in maps */
+#define VMA_HEAP 4u  /* [heap] */
 #define VMA_DONTFORK 8u
 #define VMA_WIPEONFORK 16u
 #define VMA_NORESERVE 32u
 #define VMA_LOCKED 64u
 #define VMA_VDSO 128u
-#define VMA_SHM 256u      /* SysV segment */
+#define VMA_SHM 256u       /* SysV segment */
 #define VMA_PROMISED 1024u /* private and was writable at some time: it may hold pages of its own */
 #define VMA_SEALED 2048u   /* a shared mapping that may never become writable */
 #define VMA_SMALL_PAGES 512u /* large pages would only waste memory here (stacks) */
@@ -51,25 +51,25 @@ struct vma_totals {
 };
 
 struct mm {
-    uint32_t users;    /* atomic: tasks; the last drop tears down */
-    struct mutex lock; /* everything below; taken after no file lock */
-    struct aspace *as; /* owned token; NULL once torn down */
-    struct vma *vmas;  /* the lowest; the list is in address order */
+    uint32_t users;           /* atomic: tasks; the last drop tears down */
+    struct mutex lock;        /* everything below; taken after no file lock */
+    struct aspace *as;        /* owned token; NULL once torn down */
+    struct vma *vmas;         /* the lowest; the list is in address order */
     struct vma *root, *spare; /* vma.c's: lookup tree, unused VMAs */
     struct vma *removed;      /* vma.c's: their files are dropped once the lock is free */
     struct vma_block *blocks; /* vma.c's: where VMAs live until the mm ends */
     unsigned vma_count, spare_count;
     struct vma_totals total;
     uint64_t brk_start, brk_end; /* bytes; brk_start is page aligned */
-    uint64_t mmap_top; /* top-down search starts below */
-    uint64_t stack_low; /* start of the [stack] VMA; read without the lock */
+    uint64_t mmap_top;           /* top-down search starts below */
+    uint64_t stack_low;          /* start of the [stack] VMA; read without the lock */
     uint64_t stack_top, code_start, code_end, data_start, data_end;
     uint64_t arg_start, arg_end, env_start, env_end;
-    struct file *exe; /* owned; not written while it is executed; NULL: none yet */
+    struct file *exe;  /* owned; not written while it is executed; NULL: none yet */
     uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
     unsigned auxv_count;
     bool thp_disable;
-    bool has_segments; /* a VMA_SHM was mapped once */
+    bool has_segments;  /* a VMA_SHM was mapped once */
     bool lock_future;   /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */
     bool lock_on_fault; /* MCL_ONFAULT: they are not populated */
 };
@@ -91,11 +91,12 @@ enum mm_drop_mode { MM_DROP_OUTSIDE, MM_DROP_LEAVING };
 struct aspace *mm_put(struct mm *mm, enum mm_drop_mode mode);
 
 /* mmap(2) core; addr 0: choose. flags: MAP_* of the Linux ABI. Result: address or -errno. `file` borrowed or NULL. */
-int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
-               struct file *file, uint64_t offset, uint32_t vma_flags);
+int64_t mm_map(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot,
+               unsigned linux_flags, struct file *file, uint64_t offset, uint32_t vma_flags);
 /* Map a memory object (shared memory, memfd) without a file. */
-int64_t mm_map_object(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot, unsigned linux_flags,
-                      struct memory_object *object, uint64_t offset, uint32_t vma_flags);
+int64_t mm_map_object(struct mm *mm, uint64_t addr, uint64_t size, unsigned linux_prot,
+                      unsigned linux_flags, struct memory_object *object, uint64_t offset,
+                      uint32_t vma_flags);
 int mm_unmap(struct mm *mm, uint64_t addr, uint64_t size);
 /* shmdt(2): unmap what is left of the segment that was attached at `addr`. -EINVAL: none was. */
 int mm_detach(struct mm *mm, uint64_t addr);
@@ -151,10 +152,11 @@ struct exec_args {
 /* Load `file` into a fresh mm and switch the task to it; the old mm is dropped. Before the point of no return an error leaves the
  * task as it was; after it the task is killed by SIGSEGV as Linux does. `why` (may be NULL) gets a sentence for people. */
 struct exec_request {
-    const char *path; /* as the guest named it, absolute after resolution for AT_EXECFN */
+    const char *path;  /* as the guest named it, absolute after resolution for AT_EXECFN */
     struct file *file; /* opened for reading, execute permission checked; borrowed */
     struct exec_args args;
 };
-MUST_USE int exec_load(struct task *task, const struct exec_request *req, char *why, size_t why_size);
+MUST_USE int exec_load(struct task *task, const struct exec_request *req, char *why,
+                       size_t why_size);
 
 #endif

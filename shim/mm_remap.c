@@ -58,7 +58,8 @@ static int64_t move(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t 
 }
 
 /* MREMAP_DONTUNMAP: the old range stays mapped; private pages are gone from it, so it reads as its object or zeros. */
-static int64_t move_and_keep(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t size, uint64_t to)
+static int64_t move_and_keep(struct mm *mm, const struct vma *v, uint64_t addr, uint64_t size,
+                             uint64_t to)
 {
     struct vma old = part_of(v, addr, addr, size);
     old.flags &= ~(uint32_t)VMA_LOCKED;
@@ -127,8 +128,8 @@ static int64_t remap_locked(struct mm *mm, uint64_t addr, uint64_t old_size, uin
         return -EAGAIN;
     if (!(flags & MREMAP_FIXED)) {
         uint64_t end = addr + new_size;
-        if (!(flags & MREMAP_DONTUNMAP) && old_size > 0 && addr + old_size == v->end && end > addr &&
-            end <= g_platform->guest_end && vma_range_free(mm, v->end, end)) {
+        if (!(flags & MREMAP_DONTUNMAP) && old_size > 0 && addr + old_size == v->end &&
+            end > addr && end <= g_platform->guest_end && vma_range_free(mm, v->end, end)) {
             int64_t err = grow_in_place(mm, v, addr + old_size, end);
             return err < 0 ? err : (int64_t)addr;
         }

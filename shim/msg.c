@@ -45,7 +45,8 @@ static void put_queue(struct msg_queue *q)
         shim_free(q);
 }
 
-static struct ipc_entry *make_queue(struct task *task UNUSED, const struct ipc_request *req UNUSED, int *err)
+static struct ipc_entry *make_queue(struct task *task UNUSED, const struct ipc_request *req UNUSED,
+                                    int *err)
 {
     struct msg_queue *q = shim_zalloc(sizeof(*q));
     if (!q) {
@@ -136,7 +137,8 @@ static struct message *choose(const struct msg_queue *q, int64_t type, unsigned 
     struct message *m, *best = NULL;
     int64_t limit = type == INT64_MIN ? INT64_MAX : -type;
     int64_t index = 0;
-    DL_FOREACH (q->messages, m) {
+    DL_FOREACH(q->messages, m)
+    {
         if (flags & MSG_COPY) {
             if (index++ == type)
                 return m;
@@ -159,7 +161,8 @@ static struct message *copy_of(const struct message *m, int *err)
     return copy;
 }
 
-static struct message *receive_locked(struct task *task, int id, uint64_t room, int64_t type, unsigned flags, int *err)
+static struct message *receive_locked(struct task *task, int id, uint64_t room, int64_t type,
+                                      unsigned flags, int *err)
 {
     *err = 0;
     struct msg_queue *q = queue_of(ipc_find(&g_queues, id, err));
@@ -198,7 +201,8 @@ long sys_msgrcv(struct task *task, const struct syscall_args *args)
     if (flags & MSG_COPY && (flags & MSG_EXCEPT || !(flags & IPC_NOWAIT)))
         return -EINVAL;
     mutex_lock(&g_queues.lock);
-    struct message *m = receive_locked(task, (int)args->a[0], room, (int64_t)args->a[3], flags, &err);
+    struct message *m =
+        receive_locked(task, (int)args->a[0], room, (int64_t)args->a[3], flags, &err);
     mutex_unlock(&g_queues.lock);
     if (!m)
         return err;
@@ -256,8 +260,8 @@ static long stat(struct task *task, int id, int command, uint64_t out)
     struct msqid64_ds ds;
     int err = -EINVAL;
     mutex_lock(&g_queues.lock);
-    struct msg_queue *q =
-        queue_of(command == IPC_STAT ? ipc_find(&g_queues, id, &err) : ipc_at(&g_queues, (unsigned)id));
+    struct msg_queue *q = queue_of(command == IPC_STAT ? ipc_find(&g_queues, id, &err)
+                                                       : ipc_at(&g_queues, (unsigned)id));
     if (q)
         err = command == MSG_STAT_ANY ? 0 : ipc_permission(task, &q->ipc, 0444);
     if (q && err == 0) {
@@ -337,18 +341,22 @@ long sys_msgctl(struct task *task, const struct syscall_args *args)
 
 void msg_print(struct str_buf *out)
 {
-    str_buf_printf(out, "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid"
-                        "      stime      rtime      ctime\n");
+    str_buf_printf(
+        out,
+        "       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid"
+        "      stime      rtime      ctime\n");
     mutex_lock(&g_queues.lock);
     for (unsigned i = 0; i < g_queues.slot_count; i++) {
         const struct msg_queue *q = queue_of(g_queues.slots[i]);
         if (!q)
             continue;
         const struct ipc_entry *e = &q->ipc;
-        str_buf_printf(out, "%10d %10d  %4o  %10llu %10llu %5d %5d %5u %5u %5u %5u %10llu %10llu %10llu\n", e->key,
-                       e->id, e->mode, (unsigned long long)q->bytes, (unsigned long long)q->count, q->send_pid,
-                       q->receive_pid, e->uid, e->gid, e->cuid, e->cgid, (unsigned long long)q->send_s,
-                       (unsigned long long)q->receive_s, (unsigned long long)q->change_s);
+        str_buf_printf(
+            out, "%10d %10d  %4o  %10llu %10llu %5d %5d %5u %5u %5u %5u %10llu %10llu %10llu\n",
+            e->key, e->id, e->mode, (unsigned long long)q->bytes, (unsigned long long)q->count,
+            q->send_pid, q->receive_pid, e->uid, e->gid, e->cuid, e->cgid,
+            (unsigned long long)q->send_s, (unsigned long long)q->receive_s,
+            (unsigned long long)q->change_s);
     }
     mutex_unlock(&g_queues.lock);
 }

@@ -6,7 +6,6 @@
 #include <linux/sem.h>
 
 #include "platform/clock.h"
-#include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
@@ -48,6 +47,7 @@ struct sem_undo_list {
 struct sem_wait {
     struct sem_wait *prev, *next;
     struct thread *thread;
+    struct sem_array *array;
     const struct sembuf *ops;
     unsigned count, blocking; /* index of the operation that can't proceed */
     int pid;
@@ -129,7 +129,8 @@ static void values_changed(struct sem_array *a)
     bool again;
     do {
         again = false;
-        DL_FOREACH_SAFE (a->waits, w, tmp) {
+        DL_FOREACH_SAFE(a->waits, w, tmp)
+        {
             int result = try_operations(a, w);
             if (result == WAITING)
                 continue;
@@ -238,13 +239,14 @@ void sem_undo_drop(struct task *task)
 static void forget_adjustments(struct sem_array *a, unsigned first, unsigned count)
 {
     struct sem_undo *u;
-    DL_FOREACH (a->undos, u)
-        memset(&u->adjust[first], 0, count * sizeof(u->adjust[0]));
+    DL_FOREACH(a->undos, u)
+    memset(&u->adjust[first], 0, count * sizeof(u->adjust[0]));
 }
 
 /* ---- semget ---- */
 
-static struct ipc_entry *make_array(struct task *task UNUSED, const struct ipc_request *req, int *err)
+static struct ipc_entry *make_array(struct task *task UNUSED, const struct ipc_request *req,
+                                    int *err)
 {
     struct sem_array *a = NULL;
     *err = -EINVAL;
@@ -317,22 +319,21 @@ static int start_operations(struct task *task, int id, struct sem_wait *w)
         values_changed(a);
     if (result == WAITING) {
         w->thread = task->thread;
+        w->array = a;
         DL_APPEND(a->waits, w);
     }
     return result;
 }
 
-static int wait_for_operations(struct task *task, int id, struct sem_wait *w, uint64_t deadline_ns)
+static int wait_for_operations(struct task *task, struct sem_wait *w, uint64_t deadline_ns)
 {
     for (;;) {
         int slept = task_sleep(task, deadline_ns);
         mutex_lock(&g_sems.lock);
         int result = w->result;
         if (result == WAITING && slept < 0) { /* so the array is still there */
-            int err = 0;
-            struct sem_array *a = array_of(ipc_find(&g_sems, id, &err));
-            PLATFORM_REQUIRE(a);
-            DL_DELETE(a->waits, w); // NOLINT(clang-analyzer-core.NullDereference): a first of several has a next
+            /* The analyzer takes the links for those of a list of one. */
+            DL_DELETE(w->array->waits, w); /* NOLINT(clang-analyzer-core.NullDereference) */
             result = slept == -ETIMEDOUT ? -EAGAIN : -EINTR; /* semop(2) is never restarted */
         }
         mutex_unlock(&g_sems.lock);
@@ -365,7 +366,7 @@ static long operate(struct task *task, const struct syscall_args *args, uint64_t
         mutex_unlock(&g_sems.lock);
     }
     if (result == WAITING)
-        result = wait_for_operations(task, id, w, deadline_ns);
+        result = wait_for_operations(task, w, deadline_ns);
     shim_free(w);
     return result;
 }
@@ -478,7 +479,8 @@ static int count_waiting(const struct sem_array *a, unsigned number, bool for_ze
 {
     const struct sem_wait *w;
     int count = 0;
-    DL_FOREACH (a->waits, w) {
+    DL_FOREACH(a->waits, w)
+    {
         const struct sembuf *op = &w->ops[w->blocking];
         count += op->sem_num == number && (op->sem_op == 0) == for_zero;
     }
@@ -493,8 +495,9 @@ static long one_value(struct task *task, int id, unsigned number, int command, i
     mutex_lock(&g_sems.lock);
     struct sem_array *a = array_of(ipc_find(&g_sems, id, &err));
     if (a)
-        err = command == SETVAL && number >= a->count ? -EINVAL
-                                                      : ipc_permission(task, &a->ipc, command == SETVAL ? 0222 : 0444);
+        err = command == SETVAL && number >= a->count
+                  ? -EINVAL
+                  : ipc_permission(task, &a->ipc, command == SETVAL ? 0222 : 0444);
     if (a && err == 0 && number >= a->count)
         err = -EINVAL;
     if (a && err == 0) {
@@ -604,16 +607,18 @@ long sys_semctl(struct task *task, const struct syscall_args *args)
 
 void sem_print(struct str_buf *out)
 {
-    str_buf_printf(out, "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n");
+    str_buf_printf(
+        out,
+        "       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n");
     mutex_lock(&g_sems.lock);
     for (unsigned i = 0; i < g_sems.slot_count; i++) {
         const struct sem_array *a = array_of(g_sems.slots[i]);
         if (!a)
             continue;
         const struct ipc_entry *e = &a->ipc;
-        str_buf_printf(out, "%10d %10d  %4o %10u %5u %5u %5u %5u %10llu %10llu\n", e->key, e->id, e->mode, a->count,
-                       e->uid, e->gid, e->cuid, e->cgid, (unsigned long long)a->operation_s,
-                       (unsigned long long)a->change_s);
+        str_buf_printf(out, "%10d %10d  %4o %10u %5u %5u %5u %5u %10llu %10llu\n", e->key, e->id,
+                       e->mode, a->count, e->uid, e->gid, e->cuid, e->cgid,
+                       (unsigned long long)a->operation_s, (unsigned long long)a->change_s);
     }
     mutex_unlock(&g_sems.lock);
 }

@@ -152,7 +152,8 @@ static struct file *open_again(const struct shm_segment *s, uint32_t access, int
 }
 
 /* Find the segment, check the permission and keep it from going away. Owner: caller gets the file. */
-static struct file *begin_attach(struct task *task, int id, unsigned flags, uint64_t *size, int *err)
+static struct file *begin_attach(struct task *task, int id, unsigned flags, uint64_t *size,
+                                 int *err)
 {
     struct file *f = NULL;
     unsigned wanted = flags & SHM_RDONLY ? 0444 : 0666;
@@ -191,7 +192,8 @@ long sys_shmat(struct task *task, const struct syscall_args *args)
     int id = (int)args->a[0];
     uint64_t addr = args->a[1], size = 0;
     unsigned flags = (unsigned)args->a[2], map_flags = MAP_SHARED;
-    unsigned prot = PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
+    unsigned prot =
+        PROT_READ | (flags & SHM_RDONLY ? 0 : PROT_WRITE) | (flags & SHM_EXEC ? PROT_EXEC : 0);
     if (id < 0)
         return -EINVAL;
     if (addr) {
@@ -248,8 +250,8 @@ static long stat(struct task *task, int id, int command, uint64_t out)
     struct shmid64_ds ds;
     int err = -EINVAL;
     mutex_lock(&g_segments.lock);
-    struct shm_segment *s =
-        segment_of(command == IPC_STAT ? ipc_find(&g_segments, id, &err) : ipc_at(&g_segments, (unsigned)id));
+    struct shm_segment *s = segment_of(command == IPC_STAT ? ipc_find(&g_segments, id, &err)
+                                                           : ipc_at(&g_segments, (unsigned)id));
     if (s)
         err = command == SHM_STAT_ANY ? 0 : ipc_permission(task, &s->ipc, 0444);
     if (s && err == 0) {
@@ -332,19 +334,23 @@ long sys_shmctl(struct task *task, const struct syscall_args *args)
 
 void shm_print(struct str_buf *out)
 {
-    str_buf_printf(out, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid"
-                        "      atime      dtime      ctime                   rss                  swap\n");
+    str_buf_printf(
+        out, "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  "
+             "cuid  cgid"
+             "      atime      dtime      ctime                   rss                  swap\n");
     mutex_lock(&g_segments.lock);
     for (unsigned i = 0; i < g_segments.slot_count; i++) {
         const struct shm_segment *s = segment_of(g_segments.slots[i]);
         if (!s)
             continue;
         const struct ipc_entry *e = &s->ipc;
-        str_buf_printf(out, "%10d %10d  %4o %21llu %5d %5d  %5u %5u %5u %5u %5u %10llu %10llu %10llu %21llu %21u\n",
-                       e->key, e->id, e->mode, (unsigned long long)s->size, s->creator_pid, s->last_pid, s->attached,
-                       e->uid, e->gid, e->cuid, e->cgid, (unsigned long long)s->attach_s,
-                       (unsigned long long)s->detach_s, (unsigned long long)s->change_s,
-                       (unsigned long long)(pages_of(s) * VMA_PAGE), 0u);
+        str_buf_printf(
+            out,
+            "%10d %10d  %4o %21llu %5d %5d  %5u %5u %5u %5u %5u %10llu %10llu %10llu %21llu %21u\n",
+            e->key, e->id, e->mode, (unsigned long long)s->size, s->creator_pid, s->last_pid,
+            s->attached, e->uid, e->gid, e->cuid, e->cgid, (unsigned long long)s->attach_s,
+            (unsigned long long)s->detach_s, (unsigned long long)s->change_s,
+            (unsigned long long)(pages_of(s) * VMA_PAGE), 0u);
     }
     mutex_unlock(&g_segments.lock);
 }

@@ -123,7 +123,8 @@ long sys_mincore(struct task *task, const struct syscall_args *args)
 long sys_remap_file_pages(struct task *task, const struct syscall_args *args)
 {
     uint64_t start = page_down(args->a[0]), size = page_down(args->a[1]), page = args->a[3];
-    if (args->a[2] != 0 || start + size <= start || page + size / VMA_PAGE < page || page > UINT64_MAX / VMA_PAGE)
+    if (args->a[2] != 0 || start + size <= start || page + size / VMA_PAGE < page ||
+        page > UINT64_MAX / VMA_PAGE)
         return -EINVAL;
     struct mm *mm = task->mm;
     struct file *file = NULL;
@@ -138,8 +139,10 @@ long sys_remap_file_pages(struct task *task, const struct syscall_args *args)
     mutex_unlock(&mm->lock);
     if (!file)
         return -EINVAL;
-    int64_t at = mm_map(mm, start, size, prot, MAP_SHARED | MAP_FIXED | MAP_POPULATE | ((unsigned)args->a[4] & MAP_NONBLOCK),
-                        file, page * VMA_PAGE, 0);
+    int64_t at =
+        mm_map(mm, start, size, prot,
+               MAP_SHARED | MAP_FIXED | MAP_POPULATE | ((unsigned)args->a[4] & MAP_NONBLOCK), file,
+               page * VMA_PAGE, 0);
     file_put(file);
     return at < 0 ? at : 0;
 }

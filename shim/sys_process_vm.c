@@ -80,8 +80,9 @@ static bool may_access(const struct process *self, const struct process *other)
 {
     if (self == other || self->euid == 0)
         return true;
-    return other->dumpable && self->uid == other->uid && self->uid == other->euid && self->uid == other->suid &&
-           self->gid == other->gid && self->gid == other->egid && self->gid == other->sgid;
+    return other->dumpable && self->uid == other->uid && self->uid == other->euid &&
+           self->uid == other->suid && self->gid == other->gid && self->gid == other->egid &&
+           self->gid == other->sgid;
 }
 
 /* The memory of a process, one user more. NULL: -ESRCH, -EPERM. */
@@ -110,7 +111,8 @@ static int read_vectors(struct iovec *out, uint64_t addr, uint64_t count, enum d
             return -EINVAL;
         /* Linux checks the caller's own ranges at once, the other's when it comes to them. */
         if (side == TO_REMOTE && out[i].iov_len > 0 &&
-            !guest_range_ok(g_platform, guest_addr((uint64_t)(uintptr_t)out[i].iov_base), out[i].iov_len))
+            !guest_range_ok(g_platform, guest_addr((uint64_t)(uintptr_t)out[i].iov_base),
+                            out[i].iov_len))
             return -EFAULT;
     }
     return 0;

@@ -106,7 +106,8 @@ bool task_interrupted(struct task *task)
     return due;
 }
 
-int task_sleep_files(struct task *task, uint64_t deadline_ns, struct thread_wait_file *files, size_t count)
+int task_sleep_files(struct task *task, uint64_t deadline_ns, struct thread_wait_file *files,
+                     size_t count)
 {
     if (task_interrupted(task))
         return -ERESTARTSYS;
@@ -177,7 +178,8 @@ void task_loop(struct task *task)
     }
     for (;;) {
         struct guest_exit exit;
-        if (task->in_syscall || task->restore_blocked || __atomic_load_n(&task->interrupted, __ATOMIC_SEQ_CST))
+        if (task->in_syscall || task->restore_blocked ||
+            __atomic_load_n(&task->interrupted, __ATOMIC_SEQ_CST))
             signal_work(task);
         guest_run(g_platform, task->ctx, &exit);
         switch (exit.reason) {

@@ -31,7 +31,8 @@ size_t user_copy_out(struct guest_addr dst, const void *src, size_t size)
     size_t missed = guest_copy_out(g_platform, dst, src, size);
     while (missed && grew(dst.raw + (size - missed), true)) {
         size_t done = size - missed;
-        missed = guest_copy_out(g_platform, guest_addr(dst.raw + done), (const char *)src + done, missed);
+        missed = guest_copy_out(g_platform, guest_addr(dst.raw + done), (const char *)src + done,
+                                missed);
     }
     return missed;
 }

@@ -276,7 +276,7 @@ bool vma_may_write(const struct vma *v)
 
 void vma_count_writable(const struct vma *v, int change)
 {
-    if (vma_may_write(v) && v->file->inode)
+    if (v->file && v->file->inode && vma_may_write(v))
         __atomic_fetch_add(&v->file->inode->writable_maps, (uint32_t)change, __ATOMIC_SEQ_CST);
 }
 
@@ -591,5 +591,6 @@ bool vma_check(const struct mm *mm)
 {
     const struct vma *at = mm->vmas;
     struct vma_totals total = {0};
-    return check_subtree(mm->root, &at, &total) >= 0 && !at && memcmp(&total, &mm->total, sizeof(total)) == 0;
+    return check_subtree(mm->root, &at, &total) >= 0 && !at &&
+           memcmp(&total, &mm->total, sizeof(total)) == 0;
 }

@@ -297,24 +297,6 @@ static int noop_move(struct platform *p, const struct aspace *as, struct guest_a
     return 0;
 }
 
-static int noop_advise(struct platform *p UNUSED, const struct aspace *as UNUSED,
-                       struct guest_addr addr, uint64_t size, enum memory_advice advice)
-{
-    const bool private_only = advice == MEMORY_ADVICE_FREE || advice == MEMORY_ADVICE_WIPEONFORK;
-    if (!all_mapped(addr.raw, size))
-        return -ENOMEM;
-    for (uint64_t at = addr.raw; at < addr.raw + size; at += PAGE)
-        if (private_only && page_at(at)->object)
-            return -EINVAL;
-    if (advice == MEMORY_ADVICE_DONTNEED || advice == MEMORY_ADVICE_FREE)
-        for (uint64_t at = addr.raw; at < addr.raw + size; at += PAGE) {
-            free(page_at(at)->own);
-            page_at(at)->own = NULL;
-        }
-    /* The rest speaks of children and of large pages; there are none. */
-    return 0;
-}
-
 static int noop_resident(struct platform *p UNUSED, const struct aspace *as UNUSED,
                          struct guest_addr addr, uint64_t size, unsigned char *vec)
 {
@@ -361,6 +343,35 @@ static unsigned char *reach(uint64_t address, enum access access)
     if (below)
         memcpy(page->own->bytes, below->bytes, PAGE);
     return page->own->bytes;
+}
+
+static int populate(uint64_t start, uint64_t size, enum memory_advice advice)
+{
+    const enum access access = advice == MEMORY_ADVICE_POPULATE_READ ? ACCESS_READ : ACCESS_WRITE;
+    for (uint64_t at = start; at < start + size; at += PAGE)
+        if (!reach(at, access))
+            return -EFAULT;
+    return 0;
+}
+
+static int noop_advise(struct platform *p UNUSED, const struct aspace *as UNUSED,
+                       struct guest_addr addr, uint64_t size, enum memory_advice advice)
+{
+    const bool private_only = advice == MEMORY_ADVICE_FREE || advice == MEMORY_ADVICE_WIPEONFORK;
+    if (!all_mapped(addr.raw, size))
+        return -ENOMEM;
+    for (uint64_t at = addr.raw; at < addr.raw + size; at += PAGE)
+        if (private_only && page_at(at)->object)
+            return -EINVAL;
+    if (advice == MEMORY_ADVICE_DONTNEED || advice == MEMORY_ADVICE_FREE)
+        for (uint64_t at = addr.raw; at < addr.raw + size; at += PAGE) {
+            free(page_at(at)->own);
+            page_at(at)->own = NULL;
+        }
+    if (advice >= MEMORY_ADVICE_POPULATE_READ)
+        return populate(addr.raw, size, advice);
+    /* The rest speaks of children and of large pages; there are none. */
+    return 0;
 }
 
 /*

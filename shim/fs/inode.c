@@ -82,7 +82,8 @@ static int take_turn(struct inode *inode, int32_t step)
     do {
         if ((step > 0 && now < 0) || (step < 0 && now > 0))
             return -ETXTBSY;
-    } while (!__atomic_compare_exchange_n(&inode->writers, &now, now + step, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&inode->writers, &now, now + step, false,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
     return 0;
 }
 

@@ -225,7 +225,8 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
         return -EFBIG;
     if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
         return -EPERM;
-    if ((n->seals & F_SEAL_GROW) && end > n->size) { /* Linux writes page by page, up to the one that would grow */
+    if ((n->seals & F_SEAL_GROW) &&
+        end > n->size) { /* Linux writes page by page, up to the one that would grow */
         end = n->size & ~4095ull;
         if (offset >= end)
             return -EPERM;

@@ -90,6 +90,7 @@
     CASE(MemoryContract, MoveOfAnObjectGrowsByTheObject, 0)                                        \
     CASE(MemoryContract, DontneedBringsZerosOrTheObjectBack, 0)                                    \
     CASE(MemoryContract, AdviceThatDoesNotFitIsRefused, 0)                                         \
+    CASE(MemoryContract, PopulatedPagesArePresent, 0)                                              \
     CASE(MemoryContract, ResidentTellsWrittenPages, 0)                                             \
     CASE(MemoryContract, PeekAndPokeActAsCopies, 0)                                                \
     CASE(MemoryContract, ShimMemoryComesZeroedAndAligned, 0)                                       \

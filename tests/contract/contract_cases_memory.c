@@ -373,8 +373,29 @@ void MemoryContract_AdviceThatDoesNotFitIsRefused(struct contract *c)
     CHECK_EQUAL(memory_advise(c->p, as, guest_addr(AREA + PAGE), PAGE, MEMORY_ADVICE_DONTNEED),
                 -ENOMEM);
     contract_map(c, as, AREA, 1, g_rw);
-    for (int advice = MEMORY_ADVICE_DONTNEED; advice <= MEMORY_ADVICE_WILLNEED; advice++)
+    for (int advice = MEMORY_ADVICE_DONTNEED; advice <= MEMORY_ADVICE_POPULATE_WRITE; advice++)
         CHECK_EQUAL(memory_advise(c->p, as, guest_addr(AREA), PAGE, (enum memory_advice)advice), 0);
+    memory_object_put(c->p, obj);
+    contract_leave_and_destroy(c, as);
+}
+
+void MemoryContract_PopulatedPagesArePresent(struct contract *c)
+{
+    int err = 0;
+    unsigned char vec[4] = {0, 0, 0, 0};
+    struct memory_object *obj = memory_object_create(c->p, PAGE, &err);
+    MUST(obj != NULL);
+    struct aspace *as = contract_space(c);
+    contract_map(c, as, AREA, 4, g_rw);
+    CHECK_EQUAL(memory_advise(c->p, as, guest_addr(AREA), 4 * PAGE, MEMORY_ADVICE_POPULATE_WRITE),
+                0);
+    CHECK_EQUAL(memory_resident(c->p, as, guest_addr(AREA), 4 * PAGE, vec), 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQUAL(vec[i] & 1, 1);
+    contract_map_object(c, as, AREA, 2, MEMORY_SHARED, obj, 0);
+    CHECK_EQUAL(memory_advise(c->p, as, guest_addr(AREA), PAGE, MEMORY_ADVICE_POPULATE_WRITE), 0);
+    CHECK_EQUAL(memory_advise(c->p, as, guest_addr(AREA), 2 * PAGE, MEMORY_ADVICE_POPULATE_READ),
+                -EFAULT);
     memory_object_put(c->p, obj);
     contract_leave_and_destroy(c, as);
 }

@@ -57,10 +57,12 @@ static void creation(void)
     int fd = make(0), cloexec = make(MFD_CLOEXEC);
     struct stat st;
     CHECK(fcntl(fd, F_GETFD) == 0 && fcntl(cloexec, F_GETFD) == FD_CLOEXEC);
-    CHECK(fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0777) == 0777 && st.st_size == 0 && st.st_nlink == 0);
+    CHECK(fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0777) == 0777 &&
+          st.st_size == 0 && st.st_nlink == 0);
     CHECK((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    CHECK(readlink(path, target, sizeof(target) - 1) > 0 && strcmp(target, "/memfd:a name (deleted)") == 0);
+    CHECK(readlink(path, target, sizeof(target) - 1) > 0 &&
+          strcmp(target, "/memfd:a name (deleted)") == 0);
     CHECK(write(fd, "hello", 5) == 5);
     int again = open(path, O_RDONLY);
     CHECK(again >= 0 && read(again, target, 5) == 5 && memcmp(target, "hello", 5) == 0);
@@ -141,13 +143,16 @@ static void executing(void)
 {
     int fd = make(MFD_NOEXEC_SEAL);
     struct stat st;
-    CHECK(fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0666 && fcntl(fd, F_GET_SEALS) == F_SEAL_EXEC);
+    CHECK(fstat(fd, &st) == 0 && (st.st_mode & 0777) == 0666 &&
+          fcntl(fd, F_GET_SEALS) == F_SEAL_EXEC);
     FAILS(fchmod(fd, 0777), EPERM);
     CHECK(fchmod(fd, 0600) == 0);
     FAILS(syscall(SYS_memfd_create, "x", MFD_EXEC | MFD_NOEXEC_SEAL), EINVAL);
     int x = make(MFD_EXEC | MFD_ALLOW_SEALING);
-    CHECK(fstat(x, &st) == 0 && (st.st_mode & 0777) == 0777 && fcntl(x, F_ADD_SEALS, F_SEAL_EXEC) == 0);
-    CHECK(fcntl(x, F_GET_SEALS) == (F_SEAL_EXEC | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+    CHECK(fstat(x, &st) == 0 && (st.st_mode & 0777) == 0777 &&
+          fcntl(x, F_ADD_SEALS, F_SEAL_EXEC) == 0);
+    CHECK(fcntl(x, F_GET_SEALS) ==
+          (F_SEAL_EXEC | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
     close(fd);
     close(x);
     printf("sealed modes\n");
@@ -189,7 +194,8 @@ static void posix_shared_memory(void)
         _exit(0);
     }
     int status;
-    CHECK(waitpid(pid, &status, 0) == pid && status == 0 && strcmp(p + PAGE, "from the child") == 0);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0 &&
+          strcmp(p + PAGE, "from the child") == 0);
     FAILS(shm_open(name, O_RDWR, 0), ENOENT);
     FAILS(shm_unlink(name), ENOENT);
     printf("POSIX shared memory\n");

@@ -79,9 +79,11 @@ static void dontneed(void)
 {
     char *p = map(4, RW, ANON);
     memset(p, 1, 4 * PAGE);
-    CHECK(madvise(p + PAGE, 2 * PAGE, MADV_DONTNEED) == 0 && p[0] == 1 && p[PAGE] == 0 && p[3 * PAGE] == 1);
+    CHECK(madvise(p + PAGE, 2 * PAGE, MADV_DONTNEED) == 0 && p[0] == 1 && p[PAGE] == 0 &&
+          p[3 * PAGE] == 1);
     int fd = memory_file(2);
-    char *s = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0), *c = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE, fd, 0);
+    char *s = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0),
+         *c = mmap(NULL, 2 * PAGE, RW, MAP_PRIVATE, fd, 0);
     s[0] = 's';
     c[0] = 'c';
     CHECK(madvise(s, PAGE, MADV_DONTNEED) == 0 && s[0] == 's');
@@ -97,12 +99,15 @@ static void dontneed(void)
 static void removal(void)
 {
     int fd = memory_file(4);
-    char *s = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0), *ro = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
+    char *s = mmap(NULL, 4 * PAGE, RW, MAP_SHARED, fd, 0),
+         *ro = mmap(NULL, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
     char *p = mmap(NULL, 4 * PAGE, RW, MAP_PRIVATE, fd, 0), *anon = map(1, RW, ANON), c = 1;
     memset(s, 7, 4 * PAGE);
-    CHECK(madvise(s + PAGE, 2 * PAGE, MADV_REMOVE) == 0 && s[PAGE] == 0 && s[0] == 7 && s[3 * PAGE] == 7);
+    CHECK(madvise(s + PAGE, 2 * PAGE, MADV_REMOVE) == 0 && s[PAGE] == 0 && s[0] == 7 &&
+          s[3 * PAGE] == 7);
     CHECK(pread(fd, &c, 1, PAGE) == 1 && c == 0);
-    CHECK(madvise(ro, PAGE, MADV_REMOVE) == 0 && s[0] == 0); /* the file is open for writing: that counts */
+    CHECK(madvise(ro, PAGE, MADV_REMOVE) == 0 &&
+          s[0] == 0); /* the file is open for writing: that counts */
     FAILS(madvise(p, PAGE, MADV_REMOVE), EACCES);
     FAILS(madvise(anon, PAGE, MADV_REMOVE), EINVAL);
     char *shared = map(2, RW, MAP_SHARED | MAP_ANONYMOUS);
@@ -115,7 +120,8 @@ static void removal(void)
 static void populate(void)
 {
     char *p = map(8, RW, ANON);
-    CHECK(resident(p, 8) == 0 && madvise(p, 4 * PAGE, MADV_POPULATE_WRITE) == 0 && resident(p, 8) == 4);
+    CHECK(resident(p, 8) == 0 && madvise(p, 4 * PAGE, MADV_POPULATE_WRITE) == 0 &&
+          resident(p, 8) == 4);
     CHECK(madvise(p + 4 * PAGE, PAGE, MADV_POPULATE_READ) == 0 && resident(p, 8) >= 4);
     char *ro = map(2, PROT_READ, ANON), *none = map(2, PROT_NONE, ANON);
     CHECK(madvise(ro, PAGE, MADV_POPULATE_READ) == 0);
@@ -143,11 +149,13 @@ static void errnos(void)
     p[2 * PAGE] = 5;
     FAILS(madvise(p, 4 * PAGE, MADV_DONTNEED), ENOMEM);
     CHECK(p[2 * PAGE] == 0); /* what is mapped was advised */
-    const int hints[] = {MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTDUMP, MADV_DODUMP};
+    const int hints[] = {MADV_NORMAL,   MADV_RANDOM,   MADV_SEQUENTIAL,
+                         MADV_WILLNEED, MADV_DONTDUMP, MADV_DODUMP};
     for (unsigned i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
         CHECK(madvise(p + 2 * PAGE, PAGE, hints[i]) == 0);
     p[2 * PAGE] = 6;
-    CHECK(madvise(p + 2 * PAGE, PAGE, MADV_COLD) == 0 && madvise(p + 2 * PAGE, PAGE, MADV_PAGEOUT) == 0 && p[2 * PAGE] == 6);
+    CHECK(madvise(p + 2 * PAGE, PAGE, MADV_COLD) == 0 &&
+          madvise(p + 2 * PAGE, PAGE, MADV_PAGEOUT) == 0 && p[2 * PAGE] == 6);
     char *shared = map(1, RW, MAP_SHARED | MAP_ANONYMOUS);
     FAILS(madvise(shared, PAGE, MADV_WIPEONFORK), EINVAL);
     printf("errnos of madvise\n");
@@ -174,8 +182,10 @@ static void at_fork(void)
     g_kept = map(1, RW, ANON);
     memset(g_wiped, 1, 2 * PAGE);
     g_kept[0] = 1;
-    CHECK(madvise(g_wiped, PAGE, MADV_WIPEONFORK) == 0 && madvise(g_absent, PAGE, MADV_DONTFORK) == 0);
-    CHECK(madvise(g_kept, PAGE, MADV_WIPEONFORK) == 0 && madvise(g_kept, PAGE, MADV_KEEPONFORK) == 0);
+    CHECK(madvise(g_wiped, PAGE, MADV_WIPEONFORK) == 0 &&
+          madvise(g_absent, PAGE, MADV_DONTFORK) == 0);
+    CHECK(madvise(g_kept, PAGE, MADV_WIPEONFORK) == 0 &&
+          madvise(g_kept, PAGE, MADV_KEEPONFORK) == 0);
     CHECK(in_child(child_looks) == 0 && g_wiped[0] == 1);
     printf("advice at fork\n");
 }
@@ -226,7 +236,8 @@ static void locking(void)
     FAILS(msync(p, PAGE, MS_INVALIDATE), EBUSY);
     CHECK(in_child(child_inherits_nothing) == 0);
     CHECK(munlock(p, 6 * PAGE) == 0 && locked_kb() == 0 && madvise(p, PAGE, MADV_DONTNEED) == 0);
-    CHECK(syscall(SYS_mlock2, p + 3 * PAGE, PAGE, MLOCK_ONFAULT) == 0 && resident(p + 3 * PAGE, 1) == 0 && locked_kb() == 4);
+    CHECK(syscall(SYS_mlock2, p + 3 * PAGE, PAGE, MLOCK_ONFAULT) == 0 &&
+          resident(p + 3 * PAGE, 1) == 0 && locked_kb() == 4);
     FAILS(syscall(SYS_mlock2, p, PAGE, 2), EINVAL);
     CHECK(munmap(p + 3 * PAGE, PAGE) == 0 && locked_kb() == 0);
     FAILS(mlock(p, 6 * PAGE), ENOMEM); /* a hole: locked up to it */
@@ -254,8 +265,10 @@ static void syncing(void)
     CHECK(fd >= 0 && unlink(name) == 0 && ftruncate(fd, 2 * PAGE) == 0);
     char *s = mmap(NULL, 2 * PAGE, RW, MAP_SHARED, fd, 0), *anon = map(1, RW, ANON);
     memcpy(s, "sync", 4);
-    CHECK(msync(s, 2 * PAGE, MS_SYNC) == 0 && pread(fd, text, 4, 0) == 4 && memcmp(text, "sync", 4) == 0);
-    CHECK(msync(s, PAGE, MS_ASYNC) == 0 && msync(s, PAGE, MS_ASYNC | MS_INVALIDATE) == 0 && msync(anon, PAGE, MS_SYNC) == 0);
+    CHECK(msync(s, 2 * PAGE, MS_SYNC) == 0 && pread(fd, text, 4, 0) == 4 &&
+          memcmp(text, "sync", 4) == 0);
+    CHECK(msync(s, PAGE, MS_ASYNC) == 0 && msync(s, PAGE, MS_ASYNC | MS_INVALIDATE) == 0 &&
+          msync(anon, PAGE, MS_SYNC) == 0);
     FAILS(msync(s, PAGE, MS_SYNC | MS_ASYNC), EINVAL);
     FAILS(msync(s, PAGE, 64), EINVAL);
     FAILS(msync(s + 1, PAGE, MS_SYNC), EINVAL);

@@ -111,7 +111,8 @@ static void validated(void)
     CHECK(p != MAP_FAILED);
     FAILS(mmap(NULL, PAGE, RW, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0), EOPNOTSUPP);
     FAILS(mmap(NULL, PAGE, RW, MAP_SHARED_VALIDATE | (1 << 22), fd, 0), EOPNOTSUPP);
-    CHECK(mmap(NULL, PAGE, RW, MAP_SHARED | (1 << 22), fd, 0) != MAP_FAILED); /* the old type ignores it */
+    CHECK(mmap(NULL, PAGE, RW, MAP_SHARED | (1 << 22), fd, 0) !=
+          MAP_FAILED); /* the old type ignores it */
     FAILS(mmap(NULL, 2ul << 20, RW, ANON | MAP_HUGETLB, -1, 0), ENOMEM);
     FAILS(mmap(NULL, 2ul << 20, RW, MAP_SHARED | MAP_HUGETLB, fd, 0), EINVAL);
     close(fd);
@@ -125,8 +126,10 @@ static void fixed_places(void)
     FAILS(mmap(p + PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST);
     FAILS(mmap(p - PAGE, 2 * PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0), EEXIST);
     CHECK(munmap(p + 2 * PAGE, PAGE) == 0);
-    CHECK(mmap(p + 2 * PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) == p + 2 * PAGE && p[2 * PAGE] == 0);
-    CHECK(mmap(p + 4 * PAGE, 2 * PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0) == p + 4 * PAGE && p[4 * PAGE] == 0);
+    CHECK(mmap(p + 2 * PAGE, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) == p + 2 * PAGE &&
+          p[2 * PAGE] == 0);
+    CHECK(mmap(p + 4 * PAGE, 2 * PAGE, PROT_READ, ANON | MAP_FIXED, -1, 0) == p + 4 * PAGE &&
+          p[4 * PAGE] == 0);
     CHECK(p[3 * PAGE] == 1 && p[6 * PAGE] == 1 && touch(p + 5 * PAGE, 1) == SIGSEGV);
     CHECK(munmap(p + 6 * PAGE, 2 * PAGE) == 0);
     char *hint = mmap(p + 6 * PAGE, 2 * PAGE, RW, ANON, -1, 0); /* a free hint is taken */
@@ -148,11 +151,12 @@ static void protection(void)
     CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0 && mprotect(p + 3 * PAGE, PAGE, PROT_NONE) == 0);
     CHECK(strcmp(listed(p), "rw-p") == 0 && strcmp(listed(p + PAGE), "r--p") == 0);
     CHECK(strcmp(listed(p + 3 * PAGE), "---p") == 0 && strcmp(listed(p + 4 * PAGE), "rw-p") == 0);
-    CHECK(touch(p + PAGE, 0) == 0 && touch(p + PAGE, 1) == SIGSEGV && g_fault.si_code == SEGV_ACCERR &&
-          g_fault.si_addr == p + PAGE);
+    CHECK(touch(p + PAGE, 0) == 0 && touch(p + PAGE, 1) == SIGSEGV &&
+          g_fault.si_code == SEGV_ACCERR && g_fault.si_addr == p + PAGE);
     CHECK(touch(p + 3 * PAGE, 0) == SIGSEGV && g_fault.si_code == SEGV_ACCERR);
     CHECK(munmap(p + 3 * PAGE, PAGE) == 0);
-    CHECK(touch(p + 3 * PAGE + 7, 0) == SIGSEGV && g_fault.si_code == SEGV_MAPERR && g_fault.si_addr == p + 3 * PAGE + 7);
+    CHECK(touch(p + 3 * PAGE + 7, 0) == SIGSEGV && g_fault.si_code == SEGV_MAPERR &&
+          g_fault.si_addr == p + 3 * PAGE + 7);
     /* What lies before the hole is changed all the same. */
     FAILS(mprotect(p, 5 * PAGE, PROT_READ), ENOMEM);
     CHECK(touch(p, 1) == SIGSEGV && touch(p + 4 * PAGE, 1) == 0);
@@ -169,16 +173,20 @@ static void end_of_file(void)
     char name[] = "/tmp/guest-mmap-XXXXXX", text[10];
     int fd = mkstemp(name);
     CHECK(fd >= 0 && unlink(name) == 0 && write(fd, "0123456789", 10) == 10);
-    char *s = mmap(NULL, 3 * PAGE, RW, MAP_SHARED, fd, 0), *p = mmap(NULL, 3 * PAGE, RW, MAP_PRIVATE, fd, 0);
+    char *s = mmap(NULL, 3 * PAGE, RW, MAP_SHARED, fd, 0),
+         *p = mmap(NULL, 3 * PAGE, RW, MAP_PRIVATE, fd, 0);
     CHECK(s != MAP_FAILED && p != MAP_FAILED && s[9] == '9' && s[10] == 0 && p[PAGE - 1] == 0);
-    CHECK(touch(s + PAGE, 0) == SIGBUS && g_fault.si_code == BUS_ADRERR && g_fault.si_addr == s + PAGE);
+    CHECK(touch(s + PAGE, 0) == SIGBUS && g_fault.si_code == BUS_ADRERR &&
+          g_fault.si_addr == s + PAGE);
     CHECK(touch(p + PAGE, 1) == SIGBUS);
     s[10] = 'x'; /* past the end, in the last page: not part of the file */
     CHECK(pread(fd, text, 10, 5) == 5);
-    CHECK(ftruncate(fd, 2 * PAGE) == 0 && touch(s + PAGE, 1) == 0 && touch(s + 2 * PAGE, 0) == SIGBUS);
+    CHECK(ftruncate(fd, 2 * PAGE) == 0 && touch(s + PAGE, 1) == 0 &&
+          touch(s + 2 * PAGE, 0) == SIGBUS);
     p[0] = 'p';
     CHECK(ftruncate(fd, 0) == 0 && touch(s, 0) == SIGBUS && touch(p, 0) == SIGBUS);
-    CHECK(ftruncate(fd, PAGE) == 0 && s[0] == 0 && p[0] == 0); /* private copies went with the page */
+    CHECK(ftruncate(fd, PAGE) == 0 && s[0] == 0 &&
+          p[0] == 0); /* private copies went with the page */
     CHECK(pwrite(fd, "abc", 3, 0) == 3 && memcmp(s, "abc", 3) == 0);
     s[1] = 'B';
     CHECK(pread(fd, text, 3, 0) == 3 && memcmp(text, "aBc", 3) == 0);
@@ -225,7 +233,8 @@ static void growing(void)
     CHECK(p == top);
     CHECK(touch(p - 1, 1) == 0 && touch(p - 40 * PAGE, 1) == 0);
     CHECK(read(zero, p - 60 * PAGE, 100) == 100);
-    CHECK(write(pipes[1], "0123456789", 10) == 10 && read(pipes[0], p - 80 * PAGE, 10) == 10 && p[-80 * (long)PAGE] == '0');
+    CHECK(write(pipes[1], "0123456789", 10) == 10 && read(pipes[0], p - 80 * PAGE, 10) == 10 &&
+          p[-80 * (long)PAGE] == '0');
     CHECK(touch(p - 70 * PAGE, 0) == 0);
     close(zero);
     printf("growing down\n");
@@ -238,11 +247,13 @@ static void break_of_data(void)
     CHECK((unsigned long)syscall(SYS_brk, start + 10 * PAGE) == start + 10 * PAGE);
     char *last = (char *)start + 10 * PAGE - 1;
     *last = 5;
-    CHECK((unsigned long)syscall(SYS_brk, start) == start && (unsigned long)syscall(SYS_brk, start + 10 * PAGE) == start + 10 * PAGE);
+    CHECK((unsigned long)syscall(SYS_brk, start) == start &&
+          (unsigned long)syscall(SYS_brk, start + 10 * PAGE) == start + 10 * PAGE);
     CHECK(*last == 0);
     /* In the way of the next step: refused, the old value is the answer. */
     unsigned long top = (start + 10 * PAGE + PAGE - 1) & -PAGE;
-    CHECK(mmap((void *)(top + PAGE), PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) == (void *)(top + PAGE));
+    CHECK(mmap((void *)(top + PAGE), PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0) ==
+          (void *)(top + PAGE));
     CHECK((unsigned long)syscall(SYS_brk, top + 5 * PAGE) == start + 10 * PAGE);
     CHECK((unsigned long)syscall(SYS_brk, start) == start);
     printf("brk\n");
@@ -260,7 +271,8 @@ static void limits(void)
         CHECK(setrlimit(RLIMIT_AS, &r) == 0);
         FAILS(mmap(NULL, PAGE, RW, ANON, -1, 0), ENOMEM);
         FAILS(mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE), ENOMEM);
-        FAILS(mmap(p, 4 * PAGE, RW, ANON | MAP_FIXED, -1, 0), ENOMEM); /* though it replaces as much */
+        FAILS(mmap(p, 4 * PAGE, RW, ANON | MAP_FIXED, -1, 0),
+              ENOMEM); /* though it replaces as much */
         CHECK(setrlimit(RLIMIT_AS, &old) == 0);
 
         CHECK(getrlimit(RLIMIT_DATA, &old) == 0);
@@ -268,7 +280,8 @@ static void limits(void)
         CHECK(setrlimit(RLIMIT_DATA, &r) == 0);
         FAILS(mmap(NULL, PAGE, RW, ANON, -1, 0), ENOMEM);
         char *ro = mmap(NULL, PAGE, PROT_READ, ANON, -1, 0);
-        CHECK(ro != MAP_FAILED && mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+        CHECK(ro != MAP_FAILED &&
+              mmap(NULL, PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
         FAILS(mprotect(ro, PAGE, RW), ENOMEM);
         unsigned long end = syscall(SYS_brk, 0);
         CHECK((unsigned long)syscall(SYS_brk, end + 16 * PAGE) == end);

@@ -64,7 +64,8 @@ static void errnos(void)
     FAILS(mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE), EFAULT);
     p = map(4, RW, ANON);
     CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
-    FAILS(mremap(p, 3 * PAGE, 5 * PAGE, MREMAP_MAYMOVE), EFAULT); /* more than one mapping cannot grow */
+    FAILS(mremap(p, 3 * PAGE, 5 * PAGE, MREMAP_MAYMOVE),
+          EFAULT); /* more than one mapping cannot grow */
     CHECK(munmap(p, 4 * PAGE) == 0);
     printf("errnos\n");
 }
@@ -74,19 +75,23 @@ static void sizes(void)
     char *p = map(16, RW, ANON);
     for (int i = 0; i < 16; i++)
         p[i * PAGE] = i;
-    CHECK(mremap(p, 16 * PAGE, 8 * PAGE, 0) == p && p[7 * PAGE] == 7 && touch(p + 8 * PAGE) == SIGSEGV);
-    CHECK(mremap(p, 8 * PAGE, 12 * PAGE, 0) == p && p[7 * PAGE] == 7 && p[8 * PAGE] == 0); /* room is there */
+    CHECK(mremap(p, 16 * PAGE, 8 * PAGE, 0) == p && p[7 * PAGE] == 7 &&
+          touch(p + 8 * PAGE) == SIGSEGV);
+    CHECK(mremap(p, 8 * PAGE, 12 * PAGE, 0) == p && p[7 * PAGE] == 7 &&
+          p[8 * PAGE] == 0); /* room is there */
     CHECK(mremap(p, 12 * PAGE - 5, 12 * PAGE - 7, 0) == p);
     char *block = mmap(p + 12 * PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0);
     CHECK(block == p + 12 * PAGE && mprotect(block, PAGE, PROT_READ) == 0);
     FAILS(mremap(p, 12 * PAGE, 13 * PAGE, 0), ENOMEM);
     char *q = mremap(p, 12 * PAGE, 300 * PAGE, MREMAP_MAYMOVE);
-    CHECK(q != MAP_FAILED && q != p && q[7 * PAGE] == 7 && q[299 * PAGE] == 0 && touch(p) == SIGSEGV);
+    CHECK(q != MAP_FAILED && q != p && q[7 * PAGE] == 7 && q[299 * PAGE] == 0 &&
+          touch(p) == SIGSEGV);
     q[299 * PAGE] = 9;
     /* The middle, moved out: what is left are two pieces. */
     char *middle = mremap(q + PAGE, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE);
     CHECK(middle != MAP_FAILED && middle[0] == 1 && middle[PAGE] == 2 && middle[2 * PAGE] == 0);
-    CHECK(touch(q + PAGE) == SIGSEGV && touch(q + 2 * PAGE) == SIGSEGV && q[0] == 0 && q[3 * PAGE] == 3 && q[299 * PAGE] == 9);
+    CHECK(touch(q + PAGE) == SIGSEGV && touch(q + 2 * PAGE) == SIGSEGV && q[0] == 0 &&
+          q[3 * PAGE] == 3 && q[299 * PAGE] == 9);
     printf("sizes\n");
 }
 
@@ -95,12 +100,15 @@ static void fixed(void)
     char *p = map(4, RW, ANON), *to = map(8, RW, ANON);
     memset(p, 3, 4 * PAGE);
     memset(to, 4, 8 * PAGE);
-    CHECK(mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + 2 * PAGE) == to + 2 * PAGE);
-    CHECK(to[PAGE] == 4 && to[2 * PAGE] == 3 && to[5 * PAGE] == 3 && to[6 * PAGE] == 4 && touch(p) == SIGSEGV);
+    CHECK(mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to + 2 * PAGE) ==
+          to + 2 * PAGE);
+    CHECK(to[PAGE] == 4 && to[2 * PAGE] == 3 && to[5 * PAGE] == 3 && to[6 * PAGE] == 4 &&
+          touch(p) == SIGSEGV);
     /* Shrinking and growing on the way. */
-    CHECK(mremap(to, 4 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) == p && p[0] == 4 && touch(to) == SIGSEGV &&
-          touch(to + PAGE) == SIGSEGV && to[4 * PAGE] == 3);
-    CHECK(mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to && to[0] == 4 && to[PAGE] == 0);
+    CHECK(mremap(to, 4 * PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p) == p && p[0] == 4 &&
+          touch(to) == SIGSEGV && touch(to + PAGE) == SIGSEGV && to[4 * PAGE] == 3);
+    CHECK(mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to) == to && to[0] == 4 &&
+          to[PAGE] == 0);
     CHECK(mprotect(to, PAGE, PROT_READ) == 0);
     char *ro = mremap(to, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, p);
     CHECK(ro == p && touch(ro) == SIGSEGV && ro[0] == 4); /* protection moves with it */
@@ -129,7 +137,8 @@ static void files(void)
     char *p = file(3, MAP_PRIVATE, &fd);
     p[PAGE] = 'X';
     p = mremap(p, 3 * PAGE, 40 * PAGE, MREMAP_MAYMOVE);
-    CHECK(p != MAP_FAILED && p[0] == 'a' && p[PAGE] == 'X' && p[2 * PAGE] == 'c' && touch(p + 3 * PAGE) == SIGBUS);
+    CHECK(p != MAP_FAILED && p[0] == 'a' && p[PAGE] == 'X' && p[2 * PAGE] == 'c' &&
+          touch(p + 3 * PAGE) == SIGBUS);
     CHECK(pread(fd, &c, 1, PAGE) == 1 && c == 'b');
     close(fd);
     char *anon = map(2, RW, MAP_SHARED | MAP_ANONYMOUS);
@@ -146,11 +155,13 @@ static void left_behind(void)
     char *p = map(4, RW, ANON);
     memset(p, 5, 4 * PAGE);
     char *q = mremap(p, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
-    CHECK(q != MAP_FAILED && q != p && q[0] == 5 && q[3 * PAGE] == 5 && p[0] == 0 && p[3 * PAGE] == 0);
+    CHECK(q != MAP_FAILED && q != p && q[0] == 5 && q[3 * PAGE] == 5 && p[0] == 0 &&
+          p[3 * PAGE] == 0);
     p[0] = 6;
     CHECK(q[0] == 5);
     char *to = map(4, PROT_NONE, ANON);
-    CHECK(mremap(q, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP | MREMAP_FIXED, to) == to);
+    CHECK(mremap(q, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP | MREMAP_FIXED, to) ==
+          to);
     CHECK(to[PAGE] == 5 && q[PAGE] == 0 && q[2 * PAGE] == 5);
     int fd;
     char *s = file(2, MAP_SHARED, &fd);

@@ -41,12 +41,15 @@ static void other_memory(void)
     memset(p, 'p', 3 * PAGE);
     pid_t pid = sleeper(p);
     struct iovec local = {buffer, sizeof(buffer)}, remote = {p, 3 * PAGE};
-    CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == 3 * PAGE && buffer[0] == 'c' && buffer[3 * PAGE - 1] == 'c');
+    CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == 3 * PAGE && buffer[0] == 'c' &&
+          buffer[3 * PAGE - 1] == 'c');
     CHECK(p[0] == 'p');
     /* Several pieces, of different cuts. */
-    struct iovec ins[3] = {{buffer, 1}, {buffer + 100, 0}, {buffer + 200, 9}}, outs[2] = {{p + PAGE - 2, 4}, {p, 6}};
+    struct iovec ins[3] = {{buffer, 1}, {buffer + 100, 0}, {buffer + 200, 9}},
+                 outs[2] = {{p + PAGE - 2, 4}, {p, 6}};
     memset(buffer, 0, sizeof(buffer));
-    CHECK(process_vm_readv(pid, ins, 3, outs, 2, 0) == 10 && buffer[0] == 'c' && buffer[1] == 0 && buffer[208] == 'c');
+    CHECK(process_vm_readv(pid, ins, 3, outs, 2, 0) == 10 && buffer[0] == 'c' && buffer[1] == 0 &&
+          buffer[208] == 'c');
     /* Up to where it cannot be reached. */
     remote.iov_len = 4 * PAGE;
     CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == 3 * PAGE);
@@ -54,13 +57,16 @@ static void other_memory(void)
     FAILS(process_vm_readv(pid, &local, 1, &remote, 1, 0), EFAULT);
     memset(buffer, 'w', sizeof(buffer));
     remote = (struct iovec){p, 2 * PAGE};
-    CHECK(process_vm_writev(pid, &local, 1, &remote, 1, 0) == PAGE); /* the second page is read-only there */
+    CHECK(process_vm_writev(pid, &local, 1, &remote, 1, 0) ==
+          PAGE); /* the second page is read-only there */
     remote = (struct iovec){p, 2 * PAGE};
-    CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == 2 * PAGE && buffer[PAGE - 1] == 'w' && buffer[PAGE] == 'c');
+    CHECK(process_vm_readv(pid, &local, 1, &remote, 1, 0) == 2 * PAGE && buffer[PAGE - 1] == 'w' &&
+          buffer[PAGE] == 'c');
     FAILS(process_vm_readv(pid, &local, 1, &remote, 1, 1), EINVAL);
     FAILS(process_vm_readv(pid, &local, 1025, &remote, 1, 0), EINVAL);
     FAILS(process_vm_readv(pid, NULL, 1, &remote, 1, 0), EFAULT);
-    CHECK(process_vm_readv(pid, &local, 0, &remote, 1, 0) == 0 && process_vm_readv(pid, &local, 1, &remote, 0, 0) == 0);
+    CHECK(process_vm_readv(pid, &local, 0, &remote, 1, 0) == 0 &&
+          process_vm_readv(pid, &local, 1, &remote, 0, 0) == 0);
     CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
     FAILS(process_vm_readv(pid, &local, 1, &remote, 1, 0), ESRCH);
     remote = (struct iovec){p, PAGE};

@@ -76,7 +76,8 @@ static void ids(key_t key)
     CHECK(id >= 0 && msgget(key, 0) == id);
     FAILS(msgget(key, IPC_CREAT | IPC_EXCL | 0600), EEXIST);
     struct msqid_ds ds = state(id);
-    CHECK(ds.msg_qnum == 0 && ds.msg_qbytes == 16384 && ds.msg_lspid == 0 && (ds.msg_perm.mode & 0777) == 0620);
+    CHECK(ds.msg_qnum == 0 && ds.msg_qbytes == 16384 && ds.msg_lspid == 0 &&
+          (ds.msg_perm.mode & 0777) == 0620);
     CHECK(msgctl(id, IPC_RMID, NULL) == 0);
     FAILS(msgctl(id, IPC_RMID, NULL), EINVAL);
     FAILS(msgsnd(id, &g_letter, 1, 0), EINVAL);
@@ -85,8 +86,8 @@ static void ids(key_t key)
 
 static void order(int id)
 {
-    CHECK(post(id, 3, "three", 0) == 0 && post(id, 1, "one", 0) == 0 && post(id, 2, "two", 0) == 0 &&
-          post(id, 1, "uno", 0) == 0 && post(id, 9, "nine", 0) == 0);
+    CHECK(post(id, 3, "three", 0) == 0 && post(id, 1, "one", 0) == 0 &&
+          post(id, 2, "two", 0) == 0 && post(id, 1, "uno", 0) == 0 && post(id, 9, "nine", 0) == 0);
     CHECK(state(id).msg_qnum == 5 && state(id).msg_lspid == getpid());
     CHECK(is(fetch(id, 2, 0), "2:two"));
     CHECK(is(fetch(id, -3, 0), "1:one"));
@@ -197,7 +198,8 @@ static void information(int id)
     CHECK(post(id, 1, "counted", 0) == 0);
     int highest = msgctl(0, MSG_INFO, (struct msqid_ds *)&info), found = 0;
     CHECK(highest >= 0 && info.msgpool >= 1 && info.msgmap >= 1 && info.msgtql >= 7);
-    CHECK(msgctl(0, IPC_INFO, (struct msqid_ds *)&info) == highest && info.msgmax == 8192 && info.msgmnb == 16384);
+    CHECK(msgctl(0, IPC_INFO, (struct msqid_ds *)&info) == highest && info.msgmax == 8192 &&
+          info.msgmnb == 16384);
     for (int i = 0; i <= highest; i++) {
         struct msqid_ds ds;
         found += msgctl(i, MSG_STAT, &ds) == id && ds.msg_qnum == 1;

@@ -20,7 +20,8 @@ union argument {
 
 static int op(int id, int number, int change, int flags)
 {
-    struct sembuf b = {.sem_num = (unsigned short)number, .sem_op = (short)change, .sem_flg = (short)flags};
+    struct sembuf b = {
+        .sem_num = (unsigned short)number, .sem_op = (short)change, .sem_flg = (short)flags};
     return semop(id, &b, 1);
 }
 static int value_of(int id, int number)
@@ -68,7 +69,8 @@ static void ids(key_t key)
     FAILS(semget(key, 3, IPC_CREAT | IPC_EXCL), EEXIST);
     struct semid_ds ds;
     CHECK(semctl(id, 0, IPC_STAT, (union argument){.ds = &ds}) == 0);
-    CHECK(ds.sem_nsems == 3 && ds.sem_otime == 0 && ds.sem_ctime != 0 && (ds.sem_perm.mode & 0777) == 0600);
+    CHECK(ds.sem_nsems == 3 && ds.sem_otime == 0 && ds.sem_ctime != 0 &&
+          (ds.sem_perm.mode & 0777) == 0600);
     CHECK(semctl(id, 0, IPC_RMID) == 0);
     FAILS(semctl(id, 0, GETVAL), EINVAL);
     FAILS(op(id, 0, 1, 0), EINVAL);
@@ -79,7 +81,8 @@ static void values(int id)
 {
     unsigned short all[3] = {4, 5, 6}, back[3];
     CHECK(semctl(id, 0, SETALL, (union argument){.array = all}) == 0);
-    CHECK(semctl(id, 0, GETALL, (union argument){.array = back}) == 0 && memcmp(all, back, sizeof(all)) == 0);
+    CHECK(semctl(id, 0, GETALL, (union argument){.array = back}) == 0 &&
+          memcmp(all, back, sizeof(all)) == 0);
     CHECK(value_of(id, 2) == 6 && semctl(id, 2, GETPID) == getpid());
     FAILS(semctl(id, 3, GETVAL), EINVAL);
     FAILS(semctl(id, 0, SETVAL, (union argument){.value = 32768}), ERANGE);
@@ -97,7 +100,8 @@ static void values(int id)
     FAILS(semop(id, both, 2), EAGAIN);
     CHECK(value_of(id, 0) == 4 && value_of(id, 1) == 5);
     both[1].sem_op = -5;
-    CHECK(semop(id, both, 2) == 0 && value_of(id, 0) == 0 && value_of(id, 1) == 0 && op(id, 0, 0, 0) == 0);
+    CHECK(semop(id, both, 2) == 0 && value_of(id, 0) == 0 && value_of(id, 1) == 0 &&
+          op(id, 0, 0, 0) == 0);
     printf("values\n");
 }
 
@@ -174,7 +178,8 @@ static void *thread_undoes(void *id)
 static void child_with_thread(int id)
 {
     pthread_t t;
-    CHECK(pthread_create(&t, NULL, thread_undoes, (void *)(long)id) == 0 && pthread_join(t, NULL) == 0);
+    CHECK(pthread_create(&t, NULL, thread_undoes, (void *)(long)id) == 0 &&
+          pthread_join(t, NULL) == 0);
     CHECK(value_of(id, 0) == 4); /* threads share their adjustments: the process still lives */
     CHECK(op(id, 0, -1, SEM_UNDO) == 0);
 }
@@ -225,8 +230,10 @@ static void information(int id)
 {
     struct seminfo info;
     int highest = semctl(0, 0, SEM_INFO, (union argument){.info = &info}), found = 0;
-    CHECK(highest >= 0 && info.semusz >= 1 && info.semaem >= 3 && info.semopm == 500 && info.semmsl == 32000);
-    CHECK(semctl(0, 0, IPC_INFO, (union argument){.info = &info}) == highest && info.semvmx == 32767);
+    CHECK(highest >= 0 && info.semusz >= 1 && info.semaem >= 3 && info.semopm == 500 &&
+          info.semmsl == 32000);
+    CHECK(semctl(0, 0, IPC_INFO, (union argument){.info = &info}) == highest &&
+          info.semvmx == 32767);
     for (int i = 0; i <= highest; i++) {
         struct semid_ds ds;
         found += semctl(i, 0, SEM_STAT, (union argument){.ds = &ds}) == id && ds.sem_nsems == 3;

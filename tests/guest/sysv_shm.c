@@ -64,7 +64,8 @@ static void ids_and_keys(key_t key)
     FAILS(shmget(key, 4096, 0600), ENOENT);
     int id = shmget(key, 10000, IPC_CREAT | 0640);
     CHECK(id >= 0);
-    CHECK(shmget(key, 0, 0) == id && shmget(key, 10000, 0600) == id && shmget(key, 1, IPC_CREAT | 0600) == id);
+    CHECK(shmget(key, 0, 0) == id && shmget(key, 10000, 0600) == id &&
+          shmget(key, 1, IPC_CREAT | 0600) == id);
     FAILS(shmget(key, 10000, IPC_CREAT | IPC_EXCL | 0600), EEXIST);
     FAILS(shmget(key, 10001, 0600), EINVAL);
     FAILS(shmget(IPC_PRIVATE, 0, 0600), EINVAL);
@@ -74,7 +75,8 @@ static void ids_and_keys(key_t key)
     CHECK(ds.shm_cpid == getpid() && ds.shm_lpid == 0 && ds.shm_atime == 0 && ds.shm_ctime != 0);
     CHECK(ds.shm_perm.uid == geteuid() && ds.shm_perm.cgid == getegid());
     ds.shm_perm.mode = 0604;
-    CHECK(shmctl(id, IPC_SET, &ds) == 0 && shmctl(id, IPC_STAT, &ds) == 0 && (ds.shm_perm.mode & 0777) == 0604);
+    CHECK(shmctl(id, IPC_SET, &ds) == 0 && shmctl(id, IPC_STAT, &ds) == 0 &&
+          (ds.shm_perm.mode & 0777) == 0604);
     CHECK(shmctl(id, IPC_RMID, NULL) == 0);
     FAILS(shmctl(id, IPC_STAT, &ds), EINVAL);
     FAILS(shmctl(-1, IPC_STAT, &ds), EINVAL);
@@ -155,7 +157,8 @@ static void permissions(void)
     CHECK(shmctl(id, SHM_LOCK, NULL) == 0);
     struct shmid_ds ds;
     CHECK(shmctl(id, IPC_STAT, &ds) == 0 && ds.shm_perm.mode & 02000);
-    CHECK(shmctl(id, SHM_UNLOCK, NULL) == 0 && shmctl(id, IPC_STAT, &ds) == 0 && !(ds.shm_perm.mode & 02000));
+    CHECK(shmctl(id, SHM_UNLOCK, NULL) == 0 && shmctl(id, IPC_STAT, &ds) == 0 &&
+          !(ds.shm_perm.mode & 02000));
     CHECK(shmctl(id, IPC_RMID, NULL) == 0);
     printf("permissions, locking\n");
 }
