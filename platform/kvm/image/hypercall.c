@@ -1,0 +1,47 @@
+/*
+ * hypercall.c: requests to the VMM.
+ */
+#include "platform/contract.h"
+#include "platform/errno.h"
+#include "platform/kvm/image/image.h"
+#include "platform/kvm/image/layout.h"
+#include "platform/kvm/image/machine.h"
+
+uint64_t image_physical(const void *ptr)
+{
+    uint64_t address = (uint64_t)ptr;
+    if (address >= IMAGE_BASE)
+        return address - IMAGE_BASE;
+    PLATFORM_REQUIRE(address >= DIRECT_MAP && address < STACK_AREA);
+    return address - DIRECT_MAP;
+}
+
+int64_t image_call(struct kvm_request *request)
+{
+    /* The VMM reads 32 bits of address: a request of its own for each vCPU would do; boot has one. */
+    static struct kvm_request slot;
+    if (!g_has_vmm)
+        return bare_call(request);
+    uint64_t flags = interrupts_disable();
+    slot = *request;
+    out32(KVM_PORT_CALL, (uint32_t)image_physical(&slot));
+    int64_t result = slot.result;
+    interrupts_restore(flags);
+    return result;
+}
+
+void image_message(const char *text)
+{
+    struct kvm_request request = {.op = KVM_OP_MESSAGE, .buffer = image_physical(text)};
+    while (text[request.size])
+        request.size++;
+    image_call(&request);
+}
+
+void image_exit(int wait_status)
+{
+    struct kvm_request request = {.op = KVM_OP_EXIT, .a0 = (uint32_t)wait_status};
+    image_call(&request);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}

@@ -1,0 +1,244 @@
+/*
+ * vm.c: the machine: memory, the image in it, its beginning and its end.
+ */
+#include "platform/kvm/vmm/vm.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PAGE 4096ull
+#define LOW_MEMORY_MAX (3ull << 30) /* devices lie below 4 GiB */
+#define HIGH_MEMORY (4ull << 30)
+#define IMAGE_PHYSICAL_MIN 0x200000ull
+
+void *vm_memory(struct vm *vm, uint64_t start, uint64_t size)
+{
+    for (size_t i = 0; i < sizeof(vm->range) / sizeof(vm->range[0]); i++) {
+        const struct kvm_memory_range *r = &vm->range[i];
+        if (start >= r->start && start - r->start < r->size && size <= r->size - (start - r->start))
+            return vm->range_at[i] + (start - r->start);
+    }
+    return NULL;
+}
+
+void vm_end(struct vm *vm, int wait_status)
+{
+    pthread_mutex_lock(&vm->lock);
+    bool first = !vm->ended;
+    if (first) {
+        vm->ended = true;
+        vm->wait_status = wait_status;
+    }
+    pthread_cond_broadcast(&vm->changed);
+    pthread_mutex_unlock(&vm->lock);
+    if (first)
+        kill(getpid(), SIGURG);
+}
+
+void vm_fail(struct vm *vm, const char *format, ...)
+{
+    va_list args;
+    char line[512];
+    pthread_mutex_lock(&vm->lock);
+    bool first = !vm->ended;
+    pthread_mutex_unlock(&vm->lock);
+    if (first) {
+        va_start(args, format);
+        vsnprintf(line, sizeof(line), format, args);
+        va_end(args);
+        dprintf(STDERR_FILENO, "pal: kvm: %s\n", line);
+    }
+    vm_end(vm, SIGABRT);
+}
+
+static int add_range(struct vm *vm, unsigned slot, uint64_t start, void *memory, uint64_t size)
+{
+    struct kvm_userspace_memory_region region = {.slot = slot,
+                                                 .guest_phys_addr = start,
+                                                 .memory_size = size,
+                                                 .userspace_addr = (uint64_t)memory};
+    if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+        return -errno;
+    vm->range[slot] = (struct kvm_memory_range){start, size};
+    vm->range_at[slot] = memory;
+    return 0;
+}
+
+static int make_memory(struct vm *vm, const struct vm_config *config)
+{
+    vm->ram_size = config->memory_size & ~(2 * 1024 * 1024ull - 1);
+    void *at = mmap(NULL, vm->ram_size, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    vm->ram = at;
+    uint64_t low = vm->ram_size < LOW_MEMORY_MAX ? vm->ram_size : LOW_MEMORY_MAX;
+    int err = add_range(vm, 0, 0, vm->ram, low);
+    if (err == 0 && vm->ram_size > low)
+        err = add_range(vm, 1, HIGH_MEMORY, vm->ram + low, vm->ram_size - low);
+    return err;
+}
+
+/* Segments to their physical addresses; *end is the first address past them. The image is ours, its file might be damaged. */
+static int load_image(struct vm *vm, const struct vm_config *config, uint64_t *entry,
+                      uint64_t *top_table, uint64_t *end)
+{
+    const Elf64_Ehdr *header = (const void *)config->image;
+    if (config->image_size < sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
+        header->e_phentsize != sizeof(Elf64_Phdr) ||
+        header->e_phoff + header->e_phnum * sizeof(Elf64_Phdr) > config->image_size)
+        return -ENOEXEC;
+    *end = 0;
+    for (unsigned i = 0; i < header->e_phnum; i++) {
+        Elf64_Phdr segment;
+        memcpy(&segment, config->image + header->e_phoff + i * sizeof(segment), sizeof(segment));
+        if (segment.p_type != PT_LOAD)
+            continue;
+        unsigned char *at = vm_memory(vm, segment.p_paddr, segment.p_memsz);
+        if (!at || segment.p_paddr < IMAGE_PHYSICAL_MIN || segment.p_filesz > segment.p_memsz ||
+            segment.p_offset > config->image_size ||
+            segment.p_filesz > config->image_size - segment.p_offset)
+            return -ENOEXEC;
+        memcpy(at, config->image + segment.p_offset, segment.p_filesz);
+        if (segment.p_paddr + segment.p_memsz > *end)
+            *end = segment.p_paddr + segment.p_memsz;
+        if (segment.p_flags & PF_W) /* boot.S: the boot tables are the first thing of the data */
+            *top_table = segment.p_paddr;
+    }
+    *entry = header->e_entry;
+    *end = (*end + PAGE - 1) & ~(PAGE - 1);
+    return *end ? 0 : -ENOEXEC;
+}
+
+static int make_boot_info(struct vm *vm, const struct vm_config *config, uint64_t at)
+{
+    uint64_t blob = at + PAGE;
+    struct kvm_boot_info *info = vm_memory(vm, at, PAGE);
+    unsigned char *copy = vm_memory(vm, blob, config->blob_size);
+    if (!info || !copy)
+        return -ENOMEM;
+    memcpy(copy, config->blob, config->blob_size);
+    *info = (struct kvm_boot_info){
+        .magic = KVM_BOOT_MAGIC,
+        .version = KVM_HYPERCALL_VERSION,
+        .features = KVM_HAVE_FILES,
+        .cpu_count = vm->cpu_count,
+        .free_start = (blob + config->blob_size + PAGE - 1) & ~(PAGE - 1),
+        .blob = blob,
+        .blob_size = config->blob_size,
+        .detailed_stats = config->options->detailed_stats,
+    };
+    memcpy(info->memory, vm->range, sizeof(info->memory));
+    int khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
+    if (khz > 0)
+        info->tsc_khz = (uint32_t)khz;
+    return 0;
+}
+
+static int fill_memory(struct vm *vm, const struct vm_config *config)
+{
+    uint64_t entry, top_table = 0, end;
+    int err = load_image(vm, config, &entry, &top_table, &end);
+    if (err == 0)
+        err = make_boot_info(vm, config, end);
+    for (unsigned i = 0; err == 0 && i < vm->cpu_count; i++)
+        err = vcpu_set_tables(&vm->vcpu[i], top_table);
+    if (err == 0)
+        err = vcpu_start_at(&vm->vcpu[0], entry, 0, end);
+    return err;
+}
+
+int vm_create(struct vm *vm, const struct vm_config *config, char *why, size_t size)
+{
+    memset(vm, 0, sizeof(*vm));
+    vm->fd = -1;
+    vm->trace_fd = config->options->trace_fd;
+    vm->cpu_count = config->cpu_count;
+    pthread_mutex_init(&vm->lock, NULL);
+    pthread_cond_init(&vm->changed, NULL);
+    if (!kvm_host_open(&vm->host, why, size))
+        return -ENODEV;
+    const char *what = "a virtual machine";
+    int err = 0;
+    vm->fd = ioctl(vm->host.fd, KVM_CREATE_VM, 0);
+    if (vm->fd < 0)
+        err = -errno;
+    if (err == 0 && ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0) < 0) {
+        what = "its interrupt controller";
+        err = -errno;
+    }
+    if (err == 0) {
+        what = "its memory";
+        err = make_memory(vm, config);
+    }
+    for (unsigned i = 0; err == 0 && i < vm->cpu_count; i++) {
+        what = "its processors";
+        err = vcpu_create(&vm->vcpu[i], vm, i, why, size);
+    }
+    if (err == 0) {
+        what = "loading the image";
+        err = fill_memory(vm, config);
+    }
+    if (err == 0)
+        return 0;
+    snprintf(why, size, "%s: %s", what, strerror(-err));
+    vm_destroy(vm);
+    return err;
+}
+
+void vm_destroy(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cpu_count; i++)
+        vcpu_destroy(&vm->vcpu[i]);
+    if (vm->fd >= 0)
+        close(vm->fd);
+    if (vm->host.fd >= 0)
+        close(vm->host.fd);
+    if (vm->ram)
+        munmap(vm->ram, vm->ram_size);
+    pthread_cond_destroy(&vm->changed);
+    pthread_mutex_destroy(&vm->lock);
+}
+
+static void kick_nothing(int sig UNUSED)
+{
+}
+
+int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
+{
+    struct sigaction kick = {.sa_handler = kick_nothing}, before;
+    sigset_t urgent, old;
+    int err = 0;
+    sigaction(VCPU_KICK_SIGNAL, &kick, &before);
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &urgent, &old);
+    for (unsigned i = 0; i < vm->cpu_count && err == 0; i++) {
+        err = -pthread_create(&vm->vcpu[i].thread, NULL, vcpu_main, &vm->vcpu[i]);
+        vm->vcpu[i].has_thread = err == 0;
+    }
+    if (err) {
+        snprintf(why, size, "a thread for a processor: %s", strerror(-err));
+        vm_end(vm, SIGABRT);
+    }
+    while (sigwaitinfo(&urgent, NULL) != SIGURG)
+        continue;
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        if (!vm->vcpu[i].has_thread)
+            continue;
+        vm->vcpu[i].run->immediate_exit = 1;
+        pthread_kill(vm->vcpu[i].thread, VCPU_KICK_SIGNAL);
+        pthread_join(vm->vcpu[i].thread, NULL);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    sigaction(VCPU_KICK_SIGNAL, &before, NULL);
+    *wait_status = vm->wait_status;
+    return err;
+}

@@ -1,0 +1,96 @@
+/*
+ * faulty_image.c: an image that misbehaves in the way its blob names. What the VMM makes of it is the test.
+ */
+#include "platform/errno.h"
+#include "platform/kvm/image/image.h"
+#include "platform/kvm/image/layout.h"
+#include "platform/kvm/image/machine.h"
+
+static struct kvm_request g_request;
+
+static uint64_t g_size;
+static const char *g_word;
+
+static int asked_for(const char *word)
+{
+    uint64_t size = 0;
+    while (word[size])
+        size++;
+    return size == g_size && __builtin_memcmp(g_word, word, size) == 0;
+}
+
+static int64_t request(struct kvm_request r)
+{
+    g_request = r;
+    g_request.result = 77;
+    out32(KVM_PORT_CALL, (uint32_t)image_physical(&g_request));
+    return g_request.result;
+}
+
+static void expect(int64_t result, int64_t wanted, const char *what)
+{
+    if (result == wanted)
+        return;
+    image_message(what);
+    image_exit(1 << 8);
+}
+
+/* Each is refused, and the image goes on. */
+static void malformed_requests(void)
+{
+    const uint64_t here = image_physical(&g_request);
+    const uint64_t end = g_boot.memory[0].start + g_boot.memory[0].size;
+    expect(request((struct kvm_request){.op = KVM_OP_COUNT}), -ENOSYS,
+           "an operation past the last");
+    expect(request((struct kvm_request){.op = UINT32_MAX}), -ENOSYS, "no operation");
+    expect(request((struct kvm_request){.op = KVM_OP_NONE}), -ENOSYS, "operation 0");
+    expect(request((struct kvm_request){.op = KVM_OP_MESSAGE, .buffer = end, .size = 1}), -EFAULT,
+           "past the memory");
+    expect(request((struct kvm_request){.op = KVM_OP_MESSAGE, .buffer = end - 1, .size = 2}),
+           -EFAULT, "across its end");
+    expect(request((struct kvm_request){.op = KVM_OP_MESSAGE, .buffer = here, .size = UINT64_MAX}),
+           -EFAULT, "huge size");
+    expect(request((struct kvm_request){.op = KVM_OP_MESSAGE, .buffer = UINT64_MAX, .size = 2}),
+           -EFAULT, "wrapping");
+    expect(request(
+               (struct kvm_request){.op = KVM_OP_ENTROPY, .buffer = 0, .size = KVM_BUFFER_MAX + 1}),
+           -EFAULT, "too much");
+    expect(request((struct kvm_request){.op = KVM_OP_EXIT, .a0 = 0x10000}), -EINVAL,
+           "no wait status");
+    expect(request((struct kvm_request){.op = KVM_OP_EXIT, .a0 = 0x7f}), -EINVAL,
+           "stopped is no end");
+    expect(request((struct kvm_request){.op = KVM_OP_START_CPU, .a0 = 0}), -EINVAL,
+           "the first processor twice");
+    expect(request((struct kvm_request){.op = KVM_OP_START_CPU, .a0 = UINT64_MAX}), -EINVAL,
+           "a processor of nobody");
+    image_message("all refused");
+}
+
+void image_program(struct platform *p UNUSED, void *blob, size_t size)
+{
+    g_word = blob;
+    g_size = size;
+    if (asked_for("malformed")) {
+        malformed_requests();
+        image_exit(0);
+    }
+    if (asked_for("address"))
+        out32(KVM_PORT_CALL, 0xfffffff8);
+    if (asked_for("misaligned"))
+        out32(KVM_PORT_CALL, (uint32_t)image_physical(&g_request) + 1);
+    if (asked_for("port"))
+        out32(KVM_PORT_CALL + 8, 0);
+    if (asked_for("size"))
+        out8(KVM_PORT_CALL, 0);
+    if (asked_for("triple-fault")) {
+        const struct {
+            uint16_t limit;
+            uint64_t base;
+        } __attribute__((packed)) none = {0, 0};
+        __asm__ volatile("lidt %0; ud2" : : "m"(none));
+    }
+    if (asked_for("hole"))
+        *(volatile uint32_t *)(DIRECT_MAP + g_boot.memory[0].start + g_boot.memory[0].size) = 1;
+    image_message("still there");
+    image_exit(0);
+}
