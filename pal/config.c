@@ -117,6 +117,8 @@ struct shim_config *config_pack(const struct pal_options *options, const struct 
     reserve(&p, sizeof(struct shim_config));
     struct shim_config c = {.version = SHIM_CONFIG_VERSION, .umask = host->umask, .trace = options->trace,
                             .stats = options->stats};
+    c.memory_limit = options->memory;
+    c.pid_limit = (uint32_t)options->pids;
     c.path = add_string(&p, options->program[0]);
     c.cwd = add_string(&p, options->cwd ? options->cwd : host->cwd);
     c.cwd_required = options->cwd != NULL;

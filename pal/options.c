@@ -3,7 +3,9 @@
  */
 #include "pal/options.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,8 @@ static const char k_run_help[] =
     "  --env K=V                sets a variable of its environment. May be repeated\n"
     "  --clear-env              starts from an empty environment instead of this one\n"
     "  --cwd DIR                its working directory; by default the current one if it exists inside, else /\n"
+    "  --memory SIZE            what all its processes may hold together, K, M or G after the number; no limit by default\n"
+    "  --pids N                 how many processes and threads it may have at once; 4096 by default\n"
     "  --trace[=FILE]           one line for each system call, to FILE or standard error\n"
     "  --stats                  counts of calls, faults, forks and copied pages on standard error at the end\n"
     "  --intercept HOW          linux_user: auto, sud (syscall user dispatch) or seccomp\n"
@@ -76,8 +80,50 @@ static int add_env(struct pal_options *out, const char *value, char *error, size
     return 0;
 }
 
+#define MEMORY_MIN (16ull << 20) /* below, hardly a shell starts */
+#define PIDS_MAX 4000000ull      /* as many as there are numbers */
+
+/* Decimal digits; the rest of `value` goes to *rest. */
+static bool parse_number(const char *value, unsigned long long *number, const char **rest)
+{
+    char *end;
+    if (!value || value[0] < '0' || value[0] > '9')
+        return false;
+    errno = 0;
+    *number = strtoull(value, &end, 10);
+    *rest = end;
+    return errno == 0;
+}
+
+static int parse_size(const char *value, unsigned long long *out, char *error, size_t size)
+{
+    static const char units[] = "KMGT";
+    const char *rest, *unit;
+    unsigned long long number;
+    bool good = parse_number(value, &number, &rest);
+    unsigned shift = 0;
+    if (good && *rest && (unit = strchr(units, *rest & ~0x20)) && *unit) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        rest++;
+    }
+    if (!good || *rest || number > (UINT64_MAX >> 1) >> shift)
+        return fail(error, size, "--memory: '%s' is not a number of bytes, K, M, G or T", value);
+    *out = number << shift;
+    if (*out < MEMORY_MIN)
+        return fail(error, size, "--memory: '%s' is less than 16M", value);
+    return 0;
+}
+
+static int parse_count(const char *value, unsigned long long *out, char *error, size_t size)
+{
+    const char *rest;
+    if (!parse_number(value, out, &rest) || *rest || *out < 1 || *out > PIDS_MAX)
+        return fail(error, size, "--pids: '%s' is not a number from 1 to %llu", value, PIDS_MAX);
+    return 0;
+}
+
 enum argument { NO_ARGUMENT, ONE_ARGUMENT, OPTIONAL_ARGUMENT };
-enum option_id { OPT_PLATFORM, OPT_ROOT, OPT_MOUNT, OPT_ENV, OPT_CLEAR_ENV, OPT_CWD, OPT_TRACE, OPT_STATS, OPT_INTERCEPT,
+enum option_id { OPT_PLATFORM, OPT_ROOT, OPT_MOUNT, OPT_ENV, OPT_CLEAR_ENV, OPT_CWD, OPT_MEMORY, OPT_PIDS, OPT_TRACE, OPT_STATS, OPT_INTERCEPT,
                  OPT_HELP, OPT_MARKDOWN };
 struct option_spec {
     const char *name;
@@ -88,6 +134,7 @@ static const struct option_spec k_run_options[] = {
     {"platform", OPT_PLATFORM, ONE_ARGUMENT}, {"root", OPT_ROOT, ONE_ARGUMENT},
     {"mount", OPT_MOUNT, ONE_ARGUMENT},       {"env", OPT_ENV, ONE_ARGUMENT},
     {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT}, {"cwd", OPT_CWD, ONE_ARGUMENT},
+    {"memory", OPT_MEMORY, ONE_ARGUMENT},     {"pids", OPT_PIDS, ONE_ARGUMENT},
     {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},  {"stats", OPT_STATS, NO_ARGUMENT},
     {"intercept", OPT_INTERCEPT, ONE_ARGUMENT}, {"help", OPT_HELP, NO_ARGUMENT},
 };
@@ -122,6 +169,10 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
             return fail(error, size, "--cwd: '%s' is not an absolute path", given);
         out->cwd = given;
         break;
+    case OPT_MEMORY:
+        return parse_size(value, &out->memory, error, size);
+    case OPT_PIDS:
+        return parse_count(value, &out->pids, error, size);
     case OPT_TRACE:
         out->trace = true;
         out->trace_file = value;
@@ -188,7 +239,7 @@ static int parse_options(int argc, char **argv, int i, const struct option_spec 
 
 int options_parse(int argc, char **argv, struct pal_options *out, char *error, size_t error_size)
 {
-    *out = (struct pal_options){.root = "/"};
+    *out = (struct pal_options){.root = "/", .pids = PAL_DEFAULT_PIDS};
     /* No more of either than there are words. */
     out->mounts = calloc((size_t)argc + 1, sizeof(*out->mounts));
     out->env = calloc((size_t)argc + 1, sizeof(*out->env));

@@ -11,6 +11,9 @@
 #define PAL_EXIT_USAGE 2  /* unknown option, bad value */
 #define PAL_EXIT_FAILED 125 /* pal or the platform itself could not do it */
 
+/* More than programs have, and a fork bomb is over before the host notices. */
+#define PAL_DEFAULT_PIDS 4096
+
 enum pal_command { PAL_RUN, PAL_PLATFORMS, PAL_SYSCALLS, PAL_HELP, PAL_RUN_HELP, PAL_VERSION };
 
 struct pal_mount {
@@ -25,6 +28,8 @@ struct pal_options {
     const char *root;      /* host directory; "/" */
     const char *cwd;       /* guest path; NULL: the current directory, or / */
     const char *intercept; /* NULL: the platform chooses */
+    unsigned long long memory; /* bytes; 0: no limit */
+    unsigned long long pids;
     bool trace;
     const char *trace_file; /* NULL: standard error */
     bool stats;

@@ -34,3 +34,8 @@ void instance_trace(struct platform *p, const char *text, size_t size)
     PLATFORM_REQUIRE(text != NULL || size == 0);
     p->instance->trace(p, text, size);
 }
+
+uint64_t instance_memory_used(struct platform *p, uint64_t enough)
+{
+    return p->instance->memory_used(p, enough);
+}

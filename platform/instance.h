@@ -60,6 +60,12 @@ struct instance_ops {
      * state of the caller, also inside a signal handler.
      */
     void (*panic)(struct platform *p, const char *message) NO_RETURN;
+    /*
+     * Bytes of host memory that guests hold: private pages of all spaces, each counted once however many spaces
+     * share it by copy-on-write, and the contents of memory objects that are not host files. A number up to
+     * `enough` may be too high (an upper bound found cheaply). Threads: any, under any lock; may be slow.
+     */
+    uint64_t (*memory_used)(struct platform *p, uint64_t enough);
 };
 
 int instance_next_event(struct platform *p, struct instance_event *out);
@@ -67,5 +73,6 @@ void instance_suspend(struct platform *p);
 NO_RETURN void instance_finish(struct platform *p, int wait_status);
 void instance_message(struct platform *p, const char *text);
 void instance_trace(struct platform *p, const char *text, size_t size);
+uint64_t instance_memory_used(struct platform *p, uint64_t enough);
 
 #endif

@@ -1,17 +1,179 @@
 /*
- * budget.c: how much memory the guests have been promised.
+ * budget.c: how much memory the guests have been promised, how much they use when that is too much, and who goes.
  */
 #include "shim/budget.h"
 
-static uint64_t g_promised; /* pages */
+#include <linux/signal.h>
+
+#include "platform/clock.h"
+#include "platform/instance.h"
+#include "platform/thread.h"
+#include "shim/base/alloc.h"
+#include "shim/base/string.h"
+#include "shim/mm.h"
+#include "shim/process.h"
+#include "shim/process_internal.h"
+#include "shim/process_tree.h"
+#include "shim/shim.h"
+#include "shim/time_convert.h"
+
+#define PAGE 4096u
+#define MS 1000000ull
+#define PAUSE_QUIET (250 * MS) /* the shim's heap grows without a promise */
+#define PAUSE_LEAST (1 * MS)
+#define PAUSE_MOST (100 * MS)
+#define TOUCHED_PER_NS 8ull /* bytes: what two processors can fill */
+#define DEATH_TAKES (2000 * MS)
+#define MEASURE_SHARE 10u /* measuring takes at most this part of the time */
+
+static struct {
+    uint64_t promised;      /* pages; atomic */
+    uint64_t limit;         /* bytes; 0: none. Fixed once guests run */
+    struct thread *watcher; /* atomic */
+    struct mutex lock;      /* a leaf, but for the platform: */
+    uint64_t used;          /* as last measured */
+    uint64_t next_ns;       /* not measured again before */
+} g_budget;
+
+static uint64_t promised_bytes(void)
+{
+    return __atomic_load_n(&g_budget.promised, __ATOMIC_RELAXED) * PAGE + shim_alloc_in_use();
+}
 
 void budget_promise(int64_t pages)
 {
-    __atomic_fetch_add(&g_promised, (uint64_t)pages, __ATOMIC_RELAXED);
+    uint64_t now = __atomic_add_fetch(&g_budget.promised, (uint64_t)pages, __ATOMIC_RELAXED);
+    if (!g_budget.limit || pages <= 0)
+        return;
+    uint64_t limit = g_budget.limit / PAGE;
+    struct thread *watcher = __atomic_load_n(&g_budget.watcher, __ATOMIC_ACQUIRE);
+    if (now > limit && now - (uint64_t)pages <= limit && watcher)
+        thread_unpark(g_platform, watcher);
+}
+
+static uint64_t measure(void)
+{
+    mutex_lock(&g_budget.lock);
+    uint64_t start = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
+    if (start >= g_budget.next_ns) {
+        uint64_t heap = shim_alloc_in_use();
+        uint64_t enough = heap < g_budget.limit ? (g_budget.limit - heap) / 2 : 0;
+        g_budget.used = heap + instance_memory_used(g_platform, enough);
+        uint64_t end = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
+        g_budget.next_ns = end + (end - start) * MEASURE_SHARE;
+    }
+    uint64_t used = g_budget.used;
+    mutex_unlock(&g_budget.lock);
+    return used;
 }
 
 bool budget_allows(uint64_t size)
 {
-    (void)size;
-    return true;
+    if (!g_budget.limit)
+        return true;
+    if (size > g_budget.limit)
+        return false;
+    uint64_t left = g_budget.limit - size;
+    return promised_bytes() <= left || measure() <= left;
+}
+
+/* ---- when promises are kept ---- */
+
+struct victim {
+    int pid;
+    uint64_t pages;
+    char comm[16];
+};
+
+/* The next process after `pid` that has memory; its mm is the caller's to put. NULL: none. */
+static struct mm *next_mm(int *pid, char comm[16])
+{
+    struct mm *mm = NULL;
+    struct process *best = NULL;
+    mutex_lock(&g_process_lock);
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p->pid > *pid && p->pid != INIT_PID && !p->group_exiting && p->tasks && p->tasks->mm &&
+            (!best || p->pid < best->pid))
+            best = p;
+    if (best) {
+        mm = best->tasks->mm;
+        mm_get(mm);
+        *pid = best->pid;
+        str_copy(comm, best->tasks->comm, 16);
+    }
+    mutex_unlock(&g_process_lock);
+    return mm;
+}
+
+static struct victim find_biggest(void)
+{
+    struct victim biggest = {0}, v = {0};
+    struct mm *mm;
+    while ((mm = next_mm(&v.pid, v.comm))) {
+        v.pages = mm_resident_pages(mm);
+        (void)mm_put(mm, MM_DROP_OUTSIDE);
+        if (v.pages > biggest.pages)
+            biggest = v;
+    }
+    return biggest;
+}
+
+static bool still_has_memory(int pid)
+{
+    mutex_lock(&g_process_lock);
+    const struct process *p = process_find(pid);
+    bool has = p && p->tasks;
+    mutex_unlock(&g_process_lock);
+    return has;
+}
+
+static void kill_biggest(void)
+{
+    struct victim v = find_biggest();
+    char line[128];
+    if (!v.pid)
+        return;
+    mutex_lock(&g_process_lock);
+    struct process *p = process_find(v.pid);
+    if (p && p->tasks)
+        process_start_exit(p, SIGKILL);
+    mutex_unlock(&g_process_lock);
+    shim_snprintf(line, sizeof(line),
+                  "pal: out of memory (--memory): killed process %d (%s), which held %llu MiB",
+                  v.pid, v.comm, (unsigned long long)(v.pages * PAGE >> 20));
+    instance_message(g_platform, line);
+    uint64_t patience = deadline_after(DEATH_TAKES);
+    while (still_has_memory(v.pid) && clock_now(g_platform, CLOCK_KIND_MONOTONIC) < patience)
+        thread_park(g_platform, deadline_after(PAUSE_LEAST), NULL, 0);
+}
+
+static void watch(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        uint64_t pause = PAUSE_QUIET;
+        if (promised_bytes() > g_budget.limit) {
+            uint64_t used = measure();
+            if (used > g_budget.limit) {
+                kill_biggest();
+                pause = PAUSE_LEAST;
+            } else {
+                pause = (g_budget.limit - used) / TOUCHED_PER_NS;
+                pause = pause < PAUSE_LEAST ? PAUSE_LEAST : pause > PAUSE_MOST ? PAUSE_MOST : pause;
+            }
+        }
+        thread_park(g_platform, deadline_after(pause), NULL, 0);
+    }
+}
+
+int budget_start(void)
+{
+    struct thread *watcher;
+    if (!g_config->memory_limit)
+        return 0;
+    g_budget.limit = g_config->memory_limit;
+    int err = thread_spawn(g_platform, NULL, watch, NULL, &watcher);
+    if (err == 0)
+        __atomic_store_n(&g_budget.watcher, watcher, __ATOMIC_RELEASE);
+    return err;
 }

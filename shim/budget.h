@@ -1,9 +1,9 @@
 /*
- * budget.h: the memory that all guests of the instance may use together (`pal run --memory`). docs/design has the reasoning.
+ * budget.h: the memory that all guests of the instance may use together (`pal run --memory`); docs/design/0007 has the reasoning.
  *
  * What guests were *promised* is an upper bound of what they use: pages of private memory that was ever writable, shared memory, files in
- * memory. While it is within the limit nothing is measured. Beyond it, use is measured by the platform; requests for more than
- * what is left are refused, and a process that takes too much by touching what it was promised is killed, the biggest first.
+ * memory. While it is within the limit nothing is measured. Beyond it the platform measures: requests for more than what is left are
+ * refused, and when use itself is beyond the limit, because promises were kept, the biggest process is killed.
  */
 #ifndef PALIMPSEST_SHIM_BUDGET_H
 #define PALIMPSEST_SHIM_BUDGET_H
@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/annotations.h"
+
+/* Enforce the limit of the configuration, if it has one. Once, before guests run. Errors: those of thread_spawn. */
+MUST_USE int budget_start(void);
 /* Pages (negative: fewer). Any lock may be held. */
 void budget_promise(int64_t pages);
 /* There is room for `size` bytes more. Any lock may be held; may be slow beyond the limit. */

@@ -186,6 +186,10 @@ static int join_tree(struct task *parent, struct task *child, struct process *pr
         mutex_unlock(&g_process_lock);
         return -ERESTARTNOINTR;
     }
+    if (!process_room_for_task()) {
+        mutex_unlock(&g_process_lock);
+        return -EAGAIN;
+    }
     child->tid = process_new_id();
     if (process) {
         process->pid = child->tid;
@@ -257,6 +261,12 @@ long process_clone(struct task *task, const struct clone_request *req)
     if (task_interrupted(task))
         return -ERESTARTNOINTR;
 
+    /* Looked at once more when the child joins: here it saves a refused caller the copy of its memory. */
+    mutex_lock(&g_process_lock);
+    bool room = process_room_for_task();
+    mutex_unlock(&g_process_lock);
+    if (!room)
+        return -EAGAIN;
     struct task *child = task_create(&err);
     if (!child)
         return err;

@@ -302,6 +302,7 @@ static void become_zombie(struct process *process, struct process **dead, struct
     bool parent_in_session = process->parent->sid == process->sid && process->parent->pgid != pgid;
 
     process->state = PROCESS_ZOMBIE;
+    process_counts_as_zombie();
     process->stop_requested = false;
     process_release_vfork(process);
     timers_process_exit(process);

@@ -40,7 +40,7 @@ bool mm_may_grow(const struct mm *mm, const struct vma *v, uint64_t size)
         return false;
     if (vma_is_data(v) && mm->total.data + pages > mm_limit(RLIMIT_DATA) / VMA_PAGE)
         return false;
-    return !vma_is_promised(v) || budget_allows(size);
+    return !vma_is_promised(v) || v->flags & VMA_NORESERVE || budget_allows(size);
 }
 
 int mm_may_lock(const struct mm *mm, uint64_t size)

@@ -67,6 +67,18 @@ void process_insert(struct process *process, struct process *parent)
         DL_APPEND2(parent->children, process, sibling_prev, sibling_next);
 }
 
+static unsigned g_zombies;
+
+void process_counts_as_zombie(void)
+{
+    g_zombies++;
+}
+
+bool process_room_for_task(void)
+{
+    return g_config->pid_limit == 0 || HASH_COUNT(g_tasks) + g_zombies < g_config->pid_limit;
+}
+
 void task_insert(struct task *task, struct process *process)
 {
     task->process = process;
@@ -87,6 +99,8 @@ void process_reap(struct process *process)
 {
     struct process *parent = process->parent;
     HASH_DEL(g_processes, process);
+    if (process->state == PROCESS_ZOMBIE)
+        g_zombies--;
     if (parent) {
         DL_DELETE2(parent->children, process, sibling_prev, sibling_next);
         parent->children_utime_ns += process->utime_ns + process->children_utime_ns;

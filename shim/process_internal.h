@@ -12,6 +12,9 @@
 
 /* A number that names no process, task, group or session. */
 int process_new_id(void);
+/* One more task may be made (`pal run --pids`). Zombies count, as they do on Linux. */
+bool process_room_for_task(void);
+void process_counts_as_zombie(void);
 void process_insert(struct process *process, struct process *parent);
 void task_insert(struct task *task, struct process *process);
 void task_remove(struct task *task);

@@ -11,6 +11,7 @@
 #include "platform/instance.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/budget.h"
 #include "shim/fs/file.h"
 #include "shim/fs/stream.h"
 #include "shim/fs/tty.h"
@@ -250,5 +251,8 @@ void shim_main(struct platform *p, void *blob, size_t size)
     err = thread_spawn(p, NULL, watch_events, NULL, &events);
     if (err)
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "events", error_text(err));
+    err = budget_start();
+    if (err)
+        give_up(SHIM_EXIT_NOT_EXECUTABLE, "memory limit", error_text(err));
     task_loop(task);
 }

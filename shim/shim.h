@@ -16,7 +16,7 @@ extern struct platform *g_platform; /* set once by shim_main, before any other t
  * What to run, as one relocatable block (the platform copies it into shim memory). Strings are offsets from the start of
  * the struct; 0: absent. Vectors are arrays of such offsets.
  */
-#define SHIM_CONFIG_VERSION 1u
+#define SHIM_CONFIG_VERSION 2u
 struct shim_config_mount {
     uint32_t grant;    /* name of the grant ("mount0") */
     uint32_t target;   /* absolute guest path */
@@ -36,6 +36,8 @@ struct shim_config {
     uint32_t stats;         /* 1: print counters at the end through instance_message */
     uint32_t root_writable; /* 1: no overlay over the root: changes go to the host directory */
     uint32_t umask;
+    uint32_t pid_limit;    /* processes and threads at once, zombies among them; 0: no limit */
+    uint64_t memory_limit; /* bytes; 0: no limit; budget.h */
 };
 static inline const char *shim_config_string(const struct shim_config *c, uint32_t offset)
 {

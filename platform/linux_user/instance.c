@@ -116,6 +116,11 @@ static NO_RETURN void lu_panic(struct platform *p UNUSED, const char *message)
         host_call(__NR_exit_group, 70);
 }
 
+static uint64_t lu_memory_used(struct platform *p UNUSED, uint64_t enough)
+{
+    return lu_objects_used() + lu_carriers_used(enough);
+}
+
 const struct instance_ops lu_instance_ops = {
     .next_event = lu_next_event,
     .suspend = lu_suspend,
@@ -123,4 +128,5 @@ const struct instance_ops lu_instance_ops = {
     .message = lu_message,
     .trace = lu_trace,
     .panic = lu_panic,
+    .memory_used = lu_memory_used,
 };

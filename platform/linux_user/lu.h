@@ -247,6 +247,10 @@ int lu_aspace_init(void);
 bool lu_aspace_destroy_by(struct aspace *as, const struct lu_worker *w);
 uint64_t lu_count_private_pages(const struct lu_carrier *c);
 void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out);
+/* Bytes of anonymous memory of all carriers that are spaces; as instance_memory_used. */
+uint64_t lu_carriers_used(uint64_t enough);
+/* memory.c: bytes that memfds hold. */
+uint64_t lu_objects_used(void);
 
 /* signals: fault.c */
 int lu_signals_install(void);

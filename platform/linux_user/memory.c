@@ -3,6 +3,7 @@
  */
 #include "platform/linux_user/lu.h"
 
+#include <asm/stat.h>
 #include <linux/falloc.h>
 #include <linux/memfd.h>
 #include <linux/mman.h>
@@ -21,8 +22,13 @@ struct memory_object {
     uint32_t refs;
     int fd;
     struct host_file *file; /* NULL: a memfd of our own */
+    struct memory_object *prev, *next; /* g_memfds; under its lock */
 };
 static struct lu_pool g_objects = {.size = sizeof(struct memory_object)};
+static struct {
+    struct lu_lock lock;
+    struct memory_object *first;
+} g_memfds;
 
 static int prot_of(unsigned prot)
 {
@@ -208,6 +214,14 @@ static struct memory_object *object_make(int fd, struct host_file *file, int *er
         return NULL;
     }
     *obj = (struct memory_object){.refs = 1, .fd = fd, .file = file};
+    if (!file) {
+        lu_lock(&g_memfds.lock);
+        obj->next = g_memfds.first;
+        if (obj->next)
+            obj->next->prev = obj;
+        g_memfds.first = obj;
+        lu_unlock(&g_memfds.lock);
+    }
     return obj;
 }
 
@@ -246,11 +260,30 @@ static void lu_object_put(struct platform *p, struct memory_object *obj)
 {
     if (__atomic_sub_fetch(&obj->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    if (obj->file)
+    if (obj->file) {
         lu_host_file_ops.close(p, obj->file);
-    else
+    } else {
+        lu_lock(&g_memfds.lock);
+        *(obj->prev ? &obj->prev->next : &g_memfds.first) = obj->next;
+        if (obj->next)
+            obj->next->prev = obj->prev;
+        lu_unlock(&g_memfds.lock);
         host_call(__NR_close, obj->fd);
+    }
     lu_pool_put(&g_objects, obj);
+}
+
+uint64_t lu_objects_used(void)
+{
+    uint64_t blocks = 0;
+    lu_lock(&g_memfds.lock);
+    for (const struct memory_object *obj = g_memfds.first; obj; obj = obj->next) {
+        struct stat st;
+        if (host_call(__NR_fstat, obj->fd, &st) == 0)
+            blocks += (uint64_t)st.st_blocks;
+    }
+    lu_unlock(&g_memfds.lock);
+    return blocks * 512;
 }
 
 static uint64_t lu_object_size(struct platform *p UNUSED, struct memory_object *obj)

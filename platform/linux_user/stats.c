@@ -142,3 +142,50 @@ void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out)
     if (out->known & ASPACE_STAT_COPIED_BY_WRITE && out->pages_shared_at_fork > pages.shared_with_others)
         out->pages_copied_by_write = out->pages_shared_at_fork - pages.shared_with_others;
 }
+
+/* Anonymous pages: all that is resident without what is shared with files and memfds (proc(5), statm). */
+static uint64_t anonymous_pages(const struct lu_carrier *c)
+{
+    struct line_reader reader;
+    uint64_t pages = 0;
+    if (!reader_open(&reader, c, "statm"))
+        return 0;
+    const char *line = reader_next(&reader);
+    if (line)
+        pages = decimal_at(field(line, 1)) - decimal_at(field(line, 2));
+    host_call(__NR_close, reader.fd);
+    return pages;
+}
+
+/* The same with each page divided by how many carriers share it. Slow: the host walks the tables. */
+static uint64_t anonymous_share(const struct lu_carrier *c)
+{
+    struct line_reader reader;
+    uint64_t kib = 0;
+    if (!reader_open(&reader, c, "smaps_rollup"))
+        return 0;
+    const char *line;
+    while ((line = reader_next(&reader)))
+        if (str_starts_with(line, "Pss_Anon:"))
+            kib = decimal_at(line + 9);
+    host_call(__NR_close, reader.fd);
+    return kib * 1024;
+}
+
+static bool is_space(const struct lu_carrier *c)
+{
+    return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_LIVE && __atomic_load_n(&c->aspace, __ATOMIC_RELAXED) &&
+           c->tgid != 0;
+}
+
+uint64_t lu_carriers_used(uint64_t enough)
+{
+    uint64_t bound = 0, used = 0;
+    for (const struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
+        bound += is_space(c) ? anonymous_pages(c) * 4096 : 0;
+    if (bound <= enough)
+        return bound;
+    for (const struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
+        used += is_space(c) ? anonymous_share(c) : 0;
+    return used;
+}

@@ -105,6 +105,12 @@ static NO_RETURN void noop_panic(struct platform *p, const char *message)
     noop_finish(p, SIGABRT);
 }
 
+static uint64_t noop_memory_used(struct platform *p, uint64_t enough)
+{
+    (void)p, (void)enough;
+    return noop_memory_resident_pages() * 4096;
+}
+
 static const struct instance_ops noop_instance_ops = {
     .next_event = noop_next_event,
     .suspend = noop_suspend,
@@ -112,6 +118,7 @@ static const struct instance_ops noop_instance_ops = {
     .message = noop_message,
     .trace = noop_trace,
     .panic = noop_panic,
+    .memory_used = noop_memory_used,
 };
 
 static struct noop_platform g_noop = {

@@ -14,6 +14,7 @@
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/budget.h"
 #include "shim/fs/hostfs.h"
 #include "shim/fs/memfs.h"
 #include "shim/fs/namei.h"
@@ -31,11 +32,24 @@
 #endif
 #define COPY_CHUNK (128u * 1024u)
 
+static uint64_t pages_of(uint64_t size)
+{
+    return size / 4096 + (size % 4096 != 0);
+}
+
+static void set_object_size(struct mem_node *n, uint64_t size)
+{
+    budget_promise((int64_t)pages_of(size) - (int64_t)pages_of(n->object_size));
+    n->object_size = size;
+}
+
 void mem_data_free(struct mem_node *n)
 {
     shim_free(n->bytes);
-    if (n->object)
-        memory_object_put(g_platform, n->object);
+    if (!n->object)
+        return;
+    set_object_size(n, 0);
+    memory_object_put(g_platform, n->object);
 }
 
 static int inline_reserve(struct mem_node *n, uint64_t size)
@@ -67,7 +81,7 @@ static int object_reserve(struct mem_node *n, uint64_t size)
     }
     int err = memory_object_resize(g_platform, n->object, size);
     if (err == 0)
-        n->object_size = size;
+        set_object_size(n, size);
     return err;
 }
 
@@ -86,7 +100,7 @@ static int to_object(struct mem_node *n)
         }
     }
     n->object = object;
-    n->object_size = n->size;
+    set_object_size(n, n->size);
     char *bytes = n->bytes;
     n->bytes = NULL;
     n->capacity = 0;
@@ -151,7 +165,7 @@ static int copy_up(struct mem_node *n, uint64_t keep)
         return err;
     }
     n->object = object;
-    n->object_size = size;
+    set_object_size(n, size);
     n->size = size;
     __atomic_store_n(&n->kind, MEM_DATA_OBJECT, __ATOMIC_RELEASE);
     return 0;
@@ -251,13 +265,13 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
             memset(n->bytes + kept, 0, end - kept);
     } else {
         uint64_t old = n->object_size;
-        err = object_reserve(n, end);
+        err = budget_allows(from.size) ? object_reserve(n, end) : -ENOSPC;
         if (err)
             return err;
         done = memory_object_write(g_platform, n->object, offset, from);
         if (done < 0 && n->object_size != old && n->mapped &&
             memory_object_resize(g_platform, n->object, old) == 0)
-            n->object_size = old;
+            set_object_size(n, old);
     }
     if (done > 0 && offset + (uint64_t)done > n->size)
         __atomic_store_n(&n->size, offset + (uint64_t)done, __ATOMIC_RELEASE);
@@ -302,7 +316,7 @@ static int truncate_locked(struct mem_node *n, uint64_t size)
     } else if (size < n->size || n->mapped) {
         err = memory_object_resize(g_platform, n->object, size);
         if (err == 0)
-            n->object_size = size;
+            set_object_size(n, size);
     } else {
         err = object_reserve(n, size);
     }
@@ -393,7 +407,7 @@ static struct memory_object *regular_map(struct task *task UNUSED, struct file *
     if (*err == 0 && n->object_size != n->size) {
         *err = memory_object_resize(g_platform, n->object, n->size);
         if (*err == 0)
-            n->object_size = n->size;
+            set_object_size(n, n->size);
     }
     if (*err == 0) {
         n->mapped = true;

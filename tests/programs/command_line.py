@@ -119,13 +119,65 @@ def unsupported_calls_are_counted(_):
     assert re.search(rb" 1 io_uring_setup: not supported \(ENOSYS\)\n", result.err), result.err
 
 
+LIMIT = ["--memory", "200M"]
+
+
+def memory_refuses_what_cannot_be(_):
+    expect(pal("run", *LIMIT, "--", "python3", "-c", "import mmap; mmap.mmap(-1, 1 << 30)"), b"", 1, None)
+    # What nobody touches costs nothing, in memory or in a file.
+    script = "import mmap\nkept = [mmap.mmap(-1, 120 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) for i in range(3)]\nkept[2][5] = 1\n" \
+             "with open('/tmp/sparse', 'wb') as f: f.seek(1 << 35); f.write(b'x')\nprint(len(bytearray(20 << 20)))"
+    expect(pal("run", *LIMIT, "--", "python3", "-c", script), b"20971520\n")
+
+
+def memory_kills_the_biggest(_):
+    # Reserved without accounting, then filled; the parent goes on.
+    script = "import mmap, os\npid = os.fork()\nif pid == 0:\n    kept = mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)\n" \
+             "    for i in range(0, 1 << 30, 4096): kept[i] = 1\nprint(os.waitpid(pid, 0)[1], flush=True)"
+    result = pal("run", *LIMIT, "--", "python3", "-c", script)
+    expect(result, b"9\n", 0, None)
+    assert re.search(rb"^pal: out of memory \(--memory\): killed process 3 \(python3\), which held \d+ MiB$", result.err, re.M), result.err
+
+
+def memory_limits_files(_):
+    script = "f = open('/tmp/big', 'wb')\ntry:\n    for i in range(1000): f.write(bytes(1 << 20))\n" \
+             "except OSError as e: print(e.errno, 100 < i < 200)\n" \
+             "import os\nos.unlink('/tmp/big'); f.close()\nprint(open('/tmp/next', 'wb').write(bytes(50 << 20)))"
+    expect(pal("run", *LIMIT, "--", "python3", "-c", script), b"28 True\n52428800\n", 0, None)
+
+
+def memory_counts_shared_pages_once(_):
+    script = "import os\nkept = bytearray(os.urandom(1 << 20) * 80)\nr, w = os.pipe()\nids = [os.fork() for i in range(3)]\n" \
+             "if 0 in ids: os.close(w); os.read(r, 1); os._exit(0)\n" \
+             "os.close(w); print(sorted({os.waitpid(-1, 0)[1] for i in range(3)}))"
+    expect(pal("run", *LIMIT, "--", "python3", "-c", script), b"[0]\n")
+
+
+def memory_is_told(_):
+    expect(pal("run", *LIMIT, "--", "python3", "-c", "import os; print(os.sysconf('SC_PHYS_PAGES'))"), b"51200\n")
+
+
+def pids(_):
+    script = "import os, threading\nr, w = os.pipe()\nn = 0\ntry:\n    while n < 100:\n        if os.fork() == 0: os.close(w); os.read(r, 1); os._exit(0)\n" \
+             "        n += 1\nexcept OSError as e: print(n, e.errno)\ntry: threading.Thread(target=print).start()\nexcept RuntimeError: print('no thread')\n" \
+             "os.close(w)\nfor i in range(n): os.wait()\nprint(os.waitpid(os.spawnlp(os.P_NOWAIT, 'true', 'true'), 0)[1])"
+    expect(pal("run", "--pids", "20", "--", "python3", "-c", script), b"19 11\nno thread\n0\n")
+
+
+def fork_bomb(_):
+    # Each of its processes leaves two behind and tries again; it cannot get beyond its limit, and ends.
+    script = "import os, time\nend = time.monotonic() + 3\nrefused = 0\nwhile time.monotonic() < end:\n    try:\n        os.fork()\n" \
+             "    except OSError as e:\n        refused += e.errno == 11\n        time.sleep(0.01)\nos._exit(0 if refused else 1)"
+    expect(pal("run", "--pids", "150", "--", "python3", "-c", script), b"", 0)
+
+
 def help_and_version(_):
     for words in (["--help"], ["run", "--help"], ["--version"], ["platforms"], ["syscalls"]):
         result = pal(*words)
         expect(result)
         assert result.out.endswith(b"\n"), words
     options = set(re.findall(r"--[a-z-]+", pal("run", "--help").out.decode()))
-    assert options >= {"--platform", "--root", "--mount", "--env", "--clear-env", "--cwd", "--trace", "--stats", "--help"}, options
+    assert options >= {"--platform", "--root", "--mount", "--env", "--clear-env", "--cwd", "--memory", "--pids", "--trace", "--stats", "--help"}, options
 
 
 def platforms(_):

@@ -72,6 +72,19 @@ TEST(Options, TraceTakesAFileOnlyBehindEquals)
     EXPECT_STREQ(named.options.trace_file, "file");
 }
 
+TEST(Options, Limits)
+{
+    Parsed none({"pal", "run", "x"});
+    EXPECT_EQ(none.options.memory, 0u);
+    EXPECT_EQ(none.options.pids, (unsigned)PAL_DEFAULT_PIDS);
+    Parsed p({"pal", "run", "--memory", "256M", "--pids=7", "x"});
+    ASSERT_EQ(p.result, 0) << p.error;
+    EXPECT_EQ(p.options.memory, 256ull << 20);
+    EXPECT_EQ(p.options.pids, 7u);
+    EXPECT_EQ(Parsed({"pal", "run", "--memory=3g", "x"}).options.memory, 3ull << 30);
+    EXPECT_EQ(Parsed({"pal", "run", "--memory=33554432", "x"}).options.memory, 32ull << 20);
+}
+
 TEST(Options, Mounts)
 {
     Parsed p({"pal", "run", "--mount", "/a:/b", "--mount=c:/d:rw", "--mount=/e:/f:ro", "x"});
@@ -103,7 +116,11 @@ INSTANTIATE_TEST_SUITE_P(Words, OptionsBad,
                          testing::Values(Bad{{"pal"}, "no command"}, Bad{{"pal", "walk"}, "'walk'"},
                                          Bad{{"pal", "--walk"}, "'--walk'"}, Bad{{"pal", "run"}, "no program"},
                                          Bad{{"pal", "run", "--"}, "no program"}, Bad{{"pal", "run", "--bogus=1", "x"}, "'--bogus'"},
-                                         Bad{{"pal", "run", "-x"}, "'-x'"}, Bad{{"pal", "run", "--root"}, "--root"},
+                                         Bad{{"pal", "run", "-x"}, "'-x'"},
+                                         Bad{{"pal", "run", "--memory=1", "x"}, "less than 16M"}, Bad{{"pal", "run", "--memory=", "x"}, "--memory"},
+                                         Bad{{"pal", "run", "--memory=-1", "x"}, "'-1'"}, Bad{{"pal", "run", "--memory=5Q", "x"}, "'5Q'"},
+                                         Bad{{"pal", "run", "--memory=99999999T", "x"}, "'99999999T'"}, Bad{{"pal", "run", "--pids=0", "x"}, "'0'"},
+                                         Bad{{"pal", "run", "--pids", "many", "x"}, "'many'"}, Bad{{"pal", "run", "--root"}, "--root"},
                                          Bad{{"pal", "run", "--root=", "x"}, "--root"},
                                          Bad{{"pal", "run", "--stats=1", "x"}, "--stats"},
                                          Bad{{"pal", "run", "--env", "A", "x"}, "'A'"}, Bad{{"pal", "run", "--env", "=A", "x"}, "'=A'"},
