@@ -19,6 +19,7 @@
 
 #define PAGE 4096u
 #define MS 1000000ull
+#define FILES_LEAVE 8u /* part of the limit that files cannot fill: no kill would give it back */
 #define PAUSE_QUIET (250 * MS) /* the shim's heap grows without a promise */
 #define PAUSE_LEAST (1 * MS)
 #define PAUSE_MOST (100 * MS)
@@ -31,8 +32,8 @@ static struct {
     uint64_t limit;         /* bytes; 0: none. Fixed once guests run */
     struct thread *watcher; /* atomic */
     struct mutex lock;      /* a leaf, but for the platform: */
-    uint64_t used;          /* as last measured */
-    uint64_t next_ns;       /* not measured again before */
+    uint64_t used;          /* bytes, as last measured, */
+    uint64_t promised_then; /* and what was promised then */
 } g_budget;
 
 static uint64_t promised_bytes(void)
@@ -51,20 +52,28 @@ void budget_promise(int64_t pages)
         thread_unpark(g_platform, watcher);
 }
 
+/* Bytes in use. Slow. */
 static uint64_t measure(void)
 {
     mutex_lock(&g_budget.lock);
-    uint64_t start = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
-    if (start >= g_budget.next_ns) {
-        uint64_t heap = shim_alloc_in_use();
-        uint64_t enough = heap < g_budget.limit ? (g_budget.limit - heap) / 2 : 0;
-        g_budget.used = heap + instance_memory_used(g_platform, enough);
-        uint64_t end = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
-        g_budget.next_ns = end + (end - start) * MEASURE_SHARE;
-    }
-    uint64_t used = g_budget.used;
+    uint64_t heap = shim_alloc_in_use(), promised = promised_bytes();
+    uint64_t enough = heap < g_budget.limit ? (g_budget.limit - heap) / 2 : 0;
+    uint64_t used = heap + instance_memory_used(g_platform, enough);
+    g_budget.used = used;
+    g_budget.promised_then = promised;
     mutex_unlock(&g_budget.lock);
     return used;
+}
+
+/* Bytes in use at most, were each promise since the last look kept at once. */
+static uint64_t assumed(void)
+{
+    mutex_lock(&g_budget.lock);
+    uint64_t promised = promised_bytes();
+    uint64_t fresh = promised > g_budget.promised_then ? promised - g_budget.promised_then : 0;
+    uint64_t used = g_budget.used + fresh;
+    mutex_unlock(&g_budget.lock);
+    return used < promised ? used : promised;
 }
 
 bool budget_allows(uint64_t size)
@@ -74,7 +83,12 @@ bool budget_allows(uint64_t size)
     if (size > g_budget.limit)
         return false;
     uint64_t left = g_budget.limit - size;
-    return promised_bytes() <= left || measure() <= left;
+    return promised_bytes() <= left || assumed() <= left || measure() <= left;
+}
+
+bool budget_allows_file(uint64_t size)
+{
+    return budget_allows(size + g_budget.limit / FILES_LEAVE);
 }
 
 /* ---- when promises are kept ---- */
@@ -118,15 +132,6 @@ static struct victim find_biggest(void)
     return biggest;
 }
 
-static bool still_has_memory(int pid)
-{
-    mutex_lock(&g_process_lock);
-    const struct process *p = process_find(pid);
-    bool has = p && p->tasks;
-    mutex_unlock(&g_process_lock);
-    return has;
-}
-
 static void kill_biggest(void)
 {
     struct victim v = find_biggest();
@@ -142,9 +147,11 @@ static void kill_biggest(void)
                   "pal: out of memory (--memory): killed process %d (%s), which held %llu MiB",
                   v.pid, v.comm, (unsigned long long)(v.pages * PAGE >> 20));
     instance_message(g_platform, line);
+    /* It gives its memory back when all its threads have left: nobody else has to go for it. */
     uint64_t patience = deadline_after(DEATH_TAKES);
-    while (still_has_memory(v.pid) && clock_now(g_platform, CLOCK_KIND_MONOTONIC) < patience)
+    do
         thread_park(g_platform, deadline_after(PAUSE_LEAST), NULL, 0);
+    while (measure() > g_budget.limit && clock_now(g_platform, CLOCK_KIND_MONOTONIC) < patience);
 }
 
 static void watch(void *arg)
@@ -153,14 +160,16 @@ static void watch(void *arg)
     for (;;) {
         uint64_t pause = PAUSE_QUIET;
         if (promised_bytes() > g_budget.limit) {
-            uint64_t used = measure();
-            if (used > g_budget.limit) {
+            uint64_t start = clock_now(g_platform, CLOCK_KIND_MONOTONIC), used = measure();
+            uint64_t least = (clock_now(g_platform, CLOCK_KIND_MONOTONIC) - start) * MEASURE_SHARE;
+            if (least < PAUSE_LEAST)
+                least = PAUSE_LEAST;
+            if (used > g_budget.limit)
                 kill_biggest();
-                pause = PAUSE_LEAST;
-            } else {
+            else
                 pause = (g_budget.limit - used) / TOUCHED_PER_NS;
-                pause = pause < PAUSE_LEAST ? PAUSE_LEAST : pause > PAUSE_MOST ? PAUSE_MOST : pause;
-            }
+            pause = pause > PAUSE_MOST ? PAUSE_MOST : pause;
+            pause = pause < least ? least : pause;
         }
         thread_park(g_platform, deadline_after(pause), NULL, 0);
     }

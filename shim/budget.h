@@ -19,5 +19,7 @@ MUST_USE int budget_start(void);
 void budget_promise(int64_t pages);
 /* There is room for `size` bytes more. Any lock may be held; may be slow beyond the limit. */
 bool budget_allows(uint64_t size);
+/* The same for data of a file in memory: the last eighth is for processes. */
+bool budget_allows_file(uint64_t size);
 
 #endif

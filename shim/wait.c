@@ -95,7 +95,7 @@ static int process_wait(struct task *task, const struct wait_request *req, struc
 {
     struct process *self = task->process, *dead = NULL;
     struct waiter waiter = {0};
-    int r;
+    int r, slept = 0;
     for (;;) {
         mutex_lock(&g_process_lock);
         r = look(self, req, out, &dead);
@@ -103,11 +103,11 @@ static int process_wait(struct task *task, const struct wait_request *req, struc
         if (r == 0 && !(req->options & WNOHANG) && !waiter.queue)
             wait_queue_add(&self->child_wait, &waiter);
         mutex_unlock(&g_process_lock);
+        if (r == 0)
+            r = slept; /* the news that woke us go before the signal that came with them */
         if (r != 0 || (req->options & WNOHANG))
             break;
-        r = task_sleep(task, THREAD_WAIT_FOREVER);
-        if (r)
-            break;
+        slept = task_sleep(task, THREAD_WAIT_FOREVER);
     }
     wait_queue_remove(&waiter);
     if (dead)

@@ -265,7 +265,7 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
             memset(n->bytes + kept, 0, end - kept);
     } else {
         uint64_t old = n->object_size;
-        err = budget_allows(from.size) ? object_reserve(n, end) : -ENOSPC;
+        err = budget_allows_file(from.size) ? object_reserve(n, end) : -ENOSPC;
         if (err)
             return err;
         done = memory_object_write(g_platform, n->object, offset, from);

@@ -141,7 +141,7 @@ def memory_kills_the_biggest(_):
 
 def memory_limits_files(_):
     script = "f = open('/tmp/big', 'wb')\ntry:\n    for i in range(1000): f.write(bytes(1 << 20))\n" \
-             "except OSError as e: print(e.errno, 100 < i < 200)\n" \
+             "except OSError as e: print(e.errno, 100 < i < 200 or i)\n" \
              "import os\nos.unlink('/tmp/big'); f.close()\nprint(open('/tmp/next', 'wb').write(bytes(50 << 20)))"
     expect(pal("run", *LIMIT, "--", "python3", "-c", script), b"28 True\n52428800\n", 0, None)
 
