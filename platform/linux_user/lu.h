@@ -183,7 +183,12 @@ struct lu_globals {
 extern struct lu_globals g_lu;
 
 /* memory of the instance: shared.c */
+#define LU_HUGE_PAGE (2ull << 20)
 int lu_shared_init(void);
+/* Zeroed memory that every carrier made later shares, at a multiple of LU_HUGE_PAGE. NULL: none. */
+char *lu_shared_map(uint64_t size);
+/* Make the 2 MiB at `at`, aligned, of lu_shared_map, one page of the host, if it can. The first byte becomes 0. */
+void lu_shared_collapse(char *at);
 void *lu_shared_pages_alloc(size_t size); /* page multiple; zeroed; NULL: none left */
 void lu_shared_pages_free(void *ptr, size_t size);
 /* Records of one size, zeroed when handed out, never returned to the page allocator. */

@@ -34,6 +34,12 @@ struct trap_count {
     uint32_t traps, number; /* number: the call's, as it was in rax */
 };
 
+/* Patchable text, and the pages of it, from the first to the last, that were written: empty at first. */
+struct patch_text {
+    uint64_t start, end;
+    uint64_t written_start, written_end;
+};
+
 /* What linux_user knows of one space's text; NULL until something patchable is mapped. */
 struct lu_patch {
     struct lu_lock lock; /* also held across fork: a child must not inherit a half-written site */
@@ -42,9 +48,7 @@ struct lu_patch {
     bool mapped[AREA_COUNT];
     bool registered; /* with membarrier */
     uint32_t text_count;
-    struct {
-        uint64_t start, end;
-    } text[TEXT_RANGES]; /* under lock; patchable text */
+    struct patch_text text[TEXT_RANGES]; /* under lock */
     struct trap_count hits[HIT_SLOTS]; /* traps in this space, by site; races lose a count */
     uint64_t tried;                    /* bit: slot of family->hits was dealt with at a fork */
     struct patch_family *family;       /* counted reference */
@@ -131,9 +135,7 @@ void lu_patch_text_mapped(struct lu_aspace *as, uint64_t start, uint64_t size)
         return; /* trapping works without */
     lu_lock(&p->lock);
     if (p->text_count < TEXT_RANGES) {
-        p->text[p->text_count].start = start;
-        p->text[p->text_count].end = start + size;
-        p->text_count++;
+        p->text[p->text_count++] = (struct patch_text){.start = start, .end = start + size};
     }
     lu_unlock(&p->lock);
 }
@@ -189,12 +191,32 @@ static bool area_ready(struct lu_patch *p, enum patch_area area)
     return p->mapped[area] && p->stubs[area] < STUBS_PER_AREA;
 }
 
-static bool in_text(const struct lu_patch *p, uint64_t start, uint64_t end)
+static struct patch_text *text_of(struct lu_patch *p, uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < p->text_count; i++)
         if (p->text[i].start < start && end <= p->text[i].end)
-            return true;
-    return false;
+            return &p->text[i];
+    return NULL;
+}
+
+/*
+ * Give the pages that will be written a mapping of their own. One written page makes all its mapping private memory to the host, whose
+ * fork then copies each of its page-table entries; a mapping that was never written is left for the child to fault in. Any flag that differs
+ * keeps the host from joining them again; what is in a carrier's core dump matters to nobody.
+ */
+static void set_apart(struct patch_text *text, uint64_t start, uint64_t end)
+{
+    start &= ~4095ull;
+    end = (end + 4095) & ~4095ull;
+    if (text->written_start < text->written_end) {
+        start = text->written_start < start ? text->written_start : start;
+        end = text->written_end > end ? text->written_end : end;
+        if (start == text->written_start && end == text->written_end)
+            return;
+    }
+    text->written_start = start;
+    text->written_end = end;
+    host_call(__NR_madvise, start, end - start, MADV_DONTDUMP);
 }
 
 /*
@@ -222,8 +244,8 @@ static bool site_understood(uint64_t site, uint64_t number)
 static void patch_site(struct lu_patch *p, const struct lu_carrier *c, uint64_t site, uint64_t number)
 {
     uint8_t insn[SITE_SIZE];
-    if (!in_text(p, site, site + SITE_SIZE + 2) || !site_understood(site, number) ||
-        !read_text(insn, site, sizeof(insn)))
+    struct patch_text *text = text_of(p, site, site + SITE_SIZE + 2);
+    if (!text || !site_understood(site, number) || !read_text(insn, site, sizeof(insn)))
         return;
     enum patch_area area = site < REACH ? AREA_LOW : AREA_HIGH;
     if ((area == AREA_HIGH && LU_GUEST_END - site > REACH) || !area_ready(p, area))
@@ -243,6 +265,7 @@ static void patch_site(struct lu_patch *p, const struct lu_carrier *c, uint64_t 
         return;
     if (host_call(__NR_pwrite64, mem, &stub, sizeof(stub), at) == (long)sizeof(stub)) {
         p->stubs[area]++; /* before the site: an interrupted stub must be known */
+        set_apart(text, site, site + SITE_SIZE);
         rewrite_site(p, c, mem, site, jump);
     }
     host_call(__NR_close, mem);

@@ -2,17 +2,21 @@
  * shared.c: memory that every carrier sees at one address: heap pages, shim stacks, record pools.
  *
  * A forked carrier starts without page tables for shared memory and pays for each page it touches and for each 2 MiB and 1 GiB it touches
- * them in. So everything comes from one heap that fills from its upper end, next to the runner: what is used together lies together.
+ * them in. So everything comes from one heap that fills from its upper end, next to the runner: what is used together lies together, and
+ * the first 2 MiB of it are one huge page, mapped by one fault.
  */
 #include "platform/linux_user/lu.h"
 
 #include <linux/futex.h>
+#include <linux/memfd.h>
 #include <linux/mman.h>
+#include <linux/resource.h>
 
 #define PAGE 4096ull
 #define HEAP_PAGES (4ull << 20) /* 16 GiB of addresses; pages come when touched */
+#define HUGE_PAGES (LU_HUGE_PAGE / PAGE) /* as many of the heap's first pages are one huge page */
 #define STACK_PAGES (THREAD_STACK_SIZE / PAGE)
-/* From this size on freed memory goes back to the host; below, it is zeroed in place. */
+/* From this size on freed memory goes back to the host; below, and in the huge page, it is zeroed in place. */
 #define GIVE_BACK_FROM (256u << 10)
 
 /* Bit set: in use. Page i counts from the heap's upper end. Under g_page_lock. */
@@ -44,10 +48,9 @@ void lu_unlock(struct lu_lock *l)
         host_call(__NR_futex, &l->state, FUTEX_WAKE, 1);
 }
 
-static char *map_region(uint64_t size, int sharing, uint64_t align)
+static char *map_private(uint64_t size, uint64_t align)
 {
-    long at = host_call(__NR_mmap, 0, size + align, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS | MAP_NORESERVE,
-                        -1, 0);
+    long at = host_call(__NR_mmap, 0, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at < 0 && at > -4096)
         return NULL;
     uint64_t start = ((uint64_t)at + align - 1) & ~(align - 1);
@@ -58,13 +61,48 @@ static char *map_region(uint64_t size, int sharing, uint64_t align)
     return (char *)start;
 }
 
+/* A file, not MAP_ANONYMOUS: the host collapses only a file's shared pages into huge ones. -1: anonymous memory must do. */
+static long memory_file(uint64_t size)
+{
+    struct rlimit64 limit;
+    long err = host_call(__NR_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit);
+    if (err < 0 || limit.rlim_cur < size) /* or ftruncate is the death of us: SIGXFSZ */
+        return -1;
+    long fd = host_call(__NR_memfd_create, "palimpsest", MFD_CLOEXEC);
+    if (fd >= 0 && host_call(__NR_ftruncate, fd, size) < 0) {
+        host_call(__NR_close, fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+char *lu_shared_map(uint64_t size)
+{
+    char *at = map_private(size, LU_HUGE_PAGE); /* the place; what lies there is replaced */
+    if (!at)
+        return NULL;
+    long fd = memory_file(size);
+    long mapped = host_call(__NR_mmap, at, size, PROT_READ | PROT_WRITE,
+                            MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+    if (fd >= 0)
+        host_call(__NR_close, fd);
+    return mapped < 0 && mapped > -4096 ? NULL : at;
+}
+
+void lu_shared_collapse(char *at)
+{
+    *(volatile char *)at = 0; /* of nothing at all the host makes no huge page */
+    host_call(__NR_madvise, at, LU_HUGE_PAGE, MADV_COLLAPSE); /* a wish: Linux 6.1 */
+}
+
 int lu_shared_init(void)
 {
     uint64_t altstacks = (uint64_t)LU_ALTSTACK_SLOTS * LU_ALTSTACK_SIZE, map_size = HEAP_PAGES / 8;
-    g_lu.altstack_base = map_region(altstacks, MAP_PRIVATE, LU_ALTSTACK_SIZE);
-    g_lu.heap_base = map_region(HEAP_PAGES * PAGE, MAP_SHARED, 2ull << 20);
+    g_lu.altstack_base = map_private(altstacks, LU_ALTSTACK_SIZE);
+    g_lu.heap_base = lu_shared_map(HEAP_PAGES * PAGE);
     if (!g_lu.heap_base || !g_lu.altstack_base)
         return -ENOMEM;
+    lu_shared_collapse(g_lu.heap_base + HEAP_PAGES * PAGE - LU_HUGE_PAGE);
     /* The map is the last thing of the heap, so that what children touch comes first. */
     g_page_map = (uint64_t *)g_lu.heap_base;
     for (uint64_t page = HEAP_PAGES - map_size / PAGE; page < HEAP_PAGES; page++)
@@ -138,7 +176,7 @@ void lu_shared_pages_free(void *ptr, size_t size)
     PLATFORM_REQUIRE(from_base + count <= HEAP_PAGES);
     uint64_t first = HEAP_PAGES - from_base - count;
     PLATFORM_REQUIRE(page_used(first));
-    if (size >= GIVE_BACK_FROM)
+    if (size >= GIVE_BACK_FROM && first >= HUGE_PAGES)
         host_call(__NR_madvise, ptr, size, MADV_REMOVE);
     else
         __builtin_memset(ptr, 0, size);

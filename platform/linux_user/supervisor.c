@@ -64,16 +64,26 @@ static bool lu_probe(char *why, size_t size)
     return true;
 }
 
+/* Take [start, end), if nothing is mapped there. */
+static bool reserve(uintptr_t start, uintptr_t end)
+{
+    if (start == end)
+        return true;
+    long at = host_call(__NR_mmap, start, end - start, PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    return at == (long)start;
+}
+
 /*
  * The runner's writable segment becomes shared memory at the same address, so that each C global is one variable in all
- * carriers. Its RELRO part is shared too, read-only as before: private pages there would be copied page-table entries at
- * every fork. Nothing writes a global between the copy and the remap.
+ * carriers. It takes the whole huge pages around it, where the linker and the host left them free, so that a carrier maps it by one fault.
+ * Nothing writes a global between the copy and the remap.
  */
 static int share_data_segment(void)
 {
     const ElfW(Ehdr) *elf = (const ElfW(Ehdr) *)__executable_start;
     const ElfW(Phdr) *headers = (const ElfW(Phdr) *)(__executable_start + elf->e_phoff);
-    uintptr_t base = (uintptr_t)__executable_start, start = 0, end = 0, read_only_end = 0;
+    uintptr_t base = (uintptr_t)__executable_start, start = 0, end = 0;
     for (int i = 0; i < elf->e_phnum; i++) {
         const ElfW(Phdr) *h = &headers[i];
         if (h->p_type == PT_LOAD && (h->p_flags & PF_W)) {
@@ -81,23 +91,25 @@ static int share_data_segment(void)
             end = (base + h->p_vaddr + h->p_memsz + 4095) & ~4095ul;
         } else if (h->p_type == PT_LOAD) {
             g_text_file_end = (base + h->p_vaddr + h->p_filesz + 4095) & ~4095ul;
-        } else if (h->p_type == PT_GNU_RELRO) {
-            read_only_end = (base + h->p_vaddr + h->p_memsz) & ~4095ul;
         }
     }
     if (start == 0)
         return -ENOEXEC;
     g_data_start = start;
-    long at = host_call(__NR_mmap, 0, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (at < 0 && at > -4096)
-        return (int)at;
-    memcpy((void *)at, (void *)start, end - start);
-    long moved = host_call(__NR_mremap, at, end - start, end - start, MREMAP_MAYMOVE | MREMAP_FIXED, start);
-    if (moved < 0 && moved > -4096)
-        return (int)moved;
-    if (read_only_end > start)
-        host_call(__NR_mprotect, start, read_only_end - start, PROT_READ);
-    return 0;
+    uintptr_t low = start & ~(LU_HUGE_PAGE - 1), high = (end + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
+    bool before = g_text_file_end <= low && reserve(low, start), whole = before && reserve(end, high);
+    if (before && !whole)
+        host_call(__NR_munmap, low, start - low);
+    char *copy = lu_shared_map(high - low);
+    if (!copy)
+        return -ENOMEM;
+    uintptr_t to = whole ? low : start, to_end = whole ? high : end;
+    if (whole)
+        for (uintptr_t at = 0; at < high - low; at += LU_HUGE_PAGE)
+            lu_shared_collapse(copy + at);
+    memcpy(copy + (start - low), (void *)start, end - start);
+    long moved = host_call(__NR_mremap, copy + (to - low), to_end - to, to_end - to, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    return moved < 0 && moved > -4096 ? (int)moved : 0;
 }
 
 /*
@@ -157,8 +169,6 @@ static void boot_thread(void *arg)
     platform_panic("the instance's main function returned instead of calling instance_finish");
 }
 
-#define HUGE_PAGE (2ul << 20)
-
 /*
  * The runner's code moves into private huge pages at its own address: a forked carrier then has it mapped from the start, where file
  * pages would be faulted in (and torn down) by each. Only when the linker left the code whole huge pages to itself; failing, the
@@ -166,15 +176,15 @@ static void boot_thread(void *arg)
  */
 static void move_text_to_huge_pages(void)
 {
-    uint64_t start = (uint64_t)__executable_start, size = ((uint64_t)etext - start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    if (start % HUGE_PAGE != 0 || start + size > g_data_start)
+    uint64_t start = (uint64_t)__executable_start, size = ((uint64_t)etext - start + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
+    if (start % LU_HUGE_PAGE != 0 || start + size > g_data_start)
         return;
-    long at = host_call(__NR_mmap, 0, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long at = host_call(__NR_mmap, 0, size + LU_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
         return;
-    uint64_t copy = ((uint64_t)at + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    uint64_t copy = ((uint64_t)at + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
     host_call(__NR_munmap, at, copy - (uint64_t)at);
-    host_call(__NR_munmap, copy + size, (uint64_t)at + HUGE_PAGE - copy);
+    host_call(__NR_munmap, copy + size, (uint64_t)at + LU_HUGE_PAGE - copy);
     host_call(__NR_madvise, copy, size, MADV_HUGEPAGE);
     memcpy((void *)copy, (void *)start, g_text_file_end - start);
     if (host_call(__NR_mprotect, copy, size, PROT_READ | PROT_EXEC) == 0)

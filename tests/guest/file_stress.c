@@ -134,7 +134,9 @@ static void run(const char *base)
 
     /* Counting: every append of a line survives. */
     CHECK(chdir(base) == 0);
-    int fd = open("guest-stress-lines", O_CREAT | O_TRUNC | O_RDWR | O_APPEND, 0600);
+    char lines[40];
+    snprintf(lines, sizeof(lines), "guest-stress-lines-%d", (int)getpid());
+    int fd = open(lines, O_CREAT | O_TRUNC | O_RDWR | O_APPEND, 0600);
     CHECK(fd >= 0);
     fflush(stdout);
     for (int i = 0; i < WORKERS; i++)
@@ -148,7 +150,7 @@ static void run(const char *base)
     struct stat st;
     CHECK(fstat(fd, &st) == 0);
     printf("%ld bytes\n", (long)st.st_size);
-    CHECK(unlink("guest-stress-lines") == 0 && close(fd) == 0 && chdir("/") == 0);
+    CHECK(unlink(lines) == 0 && close(fd) == 0 && chdir("/") == 0);
 }
 
 int main(int argc, char **argv)

@@ -190,6 +190,12 @@ def both_interceptions(_):
         expect(pal("run", "--intercept", how, "--", "bash", "-c", "echo $(echo nested) | cat"), b"nested\n")
 
 
+def small_file_limit(_):
+    # The instance's memory is a file to the host, bigger than this limit: ftruncate would be answered by SIGXFSZ.
+    limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=30)
+    expect(limited, b"well\n")
+
+
 def closed_streams(_):
     script = f"exec {PAL} run -- /bin/sh -c 'exit 6' <&- >&- 2>&-"
     assert support.run(["sh", "-c", script], timeout=30).status == 6
