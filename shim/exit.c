@@ -319,11 +319,39 @@ static void become_zombie(struct process *process, struct process **dead, struct
         bury(process, dead);
 }
 
+/* Spaces whose processes the end of the instance will cut off: they count as well. */
+static void count_living_spaces(void)
+{
+    int pid = 0;
+    for (;;) {
+        struct mm *mm = NULL;
+        char comm[sizeof(((struct task *)NULL)->comm)];
+        /* One at a time, by rising number: a space is asked for its counters without the lock. */
+        mutex_lock(&g_process_lock);
+        struct process *next = NULL;
+        for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+            if (p->pid > pid && p->tasks && p->tasks->mm && !p->vfork_waiter && (!next || p->pid < next->pid))
+                next = p;
+        if (next) {
+            pid = next->pid;
+            mm = next->tasks->mm;
+            mm_get(mm);
+            memcpy(comm, next->tasks->comm, sizeof(comm));
+        }
+        mutex_unlock(&g_process_lock);
+        if (!mm)
+            return;
+        stats_space_ends(mm->as, pid, comm);
+        (void)mm_put(mm, MM_DROP_OUTSIDE);
+    }
+}
+
 static void end_instance(const struct task *task, int code)
 {
     if (g_config->stats) {
         if (task->mm && task->mm->as)
             stats_space_ends(task->mm->as, FIRST_PID, task->comm);
+        count_living_spaces();
         stats_print();
     }
     instance_finish(g_platform, code);

@@ -110,22 +110,23 @@ static void say_space(const char *pid, const char *comm, const struct aspace_sta
 
 static void say_calls(void)
 {
+    static uint64_t calls[STATS_SYSCALL_MAX]; /* other processes go on while this one's end is reported */
     uint64_t total = 0, least = UINT64_MAX;
     for (size_t i = 0; i < STATS_SYSCALL_MAX; i++)
-        total += g_stats.calls[i];
+        total += calls[i] = __atomic_load_n(&g_stats.calls[i], __ATOMIC_RELAXED);
     say("system calls: %llu", (unsigned long long)total);
     /* Descending by count, ascending by number: a selection per line needs no memory and runs once. */
     for (size_t last = 0;;) {
         size_t best = STATS_SYSCALL_MAX;
         for (size_t i = 0; i < STATS_SYSCALL_MAX; i++) {
-            uint64_t count = g_stats.calls[i];
+            uint64_t count = calls[i];
             bool later = count < least || (count == least && i > last);
-            if (count && later && (best == STATS_SYSCALL_MAX || count > g_stats.calls[best]))
+            if (count && later && (best == STATS_SYSCALL_MAX || count > calls[best]))
                 best = i;
         }
         if (best == STATS_SYSCALL_MAX)
             break;
-        least = g_stats.calls[best];
+        least = calls[best];
         last = best;
         const char *name = syscall_name(best);
         if (g_stats.unsupported[best])

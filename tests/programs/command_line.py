@@ -113,6 +113,18 @@ def stats(_):
     assert total and int(total[2]) > 0 and int(total[4]) > 0, text
 
 
+def stats_count_what_still_runs(_):
+    # The first process ends before its children, who go on making calls while the table is printed.
+    script = "for i in 1 2 3; do while :; do kill -0 $$ 2>/dev/null || :; done & done; sleep 0.3; exit 3"
+    result = pal("run", "--stats", "--", "/bin/sh", "-c", script)
+    assert result.status == 3, result.status
+    lines = result.err.split(b"\n")
+    spaces = [line.split()[1] for line in lines[lines.index(next(l for l in lines if l.startswith(b"address spaces"))):] if line.split()[:1] and line.split()[0].isdigit()]
+    assert spaces.count(b"sh") >= 4, result.err.decode()
+    calls = [line.split()[1] for line in lines if re.match(rb" +\d+ [a-z_0-9]+(:.*)?$", line)]
+    assert len(calls) == len(set(calls)), calls
+
+
 def unsupported_calls_are_counted(_):
     result = pal("run", "--stats", "--", "/usr/bin/python3", "-c", "import ctypes; print(ctypes.CDLL(None).syscall(425, 0, 0))")
     expect(result, b"-1\n", 0, None)
