@@ -81,7 +81,8 @@ static void walk_robust_list(struct task *task)
 bool task_must_release_mm(struct task *task)
 {
     uint64_t head[3]; /* next, offset, pending: empty when next is the head itself and nothing is pending */
-    if (task->clear_child_tid && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1)
+    if (__atomic_load_n(&task->pi_waited, __ATOMIC_RELAXED) ||
+        (task->clear_child_tid && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1))
         return true;
     if (!task->robust_list ||
         aspace_peek(g_platform, task->mm->as, head, guest_addr(task->robust_list), sizeof(head)))
@@ -92,6 +93,7 @@ bool task_must_release_mm(struct task *task)
 void task_release_mm(struct task *task)
 {
     walk_robust_list(task);
+    futex_owner_exits(task);
     uint64_t clear = task->clear_child_tid;
     task->clear_child_tid = 0;
     /* Nobody is left to look when the space goes as well. */
@@ -192,6 +194,7 @@ void process_did_exec(struct task *task, const char *comm)
     task->robust_list = 0;
     task->clear_child_tid = 0;
     task->rseq_addr = 0;
+    task->pi_waited = task->pi_exited = false;
     stats_count(&g_stats.execs);
 }
 
@@ -441,6 +444,7 @@ void task_exit(struct task *task, int code)
 static void bury_lost_task(struct task *task)
 {
     struct mm *mm = task->mm;
+    futex_owner_exits(task);
     sem_undo_drop(task);
     drop_files(task);
     leave_process(task, SIGKILL, 0, 0);

@@ -1,12 +1,14 @@
 /*
- * futex.c: waiters hang in buckets by key. A waiter is on its task's stack; others touch it only under the lock of the bucket it
- * hangs in, and not after they cleared `bucket`.
+ * futex.c: waiting on guest words, waking, moving waiters. Locks that are passed on: futex_pi.c; several words at once:
+ * futex_waitv.c.
  */
 #include "shim/futex.h"
 
 #include <linux/futex.h>
+#include <linux/sched.h>
 
 #include "platform/errno.h"
+#include "shim/futex_internal.h"
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/shim.h"
@@ -14,33 +16,21 @@
 #include "shim/sys_futex.h"
 #include "shim/time_convert.h"
 
-#define BUCKET_COUNT 256u
+struct futex_bucket g_futex_buckets[FUTEX_BUCKET_COUNT];
 
-struct futex_waiter {
-    struct futex_waiter *prev, *next;
-    struct futex_key key;
-    struct futex_bucket *bucket; /* changed by requeue, under both locks; NULL: woken */
-    struct thread *thread;
-    uint32_t bitset;
-};
-static struct futex_bucket {
-    struct mutex lock;
-    struct futex_waiter *head;
-} g_buckets[BUCKET_COUNT];
-
-static struct futex_bucket *bucket_of(const struct futex_key *key)
+struct futex_bucket *futex_bucket_of(const struct futex_key *key)
 {
     uint64_t h = key->object * 0x9e3779b97f4a7c15ull ^ key->space * 0xc2b2ae3d27d4eb4full ^
                  (key->offset >> 2) * 0x165667b19e3779f9ull;
-    return &g_buckets[(h ^ h >> 32) % BUCKET_COUNT];
+    return &g_futex_buckets[(h ^ h >> 32) % FUTEX_BUCKET_COUNT];
 }
 
-static bool same_key(const struct futex_key *a, const struct futex_key *b)
+bool futex_same_key(const struct futex_key *a, const struct futex_key *b)
 {
     return a->object == b->object && a->space == b->space && a->offset == b->offset;
 }
 
-static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
+void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
     if (a == b) {
         mutex_lock(&a->lock);
@@ -50,17 +40,40 @@ static void lock_two(struct futex_bucket *a, struct futex_bucket *b)
     mutex_lock(a < b ? &b->lock : &a->lock);
 }
 
-static void unlock_two(struct futex_bucket *a, struct futex_bucket *b)
+void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 {
     mutex_unlock(&a->lock);
     if (a != b)
         mutex_unlock(&b->lock);
 }
 
-/* The waiter may return, and its memory be used again, as soon as `bucket` is cleared. */
-static void wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
+int futex_priority(const struct task *task)
+{
+    return task->sched_policy == SCHED_FIFO || task->sched_policy == SCHED_RR ? task->sched_priority : 0;
+}
+
+void futex_enqueue(struct futex_bucket *b, struct futex_waiter *w)
+{
+    struct futex_waiter *before = NULL;
+    if (w->priority > 0)
+        DL_FOREACH (b->head, before)
+            if (before->priority < w->priority)
+                break;
+    __atomic_store_n(&w->bucket, b, __ATOMIC_SEQ_CST);
+    if (before)
+        DL_PREPEND_ELEM(b->head, before, w);
+    else
+        DL_APPEND(b->head, w);
+}
+
+void futex_dequeue(struct futex_waiter *w)
 {
     DL_DELETE(w->bucket->head, w);
+}
+
+void futex_wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
+{
+    futex_dequeue(w);
     wake_list_add(wakes, w->thread);
     __atomic_store_n(&w->bucket, NULL, __ATOMIC_SEQ_CST);
 }
@@ -71,12 +84,15 @@ static int wake_in(struct futex_bucket *b, const struct futex_key *key, int coun
     struct futex_waiter *w, *tmp;
     int woken = 0;
     DL_FOREACH_SAFE (b->head, w, tmp) {
-        if (woken >= count)
-            break;
-        if (!same_key(&w->key, key) || !(w->bitset & bitset))
+        if (!futex_same_key(&w->key, key))
             continue;
-        wake_waiter(w, wakes);
-        woken++;
+        if (w->how != FUTEX_WAITS_PLAINLY)
+            return -EINVAL;
+        if (!(w->bitset & bitset))
+            continue;
+        futex_wake_waiter(w, wakes);
+        if (++woken >= count) /* as Linux: a count of 0 wakes one */
+            break;
     }
     return woken;
 }
@@ -90,10 +106,10 @@ static long futex_wake(struct task *task, uint64_t addr, bool is_private, int co
     int err = mm_futex_key(task->mm, addr, is_private, &key);
     if (err)
         return err;
-    struct futex_bucket *b = bucket_of(&key);
+    struct futex_bucket *b = futex_bucket_of(&key);
     wakes.count = 0;
     mutex_lock(&b->lock);
-    int woken = wake_in(b, &key, count, bitset, &wakes);
+    long woken = wake_in(b, &key, count, bitset, &wakes);
     mutex_unlock(&b->lock);
     wake_list_run(&wakes);
     return woken;
@@ -101,17 +117,10 @@ static long futex_wake(struct task *task, uint64_t addr, bool is_private, int co
 
 long futex_wake_word(struct task *task, uint64_t addr, int count)
 {
-    /* Both kinds of key may be in use on the word of a shared mapping. On a private one they are the same. */
-    long woken = futex_wake(task, addr, true, count, FUTEX_BITSET_MATCH_ANY);
-    if (woken >= 0 && woken < count) {
-        long more = futex_wake(task, addr, false, count - (int)woken, FUTEX_BITSET_MATCH_ANY);
-        woken += more > 0 ? more : 0;
-    }
-    return woken;
+    return futex_wake(task, addr, false, count, FUTEX_BITSET_MATCH_ANY);
 }
 
-/* Off its bucket, wherever it hangs now. true: somebody had woken it before. */
-static bool waiter_leave(struct futex_waiter *w)
+bool futex_leave(struct futex_waiter *w)
 {
     struct futex_bucket *b;
     while ((b = __atomic_load_n(&w->bucket, __ATOMIC_SEQ_CST))) {
@@ -139,7 +148,7 @@ static long resume_wait(struct task *task)
 static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32_t expected, uint32_t bitset,
                        uint64_t deadline)
 {
-    struct futex_waiter w = {.bitset = bitset, .thread = task->thread};
+    struct futex_waiter w = {.bitset = bitset, .thread = task->thread, .priority = futex_priority(task)};
     uint32_t value;
 
     if (!bitset)
@@ -147,7 +156,7 @@ static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32
     int err = mm_futex_key(task->mm, addr, is_private, &w.key);
     if (err)
         return err;
-    struct futex_bucket *b = bucket_of(&w.key);
+    struct futex_bucket *b = futex_bucket_of(&w.key);
     /* Comparing under the bucket's lock orders us against a waker that changed the word before it takes the lock. */
     mutex_lock(&b->lock);
     err = guest_load32(g_platform, guest_addr(addr), &value);
@@ -155,14 +164,13 @@ static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32
         mutex_unlock(&b->lock);
         return err ? err : -EAGAIN;
     }
-    w.bucket = b;
-    DL_APPEND(b->head, &w);
+    futex_enqueue(b, &w);
     mutex_unlock(&b->lock);
 
     int slept = 0;
     while (__atomic_load_n(&w.bucket, __ATOMIC_SEQ_CST) && !slept)
         slept = task_sleep(task, deadline);
-    if (waiter_leave(&w))
+    if (futex_leave(&w))
         return 0;
     if (slept == -ETIMEDOUT || deadline == THREAD_WAIT_FOREVER)
         return slept;
@@ -193,35 +201,38 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
         err = mm_futex_key(task->mm, to, is_private, &key_to);
     if (err)
         return err;
-    struct futex_bucket *a = bucket_of(&key_from), *b = bucket_of(&key_to);
-    lock_two(a, b);
+    struct futex_bucket *a = futex_bucket_of(&key_from), *b = futex_bucket_of(&key_to);
+    futex_lock_two(a, b);
     if (expected) {
         err = guest_load32(g_platform, guest_addr(from), &value);
         if (err || value != *expected) {
-            unlock_two(a, b);
+            futex_unlock_two(a, b);
             return err ? err : -EAGAIN;
         }
     }
-    if (same_key(&key_from, &key_to))
+    if (futex_same_key(&key_from, &key_to))
         move = 0;
     DL_FOREACH_SAFE (a->head, w, tmp) {
-        if (!same_key(&w->key, &key_from))
+        if (!futex_same_key(&w->key, &key_from))
             continue;
+        if (w->how != FUTEX_WAITS_PLAINLY) {
+            result = -EINVAL;
+            break;
+        }
         if (wake > 0) {
             wake--;
-            wake_waiter(w, &wakes);
+            futex_wake_waiter(w, &wakes);
         } else if (move > 0) {
             move--;
-            DL_DELETE(a->head, w);
+            futex_dequeue(w);
             w->key = key_to;
-            DL_APPEND(b->head, w);
-            __atomic_store_n(&w->bucket, b, __ATOMIC_SEQ_CST);
+            futex_enqueue(b, w);
         } else {
             break;
         }
         result++;
     }
-    unlock_two(a, b);
+    futex_unlock_two(a, b);
     wake_list_run(&wakes);
     return result;
 }
@@ -302,16 +313,18 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
         err = mm_futex_key(task->mm, second, is_private, &key_b);
     if (err)
         return err;
-    struct futex_bucket *a = bucket_of(&key_a), *b = bucket_of(&key_b);
-    lock_two(a, b);
+    struct futex_bucket *a = futex_bucket_of(&key_a), *b = futex_bucket_of(&key_b);
+    futex_lock_two(a, b);
     err = apply_op(op, second, &condition);
     long woken = err;
     if (!err) {
         woken = wake_in(a, &key_a, wake_first, FUTEX_BITSET_MATCH_ANY, &wakes);
-        if (condition)
-            woken += wake_in(b, &key_b, wake_second, FUTEX_BITSET_MATCH_ANY, &wakes);
+        if (woken >= 0 && condition) {
+            int more = wake_in(b, &key_b, wake_second, FUTEX_BITSET_MATCH_ANY, &wakes);
+            woken = more < 0 ? more : woken + more;
+        }
     }
-    unlock_two(a, b);
+    futex_unlock_two(a, b);
     wake_list_run(&wakes);
     return woken;
 }
@@ -320,38 +333,53 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
 static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
 {
     uint64_t ns;
+    int command = op & FUTEX_CMD_MASK;
     *deadline = THREAD_WAIT_FOREVER;
     if (!addr)
         return 0;
     int err = user_read_timespec(addr, &ns);
     if (err)
         return err;
-    if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
+    if (command == FUTEX_WAIT)
         *deadline = deadline_after(ns); /* the only operation with a relative time */
     else
-        *deadline = op & FUTEX_CLOCK_REALTIME ? deadline_at_realtime(ns) : ns;
+        *deadline = op & FUTEX_CLOCK_REALTIME || command == FUTEX_LOCK_PI ? deadline_at_realtime(ns) : ns;
     return 0;
+}
+
+static bool takes_deadline(int command)
+{
+    return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI ||
+           command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2;
+}
+
+static bool takes_clock(int command)
+{
+    return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI || command == FUTEX_LOCK_PI2;
 }
 
 /* futex(2) */
 long sys_futex(struct task *task, const struct syscall_args *args)
 {
-    uint64_t addr = args->a[0], second = args->a[4];
-    int op = (int)args->a[1];
+    uint64_t addr = args->a[0], second = args->a[4], deadline = THREAD_WAIT_FOREVER;
+    int op = (int)args->a[1], command = op & FUTEX_CMD_MASK;
     uint32_t value = (uint32_t)args->a[2], value3 = (uint32_t)args->a[5];
     bool is_private = op & FUTEX_PRIVATE_FLAG;
     int limit = (int)args->a[3];
-    uint64_t deadline;
 
-    switch (op & FUTEX_CMD_MASK) {
-    case FUTEX_WAIT:
-    case FUTEX_WAIT_BITSET: {
+    if (takes_deadline(command)) {
         int err = read_deadline(args->a[3], op, &deadline);
         if (err)
             return err;
-        bool by_bits = (op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
-        return futex_wait(task, addr, is_private, value, by_bits ? value3 : FUTEX_BITSET_MATCH_ANY, deadline);
     }
+    if ((op & FUTEX_CLOCK_REALTIME) && !takes_clock(command))
+        return -ENOSYS;
+    struct futex_move move = {.from = addr, .to = second, .is_private = is_private, .deadline = deadline};
+    switch (command) {
+    case FUTEX_WAIT:
+        return futex_wait(task, addr, is_private, value, FUTEX_BITSET_MATCH_ANY, deadline);
+    case FUTEX_WAIT_BITSET:
+        return futex_wait(task, addr, is_private, value, value3, deadline);
     case FUTEX_WAKE:
         return futex_wake(task, addr, is_private, (int)value, FUTEX_BITSET_MATCH_ANY);
     case FUTEX_WAKE_BITSET:
@@ -362,9 +390,23 @@ long sys_futex(struct task *task, const struct syscall_args *args)
         return futex_requeue(task, addr, second, is_private, (int)value, limit, &value3);
     case FUTEX_WAKE_OP:
         return futex_wake_op(task, addr, second, is_private, (int)value, limit, value3);
+    case FUTEX_LOCK_PI:
+    case FUTEX_LOCK_PI2:
+        return futex_lock_pi(task, addr, is_private, FUTEX_LOCK_WAITS, deadline);
+    case FUTEX_TRYLOCK_PI:
+        return futex_lock_pi(task, addr, is_private, FUTEX_LOCK_TRIES, THREAD_WAIT_FOREVER);
+    case FUTEX_UNLOCK_PI:
+        return futex_unlock_pi(task, addr, is_private);
+    case FUTEX_WAIT_REQUEUE_PI:
+        move.expected = value;
+        return futex_wait_requeue_pi(task, &move);
+    case FUTEX_CMP_REQUEUE_PI:
+        move.expected = value3;
+        move.wake = (int)value;
+        move.limit = limit;
+        return futex_cmp_requeue_pi(task, &move);
     default:
-        stats_unsupported("futex: priority inheritance");
-        return -ENOSYS;
+        return -ENOSYS; /* FUTEX_FD too, as Linux since 2.6.26 */
     }
 }
 
@@ -380,10 +422,20 @@ long sys_set_robust_list(struct task *task, const struct syscall_args *args)
 /* get_robust_list(2) */
 long sys_get_robust_list(struct task *task, const struct syscall_args *args)
 {
-    uint64_t size = 24;
-    if (args->a[0] && (int)args->a[0] != task->tid)
-        return -EPERM;
-    if (user_write(args->a[1], &task->robust_list, 8) || user_write(args->a[2], &size, sizeof(size)))
-        return -EFAULT;
-    return 0;
+    int tid = (int)args->a[0];
+    uint64_t size = 24, head = task->robust_list;
+    long r = 0;
+    mutex_lock(&g_process_lock);
+    const struct task *t = tid ? task_find(tid) : task;
+    if (!t)
+        r = -ESRCH;
+    else if (task->process->euid && task->process->uid != t->process->uid)
+        r = -EPERM;
+    else
+        head = t->robust_list;
+    mutex_unlock(&g_process_lock);
+    if (r)
+        return r;
+    /* The size first, as the kernel stores them. */
+    return user_write(args->a[2], &size, sizeof(size)) || user_write(args->a[1], &head, sizeof(head)) ? -EFAULT : 0;
 }

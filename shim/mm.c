@@ -656,7 +656,7 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_
 {
     if (addr % 4)
         return -EINVAL;
-    if (!guest_range_ok(g_platform, guest_addr(addr), 4))
+    if (addr >= g_platform->guest_end) /* what is below, mapped or not, may be woken */
         return -EFAULT;
     *key = (struct futex_key){.space = aspace_id(mm->as), .offset = addr};
     if (known_private)
@@ -669,6 +669,8 @@ int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_
         if (v->object && v->sharing == MEMORY_SHARED)
             *key = (struct futex_key){.object = (uintptr_t)v->object,
                                       .offset = v->offset + addr - v->start};
+        else
+            key->offset |= FUTEX_KEY_NOT_DECLARED;
     }
     mutex_unlock(&mm->lock);
     return err;

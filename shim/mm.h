@@ -130,13 +130,15 @@ bool mm_grow_stack(struct mm *mm, uint64_t addr, bool write);
 
 /*
  * The key under which futex waiters on a word find each other: private words by space and address, shared mappings by object and
- * offset. Errors: -EFAULT, -EINVAL (unaligned).
+ * offset. As on Linux, those who declare a word private and those who don't never meet, even where nobody shares the memory.
+ * Errors: -EFAULT, -EINVAL (unaligned).
  */
 struct futex_key {
     uint64_t object; /* object pointer value, or 0 */
     uint64_t space;  /* aspace_id when object == 0 */
-    uint64_t offset;
+    uint64_t offset; /* with FUTEX_KEY_NOT_DECLARED: in private memory, by a call without FUTEX_PRIVATE_FLAG */
 };
+#define FUTEX_KEY_NOT_DECLARED 1u
 MUST_USE int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_key *key);
 
 /* /proc/PID/maps and numbers for statm, status. `full` adds smaps fields. */

@@ -91,6 +91,7 @@ struct task {
     /* any thread, atomically */
     uint32_t interrupted;            /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
     uint32_t exiting;                /* 1: group is dying: leave as soon as possible */
+    bool pi_waited, pi_exited;       /* futex_pi.c: somebody waited for a lock of its own; it is beyond giving them up */
 };
 
 enum process_state {

@@ -7,9 +7,10 @@
 #include "shim/syscall.h"
 
 #define SHIM_SYSCALLS_FUTEX(X)                                                                     \
-    X(futex, 6, PARTIAL, "priority-inheriting operations answer ENOSYS")                           \
+    X(futex, 6, PARTIAL, "PI operations hand locks over; no priority is inherited: the host schedules") \
+    X(futex_waitv, 5, FULL, "")                                                                    \
     X(set_robust_list, 2, FULL, "")                                                                \
-    X(get_robust_list, 3, PARTIAL, "for the calling thread only")
+    X(get_robust_list, 3, FULL, "")
 
 SHIM_SYSCALLS_FUTEX(SYSCALL_PROTOTYPE)
 
