@@ -16,12 +16,9 @@
 #include "shim/sys_socket_control.h"
 #include "shim/wait_time.h"
 
-#define AF_UNIX 1
-#define MSG_OOB 1
-#define MSG_WAITFORONE 0x10000
 #define TYPE_MASK 0xf
-#define SOCK_RAW 3
-#define ADDRESS_MAX 110 /* sizeof(struct sockaddr_un) */
+#define SOCKADDR_MAX 128u /* sizeof(struct sockaddr_storage) */
+#define OPTION_MAX 512u
 
 /* Owner: caller. *err: 0, or -EBADF, -ENOTSOCK with NULL. */
 static struct file *get_socket(struct task *task, uint64_t fd, long *err)
@@ -32,7 +29,7 @@ static struct file *get_socket(struct task *task, uint64_t fd, long *err)
         *err = -EBADF;
         return NULL;
     }
-    if (!socket_is(f)) {
+    if (!f->ops->socket || (f->flags & O_PATH)) {
         file_put(f);
         *err = -ENOTSOCK;
         return NULL;
@@ -47,31 +44,25 @@ static int read_address(uint64_t addr, uint64_t size, struct socket_address *out
 {
     struct {
         uint16_t family;
-        char path[108];
+        char path[SOCKADDR_MAX];
     } raw = {0};
     int r;
 
     memset(out, 0, sizeof(*out));
-    if ((int)size < 0 || (uint32_t)size > 128)
-        return -EINVAL;
-    if ((uint32_t)size < sizeof(raw.family) || (uint32_t)size > sizeof(raw))
+    if ((int)size < 0 || (uint32_t)size > SOCKADDR_MAX || (uint32_t)size < sizeof(raw.family))
         return -EINVAL;
     r = user_read(&raw, addr, (uint32_t)size);
     if (r)
         return r;
     out->family = raw.family;
-    out->size = (unsigned)size;
-    memcpy(out->path, raw.path, sizeof(raw.path)); /* out->path is longer: always terminated */
+    out->size = (unsigned)size; /* may say more than there is room for: families look at it */
+    memcpy(out->path, raw.path, sizeof(out->path) - 2);
     return 0;
 }
 
-static int check_family(const struct socket_address *a)
-{
-    return a->family == AF_UNIX ? 0 : -EINVAL;
-}
-
 /* value-result argument: the room in, the true size out. */
-static int write_address(const struct socket_address *a, unsigned size, uint64_t addr, uint64_t size_addr)
+static int write_address(const struct socket_address *a, unsigned size, uint64_t addr,
+                         uint64_t size_addr)
 {
     struct {
         uint16_t family;
@@ -97,21 +88,9 @@ static int write_address(const struct socket_address *a, unsigned size, uint64_t
 
 static int check_kind(const struct syscall_args *args, int *type, uint32_t *flags)
 {
-    int domain = (int)args->a[0], protocol = (int)args->a[2];
-
     *type = (int)args->a[1] & TYPE_MASK;
     *flags = (uint32_t)args->a[1] & ~(uint32_t)TYPE_MASK;
-    if (*flags & ~(uint32_t)(O_NONBLOCK | O_CLOEXEC))
-        return -EINVAL;
-    if (domain != AF_UNIX) {
-        stats_unsupported("socket: address family");
-        return -EAFNOSUPPORT;
-    }
-    if (protocol && protocol != AF_UNIX)
-        return -EPROTONOSUPPORT;
-    if (*type == SOCK_RAW) /* as Linux does for this family */
-        *type = SOCK_DGRAM;
-    return *type == SOCK_STREAM || *type == SOCK_DGRAM || *type == SOCK_SEQPACKET ? 0 : -ESOCKTNOSUPPORT;
+    return *flags & ~(uint32_t)(O_NONBLOCK | O_CLOEXEC) ? -EINVAL : 0;
 }
 
 static enum fd_flags fd_flags_of(uint32_t flags)
@@ -127,7 +106,7 @@ long sys_socket(struct task *task, const struct syscall_args *args)
 
     if (err)
         return err;
-    f = socket_create(task, type, flags & O_NONBLOCK, &err);
+    f = socket_create(task, (int)args->a[0], type, (int)args->a[2], flags & O_NONBLOCK, &err);
     return f ? fd_install(task, f, 0, fd_flags_of(flags)) : err;
 }
 
@@ -137,9 +116,8 @@ long sys_socketpair(struct task *task, const struct syscall_args *args)
     uint32_t flags;
     int fds[2], type, r = check_kind(args, &type, &flags);
 
-    if (r)
-        return r == -EAFNOSUPPORT && args->a[0] == 2 /* AF_INET */ ? -EOPNOTSUPP : r;
-    r = socket_pair(task, type, flags & O_NONBLOCK, ends);
+    if (!r)
+        r = socket_pair(task, (int)args->a[0], type, (int)args->a[2], flags & O_NONBLOCK, ends);
     if (r)
         return r;
     fds[0] = fd_install(task, ends[0], 0, fd_flags_of(flags));
@@ -170,9 +148,7 @@ long sys_bind(struct task *task, const struct syscall_args *args)
         return r;
     r = read_address(args->a[1], args->a[2], &address);
     if (!r)
-        r = check_family(&address);
-    if (!r)
-        r = socket_bind(task, f, &address);
+        r = socket_ops_of(f)->bind(task, f, &address);
     file_put(f);
     return r;
 }
@@ -184,7 +160,7 @@ long sys_listen(struct task *task, const struct syscall_args *args)
 
     if (!f)
         return r;
-    r = socket_listen(task, f, (int)args->a[1]);
+    r = socket_ops_of(f)->listen(task, f, (int)args->a[1]);
     file_put(f);
     return r;
 }
@@ -201,7 +177,7 @@ static long do_accept(struct task *task, const struct syscall_args *args, uint32
     f = get_socket(task, args->a[0], &r);
     if (!f)
         return r;
-    made = socket_accept(task, f, flags & O_NONBLOCK, &from, &err);
+    made = socket_ops_of(f)->accept(task, f, flags & O_NONBLOCK, &from, &err);
     file_put(f);
     if (!made)
         return err;
@@ -234,10 +210,8 @@ long sys_connect(struct task *task, const struct syscall_args *args)
     if (!f)
         return r;
     r = read_address(args->a[1], args->a[2], &address);
-    if (!r && address.family != 0) /* AF_UNSPEC: a datagram socket forgets its peer */
-        r = check_family(&address);
     if (!r)
-        r = socket_connect(task, f, &address);
+        r = socket_ops_of(f)->connect(task, f, &address);
     file_put(f);
     return r;
 }
@@ -250,7 +224,7 @@ long sys_getsockname(struct task *task, const struct syscall_args *args)
 
     if (!f)
         return r;
-    r = socket_name(f, &name);
+    r = socket_ops_of(f)->name(f, &name);
     file_put(f);
     return r ? r : write_address(&name, name.size, args->a[1], args->a[2]);
 }
@@ -263,7 +237,7 @@ long sys_getpeername(struct task *task, const struct syscall_args *args)
 
     if (!f)
         return r;
-    r = socket_peer_name(f, &name);
+    r = socket_ops_of(f)->peer_name(f, &name);
     file_put(f);
     return r ? r : write_address(&name, name.size, args->a[1], args->a[2]);
 }
@@ -275,7 +249,7 @@ long sys_shutdown(struct task *task, const struct syscall_args *args)
 
     if (!f)
         return r;
-    r = socket_shutdown(f, (int)args->a[1]);
+    r = socket_ops_of(f)->shutdown(f, (int)args->a[1]);
     file_put(f);
     return r;
 }
@@ -284,7 +258,7 @@ long sys_shutdown(struct task *task, const struct syscall_args *args)
 
 long sys_setsockopt(struct task *task, const struct syscall_args *args)
 {
-    char value[64];
+    char value[OPTION_MAX];
     unsigned size = (unsigned)args->a[4];
     long r;
     struct file *f = get_socket(task, args->a[0], &r);
@@ -293,14 +267,13 @@ long sys_setsockopt(struct task *task, const struct syscall_args *args)
         return r;
     if ((int)size < 0)
         r = -EINVAL;
-    else if ((int)args->a[1] != SOL_SOCKET)
-        r = -EOPNOTSUPP;
     else {
         if (size > sizeof(value))
             size = sizeof(value);
         r = user_read(value, args->a[3], size);
         if (!r)
-            r = socket_set_option(f, (int)args->a[2], value, size);
+            r = socket_ops_of(f)->set_option(task, f, (int)args->a[1], (int)args->a[2], value,
+                                             size);
     }
     file_put(f);
     return r;
@@ -308,7 +281,7 @@ long sys_setsockopt(struct task *task, const struct syscall_args *args)
 
 long sys_getsockopt(struct task *task, const struct syscall_args *args)
 {
-    char value[64];
+    char value[OPTION_MAX];
     unsigned size;
     long r;
     struct file *f = get_socket(task, args->a[0], &r);
@@ -318,12 +291,10 @@ long sys_getsockopt(struct task *task, const struct syscall_args *args)
     r = user_read(&size, args->a[4], sizeof(size));
     if (!r && (int)size < 0)
         r = -EINVAL;
-    if (!r && (int)args->a[1] != SOL_SOCKET)
-        r = -EOPNOTSUPP;
     if (!r) {
         if (size > sizeof(value))
             size = sizeof(value);
-        r = socket_get_option(f, (int)args->a[2], value, &size);
+        r = socket_ops_of(f)->get_option(f, (int)args->a[1], (int)args->a[2], value, &size);
     }
     file_put(f);
     if (!r)
@@ -342,19 +313,15 @@ long sys_sendto(struct task *task, const struct syscall_args *args)
     long r;
     struct file *f;
 
-    if (send.flags & MSG_OOB)
-        return -EOPNOTSUPP;
     f = get_socket(task, args->a[0], &r);
     if (!f)
         return r;
     if (args->a[4] && args->a[5]) {
         r = read_address(args->a[4], args->a[5], &to);
-        if (!r)
-            r = check_family(&to);
         send.to = &to;
     }
     if (!r)
-        r = socket_send(task, f, &io, &send);
+        r = socket_ops_of(f)->send(task, f, &io, &send);
     file_put(f);
     return r;
 }
@@ -372,16 +339,13 @@ long sys_recvfrom(struct task *task, const struct syscall_args *args)
     long r, w;
     struct file *f;
 
-    if (receive.flags & MSG_OOB)
-        return -EOPNOTSUPP;
     f = get_socket(task, args->a[0], &r);
     if (!f)
         return r;
-    r = socket_receive(task, f, &io, &receive);
+    r = socket_ops_of(f)->receive(task, f, &io, &receive);
     file_put(f);
     socket_files_put(receive.files);
     if (r >= 0 && args->a[4]) {
-        receive.from.family = AF_UNIX;
         w = write_address(&receive.from, sender_size(&receive.from), args->a[4], args->a[5]);
         if (w)
             return w;
@@ -450,21 +414,19 @@ static long send_message(struct task *task, struct file *f, uint64_t addr, int f
     struct socket_address to;
     struct socket_credentials credentials;
     struct socket_send send = {.flags = flags};
-    long r = flags & MSG_OOB ? -EOPNOTSUPP : read_message(addr, &m);
+    long r = read_message(addr, &m);
 
     if (r)
         return r;
     if (m.header.name && m.header.name_size) {
         r = read_address(m.header.name, (uint64_t)m.header.name_size, &to);
-        if (!r)
-            r = check_family(&to);
         send.to = &to;
     }
     if (!r && m.header.control_size)
         r = control_read(task, &m.header, &send, &credentials);
     if (!r) {
         struct socket_io io = socket_io_make(m.parts, m.count);
-        r = socket_send(task, f, &io, &send);
+        r = socket_ops_of(f)->send(task, f, &io, &send);
     }
     socket_files_put(send.files);
     free_message(&m);
@@ -475,18 +437,17 @@ static long receive_message(struct task *task, struct file *f, uint64_t addr, in
 {
     struct message_args m;
     struct socket_receive receive = {.flags = flags};
-    long r = flags & MSG_OOB ? -EOPNOTSUPP : read_message(addr, &m), w = 0;
+    long r = read_message(addr, &m), w = 0;
 
     if (r)
         return r;
     struct socket_io io = socket_io_make(m.parts, m.count);
-    r = socket_receive(task, f, &io, &receive);
+    r = socket_ops_of(f)->receive(task, f, &io, &receive);
     free_message(&m);
     if (r < 0) {
         socket_files_put(receive.files);
         return r;
     }
-    receive.from.family = AF_UNIX;
     if (m.header.name)
         w = write_address(&receive.from, sender_size(&receive.from), m.header.name,
                           addr + offsetof(struct user_msghdr_abi, name_size));

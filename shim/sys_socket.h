@@ -7,24 +7,24 @@
 #include "shim/syscall.h"
 
 #define SHIM_SYSCALLS_SOCKET(X)                                                                    \
-    X(socket, 3, PARTIAL, "AF_UNIX only; other families are EAFNOSUPPORT")                         \
-    X(socketpair, 4, PARTIAL, "AF_UNIX only")                                                      \
+    X(socket, 3, PARTIAL, "AF_UNIX, and AF_INET, AF_INET6 with TCP and UDP; no raw sockets")       \
+    X(socketpair, 4, FULL, "")                                                                     \
     X(bind, 3, FULL, "")                                                                           \
     X(listen, 2, FULL, "")                                                                         \
     X(accept, 3, FULL, "")                                                                         \
     X(accept4, 4, FULL, "")                                                                        \
-    X(connect, 3, FULL, "")                                                                        \
+    X(connect, 3, PARTIAL, "Internet addresses beyond the loopback are ENETUNREACH")               \
     X(getsockname, 3, FULL, "")                                                                    \
     X(getpeername, 3, FULL, "")                                                                    \
-    X(sendto, 6, PARTIAL, "MSG_OOB is EOPNOTSUPP")                                                 \
-    X(recvfrom, 6, PARTIAL, "MSG_OOB is EOPNOTSUPP")                                               \
-    X(sendmsg, 3, PARTIAL, "control: SCM_RIGHTS and SCM_CREDENTIALS")                              \
+    X(sendto, 6, PARTIAL, "MSG_OOB of AF_UNIX and MSG_FASTOPEN are EOPNOTSUPP")                    \
+    X(recvfrom, 6, PARTIAL, "MSG_OOB of AF_UNIX is EOPNOTSUPP; MSG_ERRQUEUE has nothing")          \
+    X(sendmsg, 3, PARTIAL, "control: SCM_RIGHTS and SCM_CREDENTIALS, the rest is ignored")         \
     X(recvmsg, 3, FULL, "")                                                                        \
     X(sendmmsg, 4, PARTIAL, "as sendmsg")                                                          \
     X(recvmmsg, 5, FULL, "")                                                                       \
     X(shutdown, 2, FULL, "")                                                                       \
-    X(setsockopt, 5, PARTIAL, "level SOL_SOCKET; unknown options are ENOPROTOOPT")                 \
-    X(getsockopt, 5, PARTIAL, "level SOL_SOCKET; unknown options are ENOPROTOOPT")
+    X(setsockopt, 5, PARTIAL, "unknown options are ENOPROTOOPT; groups of multicast ENODEV")       \
+    X(getsockopt, 5, PARTIAL, "unknown options are ENOPROTOOPT")
 
 SHIM_SYSCALLS_SOCKET(SYSCALL_PROTOTYPE)
 

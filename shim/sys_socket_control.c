@@ -1,6 +1,9 @@
 #include "shim/sys_socket_control.h"
 
 #include <asm/socket.h>
+#include <linux/in.h>
+#include <linux/ipv6.h>
+#include <linux/netlink.h>
 
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
@@ -8,6 +11,9 @@
 #include "shim/fs/file.h"
 #include "shim/syscall.h"
 
+#define SOL_NETLINK 270
+#define SCM_TIMESTAMP SO_TIMESTAMP
+#define SCM_TIMESTAMPNS SO_TIMESTAMPNS
 #define SCM_RIGHTS 1
 #define SCM_CREDENTIALS 2
 #define CONTROL_MAX 20480 /* net.core.optmem_max */
@@ -47,7 +53,8 @@ static int take_files(struct task *task, const char *data, size_t size, struct s
 }
 
 /* unix(7): root may claim anything, others only what they are. */
-static int take_credentials(struct task *task, const char *data, size_t size, struct socket_credentials *out)
+static int take_credentials(struct task *task, const char *data, size_t size,
+                            struct socket_credentials *out)
 {
     const struct process *p = task->process;
 
@@ -56,7 +63,8 @@ static int take_credentials(struct task *task, const char *data, size_t size, st
     memcpy(out, data, sizeof(*out));
     if (p->euid == 0)
         return 0;
-    bool mine = out->pid == p->pid && (out->uid == p->uid || out->uid == p->euid || out->uid == p->suid) &&
+    bool mine = out->pid == p->pid &&
+                (out->uid == p->uid || out->uid == p->euid || out->uid == p->suid) &&
                 (out->gid == p->gid || out->gid == p->egid || out->gid == p->sgid);
     return mine ? 0 : -EPERM;
 }
@@ -109,17 +117,24 @@ struct control_out {
     bool cut;
 };
 
-static int put_credentials(struct control_out *out, const struct socket_credentials *c)
+/* One message of up to 64 bytes; what does not fit is cut, and MSG_CTRUNC tells of it. */
+static int put(struct control_out *out, int level, int type, const void *data, size_t size)
 {
     struct {
         struct control_header h;
-        struct socket_credentials c;
-    } m = {{sizeof(m.h) + sizeof(*c), SOL_SOCKET, SCM_CREDENTIALS}, *c};
+        char data[64];
+    } m = {.h = {sizeof(m.h) + size, level, type}};
+    uint64_t room = out->room - out->used;
     int r;
 
-    if (out->room - out->used < m.h.size) {
+    memcpy(m.data, data, size);
+    if (room < sizeof(m.h)) {
         out->cut = true;
         return 0;
+    }
+    if (room < m.h.size) {
+        out->cut = true;
+        m.h.size = room;
     }
     r = user_write(out->addr + out->used, &m, m.h.size);
     out->used += control_align(m.h.size);
@@ -128,8 +143,53 @@ static int put_credentials(struct control_out *out, const struct socket_credenti
     return r;
 }
 
+static int put_time(struct control_out *out, const struct socket_receive *receive)
+{
+    int64_t ns = (int64_t)receive->time_ns, t[2] = {ns / 1000000000, ns % 1000000000};
+
+    if (receive->facts & FACT_TIME_NS)
+        return put(out, SOL_SOCKET, SCM_TIMESTAMPNS, t, sizeof(t));
+    t[1] /= 1000;
+    return put(out, SOL_SOCKET, SCM_TIMESTAMP, t, sizeof(t));
+}
+
+static int put_facts(struct control_out *out, const struct socket_receive *receive)
+{
+    struct in_pktinfo to4 = {.ipi_ifindex = 1};
+    struct in6_pktinfo to6 = {.ipi6_ifindex = 1};
+    unsigned facts = receive->facts;
+    uint8_t tos = (uint8_t)receive->tos;
+    uint32_t group = 0;
+    int r = 0;
+
+    memcpy(&to4.ipi_addr, receive->to + 12, sizeof(to4.ipi_addr));
+    to4.ipi_spec_dst = to4.ipi_addr;
+    memcpy(&to6.ipi6_addr, receive->to, sizeof(to6.ipi6_addr));
+    if (facts & (FACT_TIME_US | FACT_TIME_NS))
+        r = put_time(out, receive);
+    if (!r && (facts & FACT_CREDENTIALS))
+        r = put(out, SOL_SOCKET, SCM_CREDENTIALS, &receive->credentials,
+                sizeof(receive->credentials));
+    if (!r && (facts & FACT_TO_V4))
+        r = put(out, IPPROTO_IP, IP_PKTINFO, &to4, sizeof(to4));
+    if (!r && (facts & FACT_TTL))
+        r = put(out, IPPROTO_IP, IP_TTL, &receive->ttl, sizeof(receive->ttl));
+    if (!r && (facts & FACT_TOS))
+        r = put(out, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+    if (!r && (facts & FACT_TO_V6))
+        r = put(out, IPPROTO_IPV6, IPV6_PKTINFO, &to6, sizeof(to6));
+    if (!r && (facts & FACT_HOP_LIMIT))
+        r = put(out, IPPROTO_IPV6, IPV6_HOPLIMIT, &receive->ttl, sizeof(receive->ttl));
+    if (!r && (facts & FACT_CLASS))
+        r = put(out, IPPROTO_IPV6, IPV6_TCLASS, &receive->tos, sizeof(receive->tos));
+    if (!r && (facts & FACT_PORT))
+        r = put(out, SOL_NETLINK, NETLINK_PKTINFO, &group, sizeof(group));
+    return r;
+}
+
 /* As many descriptors as there is room and table for; MSG_CTRUNC tells of the rest. */
-static int put_files(struct task *task, struct control_out *out, struct socket_files *files, enum fd_flags fd_flags)
+static int put_files(struct task *task, struct control_out *out, struct socket_files *files,
+                     enum fd_flags fd_flags)
 {
     struct control_header h = {.level = SOL_SOCKET, .type = SCM_RIGHTS};
     uint64_t room = out->room - out->used, count = 0;
@@ -158,23 +218,26 @@ static int put_files(struct task *task, struct control_out *out, struct socket_f
     return r;
 }
 
-int control_write(struct task *task, const struct user_msghdr_abi *header, struct socket_receive *receive, int flags,
-                  uint64_t addr)
+int control_write(struct task *task, const struct user_msghdr_abi *header,
+                  struct socket_receive *receive, int flags, uint64_t addr)
 {
-    struct control_out out = {header->control, header->control ? header->control_size : 0, 0, false};
+    struct control_out out = {header->control, header->control ? header->control_size : 0, 0,
+                              false};
     int32_t told = receive->flags;
     int r = 0;
 
-    if (receive->has_credentials)
-        r = put_credentials(&out, &receive->credentials);
+    if (receive->facts)
+        r = put_facts(&out, receive);
     if (!r && receive->files)
-        r = put_files(task, &out, receive->files, flags & MSG_CMSG_CLOEXEC ? FD_CLOSE_ON_EXEC : FD_KEEP);
+        r = put_files(task, &out, receive->files,
+                      flags & MSG_CMSG_CLOEXEC ? FD_CLOSE_ON_EXEC : FD_KEEP);
     if (r)
         return r;
     if (out.cut)
         told |= MSG_CTRUNC;
     if (flags & MSG_CMSG_CLOEXEC)
         told |= MSG_CMSG_CLOEXEC;
-    r = user_write(addr + offsetof(struct user_msghdr_abi, control_size), &out.used, sizeof(out.used));
+    r = user_write(addr + offsetof(struct user_msghdr_abi, control_size), &out.used,
+                   sizeof(out.used));
     return r ? r : user_write(addr + offsetof(struct user_msghdr_abi, flags), &told, sizeof(told));
 }

@@ -24,7 +24,7 @@ _Static_assert(sizeof(struct user_msghdr_abi) == 56, "struct msghdr");
 int control_read(struct task *task, const struct user_msghdr_abi *header, struct socket_send *send,
                  struct socket_credentials *credentials);
 /* Hand out what came: installs descriptors, writes control data, its size and the flags into the msghdr at `addr`. */
-int control_write(struct task *task, const struct user_msghdr_abi *header, struct socket_receive *receive, int flags,
-                  uint64_t addr);
+int control_write(struct task *task, const struct user_msghdr_abi *header,
+                  struct socket_receive *receive, int flags, uint64_t addr);
 
 #endif

@@ -73,6 +73,7 @@ typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino
  */
 struct file_ops {
     const char *kind; /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
+    const struct socket_ops *socket; /* fs/socket.h; NULL: not a socket */
     /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or
      * -errno. NULL: -EINVAL. */
     int64_t (*read)(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);

@@ -1,40 +1,137 @@
 /*
- * AF_UNIX sockets: making, connecting, ending.
+ * What sockets of all families share: moving bytes, files on their way, sleeping.
  */
+#include "shim/fs/socket.h"
+
 #include <asm/fcntl.h>
-#include <asm/ioctls.h>
 #include <linux/stat.h>
 
 #include "platform/clock.h"
 #include "platform/errno.h"
-#include "shim/fs/socket_internal.h"
+#include "shim/base/alloc.h"
+#include "shim/fs/transfer.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
-#include "shim/syscall.h"
 
-static const struct file_ops socket_ops;
-
-static struct unix_socket *socket_of(struct file *f)
+struct file *socket_create(struct task *task, int family, int type, int protocol, uint32_t flags,
+                           int *err)
 {
-    return f->data;
+    switch (family) {
+    case AF_UNIX:
+        return unix_create(task, type, protocol, flags, err);
+    case AF_INET:
+    case AF_INET6:
+        return inet_create(task, family, type, protocol, flags, err);
+    default:
+        stats_unsupported("socket: address family");
+        *err = -EAFNOSUPPORT;
+        return NULL;
+    }
 }
 
-bool socket_is(const struct file *f)
+int socket_pair(struct task *task, int family, int type, int protocol, uint32_t flags,
+                struct file *out[2])
 {
-    return f->ops == &socket_ops;
+    switch (family) {
+    case AF_UNIX:
+        return unix_pair(task, type, protocol, flags, out);
+    case AF_INET:
+    case AF_INET6:
+        return -EOPNOTSUPP;
+    default:
+        return -EAFNOSUPPORT;
+    }
 }
 
-struct socket_credentials socket_credentials_of(const struct task *task)
-{
-    const struct process *p = task->process;
+/* ---- bytes ------------------------------------------------------------------------------------------------------ */
 
-    return (struct socket_credentials){.pid = p->pid, .uid = p->euid, .gid = p->egid};
+struct socket_io socket_io_make(const struct mem_ref *parts, unsigned count)
+{
+    struct socket_io io = {.parts = parts, .count = count};
+
+    for (unsigned i = 0; i < count; i++)
+        io.left += parts[i].size;
+    return io;
 }
+
+size_t socket_io_move(struct socket_io *io, char *shim, size_t size, enum io_direction direction)
+{
+    size_t done = 0;
+
+    while (done < size && io->index < io->count) {
+        struct mem_ref part = mem_skip(io->parts[io->index], io->skip);
+        size_t n = size - done < part.size ? size - done : part.size;
+        size_t moved = direction == IO_FROM_GUEST ? transfer_in(shim + done, part, n)
+                                                  : transfer_out(part, shim + done, n);
+        done += moved;
+        io->skip += moved;
+        io->left -= moved;
+        if (moved < n)
+            break;
+        if (n == part.size) {
+            io->index++;
+            io->skip = 0;
+        }
+    }
+    return done;
+}
+
+/* ---- files on their way ----------------------------------------------------------------------------------------- */
+
+struct files_to_put {
+    struct files_to_put *next;
+    struct socket_files *files;
+};
+
+/*
+ * Putting a file may free a socket whose queue holds files again, to any depth a guest likes to build. So only one thread puts
+ * at a time, and what comes up meanwhile waits on a list.
+ */
+void socket_files_put(struct socket_files *files)
+{
+    static struct mutex lock;
+    static struct files_to_put *list;
+    static bool busy;
+    struct files_to_put *node;
+
+    if (!files)
+        return;
+    if (!files->count) {
+        shim_free(files);
+        return;
+    }
+    node = shim_alloc(sizeof(*node));
+    if (!node)
+        return; /* better leaked than a stack run over */
+    mutex_lock(&lock);
+    *node = (struct files_to_put){list, files};
+    list = node;
+    if (busy) {
+        mutex_unlock(&lock);
+        return;
+    }
+    busy = true;
+    while (list) {
+        node = list;
+        list = node->next;
+        mutex_unlock(&lock);
+        for (unsigned i = 0; i < node->files->count; i++)
+            file_put(node->files->file[i]);
+        shim_free(node->files);
+        shim_free(node);
+        mutex_lock(&lock);
+    }
+    busy = false;
+    mutex_unlock(&lock);
+}
+
+/* ---- sleeping --------------------------------------------------------------------------------------------------- */
 
 uint64_t socket_deadline(uint64_t timeout_ns)
 {
-    return timeout_ns ? clock_now(g_platform, CLOCK_KIND_MONOTONIC) + timeout_ns : THREAD_WAIT_FOREVER;
+    return timeout_ns ? clock_now(g_platform, CLOCK_KIND_MONOTONIC) + timeout_ns
+                      : THREAD_WAIT_FOREVER;
 }
 
 int socket_wait(struct task *task, struct wait_queue *q, struct waiter *w, uint64_t deadline_ns)
@@ -46,424 +143,48 @@ int socket_wait(struct task *task, struct wait_queue *q, struct waiter *w, uint6
         return 0;
     }
     r = task_sleep(task, deadline_ns);
+    if (r == -ERESTARTSYS && deadline_ns != THREAD_WAIT_FOREVER)
+        return -EINTR; /* signal(7): with a timeout, no restart even under SA_RESTART */
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------- */
-
-static struct unix_socket *socket_alloc(int type, const struct task *task)
+bool socket_blocks(const struct file *f, int flags)
 {
-    struct unix_socket *s = shim_zalloc(sizeof(*s));
-
-    if (!s)
-        return NULL;
-    s->refs = 1;
-    s->type = type;
-    s->send_buffer = s->receive_buffer = SOCKET_BUFFER;
-    s->self = socket_credentials_of(task);
-    s->peer_credentials = (struct socket_credentials){0, UINT32_MAX, UINT32_MAX};
-    return s;
+    return !(flags & MSG_DONTWAIT) && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK);
 }
 
-void socket_put(struct unix_socket *s)
+/* ---- as a file -------------------------------------------------------------------------------------------------- */
+
+struct socket_credentials socket_credentials_of(const struct task *task)
 {
-    if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        shim_free(s);
+    const struct process *p = task->process;
+
+    return (struct socket_credentials){.pid = p->pid, .uid = p->euid, .gid = p->egid};
 }
 
-struct unix_socket *socket_peer(struct unix_socket *s)
+int socket_file_stat(struct file *f, struct file_stat *out)
 {
-    struct unix_socket *peer;
-
-    mutex_lock(&s->lock);
-    peer = s->peer;
-    if (peer)
-        socket_get(peer);
-    mutex_unlock(&s->lock);
-    return peer;
-}
-
-/* The other end is gone; unread data of ours at it means a reset (unix(7) follows TCP here). */
-static void peer_gone(struct unix_socket *s, struct unix_socket *gone, bool reset)
-{
-    bool mine;
-
-    mutex_lock(&s->lock);
-    mine = s->peer == gone;
-    if (mine && s->type != SOCK_DGRAM) {
-        s->shut = SHUT_IN | SHUT_OUT;
-        if (reset)
-            s->error = -ECONNRESET;
-    }
-    mutex_unlock(&s->lock);
-    if (mine)
-        wait_queue_wake_all(&s->wait);
-}
-
-/* Nobody will use this end any more. Its references from elsewhere may last. */
-static void socket_end(struct unix_socket *s)
-{
-    struct unix_socket *peer, *pending, *next;
-    struct message *queue, *m, *tmp;
-
-    socket_name_drop(s);
-    mutex_lock(&s->lock);
-    s->state = SOCKET_DEAD;
-    s->shut = SHUT_IN | SHUT_OUT;
-    peer = s->peer;
-    s->peer = NULL;
-    queue = s->queue;
-    s->queue = NULL;
-    s->queued = 0;
-    pending = s->pending;
-    s->pending = NULL;
-    mutex_unlock(&s->lock);
-    wait_queue_wake_all(&s->wait);
-    if (peer) {
-        peer_gone(peer, s, queue != NULL);
-        socket_put(peer);
-    }
-    DL_FOREACH_SAFE (queue, m, tmp)
-        message_free(m);
-    for (; pending; pending = next) {
-        next = pending->pending_next;
-        socket_end(pending); /* has no pending ones of its own: no deeper */
-        socket_put(pending);
-    }
-}
-
-static void socket_release(struct file *f)
-{
-    socket_end(f->data);
-    socket_put(f->data);
-}
-
-static int64_t socket_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
-{
-    struct unix_socket *s = f->data;
-    int bytes;
-
-    (void)task;
-    if (request != FIONREAD)
-        return -ENOTTY;
-    mutex_lock(&s->lock);
-    if (s->state == SOCKET_LISTENING)
-        bytes = -1;
-    else if (s->type == SOCK_STREAM)
-        bytes = (int)s->queued;
-    else /* of the next packet */
-        bytes = s->queue ? (int)s->queue->size : 0;
-    mutex_unlock(&s->lock);
-    return bytes < 0 ? -EINVAL : user_write(arg, &bytes, sizeof(bytes));
-}
-
-static int socket_stat(struct file *f, struct file_stat *out)
-{
-    *out = (struct file_stat){.dev = 8, .ino = f->id, .nlink = 1, .mode = S_IFSOCK | 0777, .block_size = 4096};
+    *out = (struct file_stat){
+        .dev = 8, .ino = f->id, .nlink = 1, .mode = S_IFSOCK | 0777, .block_size = 4096};
     return 0;
 }
 
-static const struct file_ops socket_ops = {
-    .kind = "socket",
-    .read = socket_file_read,
-    .write = socket_file_write,
-    .poll = socket_file_poll,
-    .ioctl = socket_ioctl,
-    .stat = socket_stat,
-    .release = socket_release,
-};
-
-static struct file *socket_file(struct unix_socket *s, uint32_t flags, int *err)
+int64_t socket_file_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
 {
-    struct file *f = file_create(&socket_ops, O_RDWR | flags, s, err);
+    struct socket_io io = socket_io_make(&into, 1);
+    struct socket_receive receive = {0};
+    int64_t r = socket_ops_of(f)->receive(task, f, &io, &receive);
 
-    if (f)
-        s->id = f->id;
-    return f;
-}
-
-struct file *socket_create(struct task *task, int type, uint32_t flags, int *err)
-{
-    struct unix_socket *s = socket_alloc(type, task);
-    struct file *f;
-
-    if (!s) {
-        *err = -ENOMEM;
-        return NULL;
-    }
-    f = socket_file(s, flags, err);
-    if (!f)
-        socket_put(s);
-    return f;
-}
-
-/* a learns of b and holds it. */
-static void join(struct unix_socket *a, struct unix_socket *b, struct socket_credentials who)
-{
-    socket_get(b);
-    a->peer = b;
-    a->state = SOCKET_CONNECTED;
-    a->peer_credentials = who;
-}
-
-int socket_pair(struct task *task, int type, uint32_t flags, struct file *out[2])
-{
-    int err = 0;
-
-    out[0] = socket_create(task, type, flags, &err);
-    if (!out[0])
-        return err;
-    out[1] = socket_create(task, type, flags, &err);
-    if (!out[1]) {
-        file_put(out[0]);
-        return err;
-    }
-    join(socket_of(out[0]), socket_of(out[1]), socket_credentials_of(task));
-    join(socket_of(out[1]), socket_of(out[0]), socket_credentials_of(task));
-    return 0;
-}
-
-/* ---- connecting ------------------------------------------------------------------------------------------------- */
-
-int socket_bind(struct task *task, struct file *f, const struct socket_address *address)
-{
-    struct unix_socket *s = socket_of(f);
-    bool named;
-
-    mutex_lock(&s->lock);
-    named = s->name.size > 2;
-    mutex_unlock(&s->lock);
-    return named ? -EINVAL : socket_name_bind(task, s, address);
-}
-
-int socket_listen(struct task *task, struct file *f, int backlog)
-{
-    struct unix_socket *s = socket_of(f);
-    int r = 0;
-
-    if (s->type == SOCK_DGRAM)
-        return -EOPNOTSUPP;
-    mutex_lock(&s->lock);
-    if (s->name.size <= 2 || (s->state != SOCKET_OPEN && s->state != SOCKET_LISTENING)) {
-        r = -EINVAL;
-    } else {
-        s->state = SOCKET_LISTENING;
-        s->backlog = backlog < 0 || backlog > 4096 ? 4096 : (unsigned)backlog;
-        s->self = socket_credentials_of(task);
-    }
-    mutex_unlock(&s->lock);
-    if (!r)
-        wait_queue_wake_all(&s->wait);
+    (void)offset;
+    socket_files_put(receive.files); /* read(2) has no place for them */
     return r;
 }
 
-/* Datagrams: connect sets or (AF_UNSPEC) clears where send(2) goes. */
-static int connect_datagram(struct task *task, struct unix_socket *s, const struct socket_address *address)
+int64_t socket_file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
 {
-    struct unix_socket *to = NULL, *old;
-    int err = 0;
+    struct socket_io io = socket_io_make(&from, 1);
+    struct socket_send send = {0};
 
-    if (address->family != 0) {
-        to = socket_name_find(task, address, &err);
-        if (!to)
-            return err;
-        if (to->type != s->type) {
-            socket_put(to);
-            return -EPROTOTYPE;
-        }
-    }
-    mutex_lock(&s->lock);
-    old = s->peer;
-    s->peer = to;
-    s->state = to ? SOCKET_CONNECTED : SOCKET_OPEN;
-    mutex_unlock(&s->lock);
-    if (old)
-        socket_put(old);
-    return 0;
-}
-
-/* Under the listener's lock, with room in its queue. `end` becomes the listener's side of the connection. */
-static void enqueue_connection(struct unix_socket *listener, struct unix_socket *s, struct unix_socket *end,
-                               struct socket_credentials who)
-{
-    end->name = listener->name;
-    join(end, s, who);
-    socket_get(end);
-    DL_APPEND2(listener->pending, end, pending_prev, pending_next);
-    listener->pending_count++;
-}
-
-static int try_connect(struct unix_socket *s, struct unix_socket *listener, struct unix_socket *end,
-                       struct socket_credentials who)
-{
-    struct socket_credentials listened;
-    int r = 0;
-
-    mutex_lock(&listener->lock);
-    listened = listener->self;
-    if (listener->state != SOCKET_LISTENING)
-        r = -ECONNREFUSED;
-    else if (listener->pending_count > listener->backlog)
-        r = -EAGAIN;
-    else
-        enqueue_connection(listener, s, end, who);
-    mutex_unlock(&listener->lock);
-    if (r)
-        return r;
-    mutex_lock(&s->lock);
-    join(s, end, listened);
-    mutex_unlock(&s->lock);
-    wait_queue_wake_all(&listener->wait);
-    wait_queue_wake_all(&s->wait);
-    return 0;
-}
-
-int socket_connect(struct task *task, struct file *f, const struct socket_address *address)
-{
-    struct unix_socket *s = socket_of(f), *listener, *end;
-    struct waiter w = {0};
-    uint64_t deadline;
-    int r = 0;
-
-    if (s->type == SOCK_DGRAM)
-        return connect_datagram(task, s, address);
-    mutex_lock(&s->lock);
-    if (s->state == SOCKET_CONNECTED)
-        r = -EISCONN;
-    else if (s->state != SOCKET_OPEN)
-        r = -EINVAL;
-    deadline = socket_deadline(s->send_timeout_ns);
-    mutex_unlock(&s->lock);
-    if (r)
-        return r;
-    listener = socket_name_find(task, address, &r);
-    if (!listener)
-        return r;
-    end = socket_alloc(s->type, task);
-    if (!end || listener->type != s->type) {
-        r = end ? -EPROTOTYPE : -ENOMEM;
-    } else {
-        r = try_connect(s, listener, end, socket_credentials_of(task));
-        while (r == -EAGAIN && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK)) {
-            int wait = socket_wait(task, &listener->wait, &w, deadline);
-            r = try_connect(s, listener, end, socket_credentials_of(task));
-            if (r == -EAGAIN && wait) {
-                r = wait;
-                break;
-            }
-        }
-    }
-    wait_queue_remove(&w);
-    socket_put(listener);
-    if (end)
-        socket_put(end);
-    return r;
-}
-
-static struct unix_socket *take_pending(struct unix_socket *listener, int *err)
-{
-    struct unix_socket *end = NULL;
-
-    mutex_lock(&listener->lock);
-    if (listener->state != SOCKET_LISTENING) {
-        *err = -EINVAL;
-    } else if (!listener->pending) {
-        *err = -EAGAIN;
-    } else {
-        end = listener->pending;
-        DL_DELETE2(listener->pending, end, pending_prev, pending_next);
-        listener->pending_count--;
-    }
-    mutex_unlock(&listener->lock);
-    return end;
-}
-
-struct file *socket_accept(struct task *task, struct file *f, uint32_t flags, struct socket_address *from, int *err)
-{
-    struct unix_socket *listener = socket_of(f), *end;
-    uint64_t deadline = socket_deadline(listener->receive_timeout_ns);
-    struct waiter w = {0};
-    struct file *made;
-    int r;
-
-    if (listener->type == SOCK_DGRAM) {
-        *err = -EOPNOTSUPP;
-        return NULL;
-    }
-    end = take_pending(listener, &r);
-    while (!end && r == -EAGAIN && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK)) {
-        int wait = socket_wait(task, &listener->wait, &w, deadline);
-        end = take_pending(listener, &r);
-        if (!end && r == -EAGAIN && wait) {
-            r = wait;
-            break;
-        }
-    }
-    wait_queue_remove(&w);
-    if (!end) {
-        *err = r;
-        return NULL;
-    }
-    wait_queue_wake_all(&listener->wait); /* room for another connect */
-    made = socket_file(end, flags, err);
-    if (!made) {
-        socket_end(end);
-        socket_put(end);
-        return NULL;
-    }
-    if (socket_peer_name(made, from)) /* it has closed again already: no name, as in Linux */
-        *from = (struct socket_address){.family = 1, .size = 2};
-    return made;
-}
-
-int socket_shutdown(struct file *f, int how)
-{
-    struct unix_socket *s = socket_of(f), *peer;
-    unsigned bits = how == SHUT_RD ? SHUT_IN : how == SHUT_WR ? SHUT_OUT : SHUT_IN | SHUT_OUT;
-    unsigned mirrored = (bits & SHUT_IN ? SHUT_OUT : 0) | (bits & SHUT_OUT ? SHUT_IN : 0);
-
-    if (how < SHUT_RD || how > SHUT_RDWR)
-        return -EINVAL;
-    mutex_lock(&s->lock);
-    s->shut |= bits;
-    mutex_unlock(&s->lock);
-    peer = socket_peer(s);
-    if (peer && s->type != SOCK_DGRAM) {
-        mutex_lock(&peer->lock);
-        peer->shut |= mirrored;
-        mutex_unlock(&peer->lock);
-        wait_queue_wake_all(&peer->wait);
-    }
-    wait_queue_wake_all(&s->wait);
-    if (!peer)
-        return s->type == SOCK_DGRAM ? 0 : -ENOTCONN;
-    socket_put(peer);
-    return 0;
-}
-
-static void copy_name(struct unix_socket *s, struct socket_address *out)
-{
-    mutex_lock(&s->lock);
-    *out = s->name;
-    mutex_unlock(&s->lock);
-    out->family = 1;
-    if (out->size < 2)
-        out->size = 2;
-}
-
-int socket_name(struct file *f, struct socket_address *out)
-{
-    copy_name(socket_of(f), out);
-    return 0;
-}
-
-int socket_peer_name(struct file *f, struct socket_address *out)
-{
-    struct unix_socket *peer = socket_peer(socket_of(f));
-
-    if (!peer)
-        return -ENOTCONN;
-    copy_name(peer, out);
-    socket_put(peer);
-    return 0;
+    (void)offset;
+    return socket_ops_of(f)->send(task, f, &io, &send);
 }

@@ -7,98 +7,13 @@
 #include <asm/socket.h>
 
 #include "platform/errno.h"
-#include "shim/fs/socket_internal.h"
+#include "shim/fs/unix_internal.h"
 #include "shim/fs/transfer.h"
 #include "shim/process.h"
 #include "shim/signal.h"
 #include "shim/stats.h"
 
 #define STREAM_CHUNK 32768u
-
-/* ---- bytes ------------------------------------------------------------------------------------------------------ */
-
-struct socket_io socket_io_make(const struct mem_ref *parts, unsigned count)
-{
-    struct socket_io io = {.parts = parts, .count = count};
-
-    for (unsigned i = 0; i < count; i++)
-        io.left += parts[i].size;
-    return io;
-}
-
-enum io_direction { IO_FROM_GUEST, IO_TO_GUEST };
-
-/* Move up to `size` bytes and advance. Result: bytes moved; fewer only when the guest side ends or cannot be reached. */
-static size_t io_move(struct socket_io *io, char *shim, size_t size, enum io_direction direction)
-{
-    size_t done = 0;
-
-    while (done < size && io->index < io->count) {
-        struct mem_ref part = mem_skip(io->parts[io->index], io->skip);
-        size_t n = size - done < part.size ? size - done : part.size;
-        size_t moved = direction == IO_FROM_GUEST ? transfer_in(shim + done, part, n)
-                                                  : transfer_out(part, shim + done, n);
-        done += moved;
-        io->skip += moved;
-        io->left -= moved;
-        if (moved < n)
-            break;
-        if (n == part.size) {
-            io->index++;
-            io->skip = 0;
-        }
-    }
-    return done;
-}
-
-/* ---- files on their way ----------------------------------------------------------------------------------------- */
-
-struct files_to_put {
-    struct files_to_put *next;
-    struct socket_files *files;
-};
-
-/*
- * Putting a file may free a socket whose queue holds files again, to any depth a guest likes to build. So only one thread puts
- * at a time, and what comes up meanwhile waits on a list.
- */
-void socket_files_put(struct socket_files *files)
-{
-    static struct mutex lock;
-    static struct files_to_put *list;
-    static bool busy;
-    struct files_to_put *node;
-
-    if (!files)
-        return;
-    if (!files->count) {
-        shim_free(files);
-        return;
-    }
-    node = shim_alloc(sizeof(*node));
-    if (!node)
-        return; /* better leaked than a stack run over */
-    mutex_lock(&lock);
-    *node = (struct files_to_put){list, files};
-    list = node;
-    if (busy) {
-        mutex_unlock(&lock);
-        return;
-    }
-    busy = true;
-    while (list) {
-        node = list;
-        list = node->next;
-        mutex_unlock(&lock);
-        for (unsigned i = 0; i < node->files->count; i++)
-            file_put(node->files->file[i]);
-        shim_free(node->files);
-        shim_free(node);
-        mutex_lock(&lock);
-    }
-    busy = false;
-    mutex_unlock(&lock);
-}
 
 void message_free(struct message *m)
 {
@@ -118,7 +33,7 @@ static struct message *message_make(struct socket_io *io, size_t size, int *err)
         return NULL;
     }
     memset(m, 0, sizeof(*m));
-    moved = io_move(io, m->data, size, IO_FROM_GUEST);
+    moved = socket_io_move(io, m->data, size, IO_FROM_GUEST);
     m->size = moved;
     if (moved < size) {
         shim_free(m);
@@ -131,7 +46,7 @@ static struct message *message_make(struct socket_io *io, size_t size, int *err)
 /* Under the receiver's lock: does `size` more fit? An empty queue takes anything. */
 static bool has_room(const struct unix_socket *to, size_t size)
 {
-    return !to->queue || to->queued + size <= to->receive_buffer;
+    return !to->queue || to->queued + size <= to->set.receive_buffer;
 }
 
 /* 0: queued, m is the receiver's. -EAGAIN: full. */
@@ -157,12 +72,12 @@ static int try_deliver(struct unix_socket *to, struct message *m, bool stream)
 }
 
 /* Deliver, waiting for room. */
-static int deliver(struct task *task, struct file *f, struct unix_socket *s, struct unix_socket *to, struct message *m,
-                   int flags)
+static int deliver(struct task *task, struct file *f, struct unix_socket *s, struct unix_socket *to,
+                   struct message *m, int flags)
 {
-    bool block = !(flags & MSG_DONTWAIT) && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK);
+    bool block = socket_blocks(f, flags);
     bool stream = s->type != SOCK_DGRAM;
-    uint64_t deadline = socket_deadline(s->send_timeout_ns);
+    uint64_t deadline = socket_deadline(s->set.send_timeout_ns);
     struct waiter w = {0};
     int r = try_deliver(to, m, stream);
 
@@ -180,8 +95,8 @@ static int deliver(struct task *task, struct file *f, struct unix_socket *s, str
 }
 
 /* The receiver of a send with a reference, or why there is none. */
-static struct unix_socket *send_target(struct task *task, struct unix_socket *s, const struct socket_send *send,
-                                       int *err)
+static struct unix_socket *send_target(struct task *task, struct unix_socket *s,
+                                       const struct socket_send *send, int *err)
 {
     struct unix_socket *to;
 
@@ -190,15 +105,15 @@ static struct unix_socket *send_target(struct task *task, struct unix_socket *s,
             *err = s->state == SOCKET_CONNECTED ? -EISCONN : -EOPNOTSUPP;
             return NULL;
         }
-        to = socket_name_find(task, send->to, err);
+        to = unix_name_find(task, send->to, err);
         if (to && to->type != s->type) {
-            socket_put(to);
+            unix_put(to);
             *err = -EPROTOTYPE;
             return NULL;
         }
         return to;
     }
-    to = socket_peer(s);
+    to = unix_peer(s);
     if (!to)
         *err = -ENOTCONN;
     return to;
@@ -215,15 +130,17 @@ static int take_error(struct unix_socket *s)
     return r;
 }
 
-int64_t socket_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
+int64_t unix_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
 {
     struct unix_socket *s = f->data, *to;
     int64_t done = 0;
-    int r = take_error(s);
+    int r = send->flags & MSG_OOB ? -EOPNOTSUPP : take_error(s);
 
+    if (!r && send->to && (send->to->family != AF_UNIX || send->to->size > SOCKET_ADDRESS_MAX))
+        r = -EINVAL;
     if (r)
         return r;
-    if (s->type != SOCK_STREAM && io->left > s->send_buffer)
+    if (s->type != SOCK_STREAM && io->left > s->set.send_buffer)
         return -EMSGSIZE;
     to = send_target(task, s, send, &r);
     if (!to)
@@ -253,7 +170,7 @@ int64_t socket_send(struct task *task, struct file *f, struct socket_io *io, str
         if (s->type != SOCK_STREAM)
             break;
     }
-    socket_put(to);
+    unix_put(to);
     if (r == -EPIPE && !done && s->type == SOCK_STREAM && !(send->flags & MSG_NOSIGNAL))
         signal_sigpipe(task);
     return done ? done : r;
@@ -263,7 +180,8 @@ int64_t socket_send(struct task *task, struct file *f, struct socket_io *io, str
 
 static bool same_sender(const struct message *a, const struct socket_credentials *b)
 {
-    return a->credentials.pid == b->pid && a->credentials.uid == b->uid && a->credentials.gid == b->gid;
+    return a->credentials.pid == b->pid && a->credentials.uid == b->uid &&
+           a->credentials.gid == b->gid;
 }
 
 /* What a peeking receiver gets: references of its own. NULL also when memory is short. */
@@ -288,8 +206,9 @@ static struct socket_files *files_copy(const struct socket_files *files)
 static void take_extras(struct unix_socket *s, struct message *m, struct socket_receive *receive)
 {
     receive->from = m->from;
+    receive->from.family = AF_UNIX;
     receive->credentials = m->credentials;
-    receive->has_credentials = s->pass_credentials;
+    receive->facts = s->set.pass_credentials ? FACT_CREDENTIALS : 0;
     if (receive->flags & MSG_PEEK) {
         receive->files = files_copy(m->files);
     } else {
@@ -306,37 +225,40 @@ static void unlink_message(struct unix_socket *s, struct message *m, struct mess
 }
 
 /* Under s->lock, something queued. Result: bytes or -EFAULT. */
-static int64_t receive_packet(struct unix_socket *s, struct socket_io *io, struct socket_receive *receive,
-                              struct message **dead)
+static int64_t receive_packet(struct unix_socket *s, struct socket_io *io,
+                              struct socket_receive *receive, struct message **dead)
 {
     struct message *m = s->queue;
     size_t wanted = m->size < io->left ? m->size : io->left;
     bool cut = m->size > io->left;
     int flags = receive->flags;
-    size_t moved = io_move(io, m->data, wanted, IO_TO_GUEST);
+    size_t moved = socket_io_move(io, m->data, wanted, IO_TO_GUEST);
 
     take_extras(s, m, receive);
     receive->flags = (cut ? MSG_TRUNC : 0) | (s->type == SOCK_SEQPACKET ? MSG_EOR : 0);
-    int64_t result = moved < wanted ? -EFAULT : (flags & MSG_TRUNC) ? (int64_t)m->size : (int64_t)moved;
+    int64_t result = moved < wanted        ? -EFAULT
+                     : (flags & MSG_TRUNC) ? (int64_t)m->size
+                                           : (int64_t)moved;
     if (!(flags & MSG_PEEK))
         unlink_message(s, m, dead);
     return result;
 }
 
 /* The same for a stream: as many messages as belong together. *done counts over several calls (MSG_WAITALL). */
-static int64_t receive_stream(struct unix_socket *s, struct socket_io *io, struct socket_receive *receive,
-                              size_t *done, struct message **dead)
+static int64_t receive_stream(struct unix_socket *s, struct socket_io *io,
+                              struct socket_receive *receive, size_t *done, struct message **dead)
 {
     struct message *m = s->queue, *next;
 
     for (; m && io->left; m = next) {
         next = m->next;
-        if (*done && (m->files || (s->pass_credentials && !same_sender(m, &receive->credentials))))
+        if (*done &&
+            (m->files || (s->set.pass_credentials && !same_sender(m, &receive->credentials))))
             return 1; /* starts another group */
         if (!*done)
             take_extras(s, m, receive);
         size_t rest = m->size - m->done, wanted = rest < io->left ? rest : io->left;
-        size_t moved = io_move(io, m->data + m->done, wanted, IO_TO_GUEST);
+        size_t moved = socket_io_move(io, m->data + m->done, wanted, IO_TO_GUEST);
         *done += moved;
         if (!(receive->flags & MSG_PEEK)) {
             m->done += moved;
@@ -356,25 +278,25 @@ static void free_dead(struct message *dead)
 {
     struct message *m, *tmp;
 
-    LL_FOREACH_SAFE (dead, m, tmp)
-        message_free(m);
+    LL_FOREACH_SAFE(dead, m, tmp)
+    message_free(m);
 }
 
 /* After reading: whoever waits for room looks again, here (blocked senders) and at the peer (its poll). */
 static void wake_senders(struct unix_socket *s)
 {
-    struct unix_socket *peer = socket_peer(s);
+    struct unix_socket *peer = unix_peer(s);
 
     wait_queue_wake_all(&s->wait);
     if (peer) {
         wait_queue_wake_all(&peer->wait);
-        socket_put(peer);
+        unix_put(peer);
     }
 }
 
 /* One look at the queue. -EAGAIN: wait; 0 with *end: nothing will come. */
-static int64_t try_receive(struct unix_socket *s, struct socket_io *io, struct socket_receive *receive, size_t *done,
-                           bool *end)
+static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
+                           struct socket_receive *receive, size_t *done, bool *end)
 {
     struct message *dead = NULL;
     int64_t r;
@@ -408,16 +330,19 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io, struct s
     return r;
 }
 
-int64_t socket_receive(struct task *task, struct file *f, struct socket_io *io, struct socket_receive *receive)
+int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
+                     struct socket_receive *receive)
 {
     struct unix_socket *s = f->data;
-    bool block = !(receive->flags & MSG_DONTWAIT) && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK);
-    uint64_t deadline = socket_deadline(s->receive_timeout_ns);
+    bool block = socket_blocks(f, receive->flags);
+    uint64_t deadline = socket_deadline(s->set.receive_timeout_ns);
     struct waiter w = {0};
     size_t done = 0;
     bool end = false;
     int64_t r;
 
+    if (receive->flags & MSG_OOB)
+        return -EOPNOTSUPP;
     if (s->type == SOCK_STREAM && !io->left && !s->queue)
         return 0;
     r = try_receive(s, io, receive, &done, &end);
@@ -437,29 +362,7 @@ int64_t socket_receive(struct task *task, struct file *f, struct socket_io *io, 
     return r;
 }
 
-/* ---- as a file -------------------------------------------------------------------------------------------------- */
-
-int64_t socket_file_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
-{
-    struct socket_io io = socket_io_make(&into, 1);
-    struct socket_receive receive = {0};
-    int64_t r = socket_receive(task, f, &io, &receive);
-
-    (void)offset;
-    socket_files_put(receive.files); /* read(2) has no place for them */
-    return r;
-}
-
-int64_t socket_file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
-{
-    struct socket_io io = socket_io_make(&from, 1);
-    struct socket_send send = {0};
-
-    (void)offset;
-    return socket_send(task, f, &io, &send);
-}
-
-uint32_t socket_file_poll(struct task *task, struct file *f, struct poll_table *table)
+uint32_t unix_file_poll(struct task *task, struct file *f, struct poll_table *table)
 {
     struct unix_socket *s = f->data, *peer;
     uint32_t mask = 0;
@@ -468,7 +371,7 @@ uint32_t socket_file_poll(struct task *task, struct file *f, struct poll_table *
     (void)task;
     if (table)
         poll_table_add(table, &s->wait);
-    peer = socket_peer(s);
+    peer = unix_peer(s);
     if (peer && s->type != SOCK_DGRAM) {
         mutex_lock(&peer->lock);
         writable = has_room(peer, 1);
@@ -487,6 +390,6 @@ uint32_t socket_file_poll(struct task *task, struct file *f, struct poll_table *
         mask |= POLLOUT;
     mutex_unlock(&s->lock);
     if (peer)
-        socket_put(peer);
+        unix_put(peer);
     return mask;
 }

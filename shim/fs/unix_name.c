@@ -7,7 +7,7 @@
 
 #include "platform/errno.h"
 #include "shim/fs/dentry.h"
-#include "shim/fs/socket_internal.h"
+#include "shim/fs/unix_internal.h"
 #include "shim/fs/vfs.h"
 #include "shim/process.h"
 #include "shim/shim.h"
@@ -21,8 +21,8 @@ struct binding_key {
 struct socket_binding {
     UT_hash_handle hh;
     struct binding_key key;
-    struct inode *inode;         /* owned, so that its number stays taken; NULL: abstract */
-    struct unix_socket *socket;  /* not owned: dropped before the socket goes */
+    struct inode *inode;        /* owned, so that its number stays taken; NULL: abstract */
+    struct unix_socket *socket; /* not owned: dropped before the socket goes */
 };
 
 static struct mutex g_socket_names_lock;
@@ -118,7 +118,7 @@ static int autobind(struct unix_socket *s)
     return r;
 }
 
-int socket_name_bind(struct task *task, struct unix_socket *s, const struct socket_address *address)
+int unix_name_bind(struct task *task, struct unix_socket *s, const struct socket_address *address)
 {
     struct binding_key key;
     int r;
@@ -141,7 +141,8 @@ int socket_name_bind(struct task *task, struct unix_socket *s, const struct sock
     return r;
 }
 
-struct unix_socket *socket_name_find(struct task *task, const struct socket_address *address, int *err)
+struct unix_socket *unix_name_find(struct task *task, const struct socket_address *address,
+                                   int *err)
 {
     struct unix_socket *s = NULL;
     struct socket_binding *b;
@@ -170,14 +171,14 @@ struct unix_socket *socket_name_find(struct task *task, const struct socket_addr
     HASH_FIND(hh, g_bindings, &key, sizeof(key), b);
     if (b) {
         s = b->socket;
-        socket_get(s);
+        unix_get(s);
     }
     mutex_unlock(&g_socket_names_lock);
     *err = s ? 0 : -ECONNREFUSED;
     return s;
 }
 
-void socket_name_drop(struct unix_socket *s)
+void unix_name_drop(struct unix_socket *s)
 {
     struct socket_binding *b;
 
