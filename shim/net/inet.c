@@ -38,7 +38,7 @@ struct inet_socket *inet_alloc(struct task *task, int family, int type, int prot
         s->set.send_buffer = 16384; /* net.ipv4.tcp_wmem, tcp_rmem */
         s->set.receive_buffer = 131072;
     }
-    inet_options_init(&s->options, type);
+    inet_options_init(&s->options);
     return s;
 }
 

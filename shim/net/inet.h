@@ -199,7 +199,7 @@ uint32_t udp_poll(struct inet_socket *s);
 int64_t udp_ioctl(struct inet_socket *s, unsigned request, uint64_t arg);
 void udp_close(struct inet_socket *s);
 
-void inet_options_init(struct inet_options *o, int type);
+void inet_options_init(struct inet_options *o);
 int inet_get_option(struct file *f, int level, int option, void *value, unsigned *size);
 int inet_set_option(struct task *task, struct file *f, int level, int option, const void *value,
                     unsigned size);

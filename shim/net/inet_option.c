@@ -14,7 +14,7 @@
 #define LOOPBACK_MTU 65536
 #define DEVICE_INDEX 1
 
-void inet_options_init(struct inet_options *o, int type)
+void inet_options_init(struct inet_options *o)
 {
     *o = (struct inet_options){
         .ttl = -1,
@@ -22,7 +22,7 @@ void inet_options_init(struct inet_options *o, int type)
         .multicast_ttl = 1,
         .multicast_hops = 1,
         .multicast_loop = 1,
-        .mtu_discover = type == SOCK_STREAM ? IP_PMTUDISC_WANT : IP_PMTUDISC_WANT,
+        .mtu_discover = IP_PMTUDISC_WANT,
         .keep_idle = 7200,
         .keep_interval = 75,
         .keep_count = 9,

@@ -276,9 +276,10 @@ static struct inet_socket *take_pending(struct inet_socket *listener, int *err)
         end->queued = false;
         if (--listener->queue_count > listener->backlog) { /* one more is answered now */
             next = listener->queue;
-            for (unsigned i = 0; i < listener->backlog; i++)
+            for (unsigned i = 0; next && i < listener->backlog; i++)
                 next = next->queue_next;
-            inet_get(next);
+            if (next)
+                inet_get(next);
         }
     }
     mutex_unlock(&listener->lock);

@@ -194,7 +194,7 @@ static void show_control(struct msghdr *m)
 {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
         char text[64];
-        printf("control %d %d size %zu", c->cmsg_level, c->cmsg_type, c->cmsg_len);
+        printf("control %d %d size %u", c->cmsg_level, c->cmsg_type, (unsigned)c->cmsg_len);
         if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(c);
             printf(" device %d to %s", info->ipi_ifindex,
