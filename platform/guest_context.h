@@ -29,9 +29,25 @@ struct guest_regs {
     uint64_t fs_base, gs_base;
 };
 
+/*
+ * A system call that may be answered without coming out of guest_run. Runs on the calling thread's stack of shim control, in the
+ * space that is active. Of `regs`, rax, rdi, rsi, rdx, r10, r8, r9, rip and rsp are stored; none may be changed, and neither the
+ * context nor the active space. It may park.
+ * Result: for the guest's rax; or GUEST_CALL_LEAVE: guest_run comes out with GUEST_SYSCALL and all registers stored, rax as it was.
+ */
+typedef long (*guest_prompt_call)(void *owner, const struct guest_regs *regs);
+#define GUEST_CALL_LEAVE INT64_MIN
+#define GUEST_PROMPT_CALLS 512u
+
 struct guest_context {
     struct guest_regs regs;
     void *extended; /* the platform's: x87, SSE, AVX... state and where it now is */
+    /*
+     * The caller's, changed only by the thread that runs the context; not copied by context_copy. By number (the low half of rax),
+     * GUEST_PROMPT_CALLS of them, none NULL; NULL: every call comes out. A platform may ignore it, for some calls or for all.
+     */
+    const guest_prompt_call *prompt;
+    void *owner; /* their first argument */
 };
 
 enum guest_exit_reason {

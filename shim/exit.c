@@ -239,7 +239,7 @@ static void hand_over_children(struct process *process, struct process **dead)
         struct process *heir = new_parent_for(child);
         int old_pgid = child->pgid;
         DL_DELETE2(process->children, child, sibling_prev, sibling_next);
-        child->parent = heir;
+        process_set_parent(child, heir);
         child->exit_signal = SIGCHLD;
         DL_APPEND2(heir->children, child, sibling_prev, sibling_next);
         if (child->pdeath_signal && child->state < PROCESS_ZOMBIE) {

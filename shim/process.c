@@ -59,10 +59,16 @@ int process_new_id(void)
     return g_last_id;
 }
 
+void process_set_parent(struct process *process, struct process *parent)
+{
+    process->parent = parent;
+    __atomic_store_n(&process->ppid, parent ? parent->pid : 0, __ATOMIC_RELAXED);
+}
+
 void process_insert(struct process *process, struct process *parent)
 {
     HASH_ADD_INT(g_processes, pid, process);
-    process->parent = parent;
+    process_set_parent(process, parent);
     if (parent)
         DL_APPEND2(parent->children, process, sibling_prev, sibling_next);
 }

@@ -79,6 +79,8 @@ struct task {
     } restart;
     bool in_syscall;                 /* registers hold a call that may be restarted */
     uint64_t syscall_number;         /* original rax */
+    bool answered;                   /* syscall.c: the call that guest_run reports has run; its result is `answer` */
+    long answer;
     uint64_t start_ns;
     char *trace_line;                /* trace.c: the line of the current call so far; owned; NULL: none */
     unsigned trace_next;             /* trace.c: first argument not yet in it */
@@ -105,7 +107,8 @@ struct process {
     int pid;
     UT_hash_handle hh;
     /* under g_process_lock */
-    struct process *parent;
+    struct process *parent;        /* changed by process_set_parent() */
+    int ppid;                      /* its pid, for getppid: read without the lock */
     struct process *children, *sibling_prev, *sibling_next;
     struct task *tasks;
     unsigned task_count;

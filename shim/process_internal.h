@@ -15,6 +15,8 @@ int process_new_id(void);
 /* One more task may be made (`pal run --pids`). Zombies count, as they do on Linux. */
 bool process_room_for_task(void);
 void process_counts_as_zombie(void);
+/* Under g_process_lock, or before the process is known to anybody. */
+void process_set_parent(struct process *process, struct process *parent);
 void process_insert(struct process *process, struct process *parent);
 void task_insert(struct task *task, struct process *process);
 void task_remove(struct task *task);

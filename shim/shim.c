@@ -19,6 +19,7 @@
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
+#include "shim/syscall.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_MAX_SIZE 4096u
@@ -240,6 +241,7 @@ void shim_main(struct platform *p, void *blob, size_t size)
     PLATFORM_REQUIRE(size >= sizeof(*g_config) && g_config->version == SHIM_CONFIG_VERSION);
     if (vfs_init(g_config, why, sizeof(why)))
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "files", why);
+    syscall_init();
     struct task *task = process_create_first(&err);
     if (!task)
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "first process", error_text(err));

@@ -125,10 +125,7 @@ long sys_gettid(struct task *task, const struct syscall_args *args)
 long sys_getppid(struct task *task, const struct syscall_args *args)
 {
     (void)args;
-    mutex_lock(&g_process_lock);
-    int pid = task->process->parent->pid;
-    mutex_unlock(&g_process_lock);
-    return pid;
+    return __atomic_load_n(&task->process->ppid, __ATOMIC_RELAXED);
 }
 
 enum group_field { GET_PGID, GET_SID };

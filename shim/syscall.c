@@ -1,6 +1,7 @@
 #include "shim/syscall.h"
 
 #include "platform/errno.h"
+#include "shim/mm.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
 #include "shim/sys_exec.h"
@@ -47,12 +48,37 @@ static long run_handler(struct task *task, uint64_t number, const struct syscall
     return entry->handler(task, args);
 }
 
+#define RED_ZONE 128u
+
+/*
+ * Host calls that fill a buffer on the guest's stack cannot make it grow: it has to be there already, down to the stack pointer. Other
+ * stacks than the first are all below mmap_top.
+ */
+static void cover_stack(const struct task *task)
+{
+    struct mm *mm = task->mm;
+    uint64_t deepest = task->ctx->regs.rsp - RED_ZONE;
+    if (deepest < __atomic_load_n(&mm->stack_low, __ATOMIC_RELAXED) && deepest >= mm->mmap_top)
+        (void)mm_grow_stack(mm, deepest, true);
+}
+
+static struct syscall_args args_of(const struct guest_regs *regs)
+{
+    return (struct syscall_args){{regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9}};
+}
+
 void syscall_dispatch(struct task *task)
 {
     struct guest_regs *regs = &task->ctx->regs;
-    struct syscall_args args = {{regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9}};
+    if (task->answered) {
+        task->answered = false;
+        regs->rax = (uint64_t)task->answer;
+        return;
+    }
+    struct syscall_args args = args_of(regs);
     uint64_t number = (uint32_t)regs->rax; /* Linux looks at eax only */
 
+    cover_stack(task);
     task->syscall_number = regs->rax;
     task->in_syscall = true;
     if (g_config->trace)
@@ -64,4 +90,84 @@ void syscall_dispatch(struct task *task)
         task->in_syscall = false;
     else
         regs->rax = (uint64_t)result;
+}
+
+/* Calls that run inside guest_run. */
+
+static guest_prompt_call g_prompt[GUEST_PROMPT_CALLS];
+_Static_assert(GUEST_PROMPT_CALLS == SYSCALL_COUNT, "one for each call");
+
+/* They read or write registers that are not stored, or leave the space. */
+static const uint16_t g_leaving[] = {__NR_fork,         __NR_vfork, __NR_clone,      __NR_clone3,     __NR_execve,
+                                     __NR_execveat,     __NR_exit,  __NR_exit_group, __NR_arch_prctl, __NR_rt_sigreturn};
+
+static long prompt_leave(void *owner, const struct guest_regs *regs)
+{
+    (void)owner;
+    (void)regs;
+    return GUEST_CALL_LEAVE;
+}
+
+static long prompt_handler(void *owner, const struct guest_regs *regs)
+{
+    struct task *task = owner;
+    struct syscall_args args = args_of(regs);
+    const struct syscall_entry *entry = &g_syscalls[(uint32_t)regs->rax];
+    cover_stack(task);
+    task->syscall_number = regs->rax;
+    task->in_syscall = true;
+    long result = entry->handler(task, &args);
+    if (!syscall_wants_restart(result) && !task->restore_blocked &&
+        !__atomic_load_n(&task->interrupted, __ATOMIC_SEQ_CST)) {
+        task->in_syscall = false;
+        return result;
+    }
+    task->answered = true; /* the task's loop does the rest */
+    task->answer = result;
+    return GUEST_CALL_LEAVE;
+}
+
+static long prompt_unknown(void *owner, const struct guest_regs *regs)
+{
+    (void)owner;
+    (void)regs;
+    return -ENOSYS;
+}
+
+static long prompt_getpid(void *owner, const struct guest_regs *regs)
+{
+    const struct task *task = owner;
+    (void)regs;
+    return task->process->pid;
+}
+
+static long prompt_gettid(void *owner, const struct guest_regs *regs)
+{
+    const struct task *task = owner;
+    (void)regs;
+    return task->tid;
+}
+
+static long prompt_getppid(void *owner, const struct guest_regs *regs)
+{
+    const struct task *task = owner;
+    (void)regs;
+    return __atomic_load_n(&task->process->ppid, __ATOMIC_RELAXED);
+}
+
+void syscall_init(void)
+{
+    for (unsigned i = 0; i < GUEST_PROMPT_CALLS; i++)
+        g_prompt[i] = g_syscalls[i].handler ? prompt_handler : prompt_unknown;
+    for (unsigned i = 0; i < sizeof(g_leaving) / sizeof(g_leaving[0]); i++)
+        g_prompt[g_leaving[i]] = prompt_leave;
+    g_prompt[__NR_getpid] = prompt_getpid;
+    g_prompt[__NR_gettid] = prompt_gettid;
+    g_prompt[__NR_getppid] = prompt_getppid;
+}
+
+const guest_prompt_call *syscall_prompt_table(void)
+{
+    /* A trace wants registers, and counting would cost more than the calls. */
+    return g_config->trace || g_config->stats ? NULL : g_prompt;
 }

@@ -9,6 +9,7 @@
 
 #include <asm/unistd_64.h>
 
+#include "platform/guest_context.h"
 #include "platform/guest_memory.h"
 #include "shim/process.h"
 
@@ -40,6 +41,15 @@ extern const struct syscall_entry g_syscalls[SYSCALL_COUNT]; /* by number; handl
 
 /* Run one call: count, trace, dispatch. The result goes to ctx->regs.rax unless SYSCALL_KEEP_REGS. */
 void syscall_dispatch(struct task *task);
+/* Calls may run inside guest_run: what a task's context gets as `prompt`. NULL: not in this instance. */
+const guest_prompt_call *syscall_prompt_table(void);
+/* Once, before the first task. */
+void syscall_init(void);
+/* -ERESTARTSYS and its like: for signal_work, not for the guest. */
+static inline bool syscall_wants_restart(long result)
+{
+    return result >= -ERESTART_RESTARTBLOCK && result <= -ERESTARTSYS;
+}
 
 /* Copies between shim and the current task's memory; 0 or -EFAULT. */
 /* Result: bytes not copied, as guest_copy_in and guest_copy_out; a stack that was not yet that deep grows. */

@@ -74,6 +74,8 @@ struct task *task_create(int *err)
         shim_free(t);
         return NULL;
     }
+    t->ctx->prompt = syscall_prompt_table();
+    t->ctx->owner = t;
     t->altstack.flags = SS_DISABLE;
     t->timer_slack_ns = 50000;
     return t;
@@ -135,31 +137,11 @@ int task_start(struct task *task)
     return thread_spawn(g_platform, task->mm->as, task_entry, task, &task->thread);
 }
 
-static bool wants_restart(uint64_t rax)
-{
-    return rax >= (uint64_t)-ERESTART_RESTARTBLOCK && rax <= (uint64_t)-ERESTARTSYS;
-}
-
-#define RED_ZONE 128u
-
-/*
- * Host calls that fill a buffer on the guest's stack cannot make it grow: it has to be there already, down to the stack pointer. Other
- * stacks than the first are all below mmap_top.
- */
-static void cover_stack(const struct task *task)
-{
-    struct mm *mm = task->mm;
-    uint64_t deepest = task->ctx->regs.rsp - RED_ZONE;
-    if (deepest < __atomic_load_n(&mm->stack_low, __ATOMIC_RELAXED) && deepest >= mm->mmap_top)
-        (void)mm_grow_stack(mm, deepest, true);
-}
-
 static void handle_syscall(struct task *task)
 {
-    cover_stack(task);
     syscall_dispatch(task);
     uint64_t rax = task->ctx->regs.rax;
-    if (!wants_restart(rax))
+    if (!syscall_wants_restart((long)rax))
         task->in_syscall = false;
     /* A temporary mask outlives the call only until the signal it let through is delivered. */
     if (task->restore_blocked && rax != (uint64_t)-ERESTARTNOHAND && rax != (uint64_t)-EINTR) {

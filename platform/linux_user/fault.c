@@ -6,6 +6,7 @@
  *   entry window          the same, but the guest's registers are those in its context: the live ones are half loaded
  *   fallible copy         go on at the landing
  *   interruptible call    a kick before the syscall instruction moves on to its -EINTR exit
+ *   prompt window         a kick moves on to the way out: the answered call is over, all registers are known
  *   other shim code       a kick is remembered (the flags were set by its sender); anything else is a bug of ours
  */
 #include "platform/linux_user/lu.h"
@@ -168,7 +169,10 @@ static void leave_guest(struct thread *t, const struct kernel_siginfo *info, con
     if (g_lu.has_fsgsbase) {
         uint64_t gs;
         __asm__ volatile("rdfsbase %0\n\trdgsbase %1" : "=r"(ctx->regs.fs_base), "=r"(gs));
-        if (gs != (uint64_t)ctx)
+        struct lu_context *record = (struct lu_context *)ctx;
+        record->loaded_fs = ctx->regs.fs_base;
+        record->gs_is_ours = gs == (uint64_t)ctx;
+        if (!record->gs_is_ours)
             ctx->regs.gs_base = gs; /* it set one by instruction */
     }
     lu_extended_from_frame(mc->fpstate);
@@ -203,6 +207,11 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
         leave_guest(t, info, mc, in_window);
     }
     if (signo == LU_KICK_SIGNAL) {
+        if (rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end &&
+            __atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST)) {
+            mc->rip = (uint64_t)lu_prompt_interrupted;
+            mc->rsp = t->entry.run_sp - 8;
+        }
         if (rip >= (uint64_t)lu_interruptible_start && rip <= (uint64_t)lu_interruptible_syscall)
             mc->rip = (uint64_t)lu_interruptible_eintr;
         return;

@@ -213,13 +213,20 @@ static enum lu_enter_mode load_segment_bases(struct lu_context *ctx, struct lu_a
         lu_patch_refuse(as, as->carrier);
     else
         gs = (uint64_t)ctx;
-    __asm__("rdfsbase %0" : "=r"(now));
-    if (now != fs)
-        __asm__ volatile("wrfsbase %0" : : "r"(fs));
+    __asm__ volatile("wrfsbase %0" : : "r"(fs));
+    ctx->loaded_fs = fs;
+    ctx->gs_is_ours = gs == (uint64_t)ctx;
     __asm__("rdgsbase %0" : "=r"(now));
     if (now != gs)
         __asm__ volatile("wrgsbase %0" : : "r"(gs));
     return mode;
+}
+
+/* As the processor has them since this context came out, unless somebody changed them. */
+static bool segment_bases_loaded(const struct lu_context *ctx)
+{
+    const struct guest_regs *regs = &ctx->base.regs;
+    return regs->fs_base == ctx->loaded_fs && regs->gs_base == 0 && ctx->gs_is_ours && !(regs->rflags & RFLAGS_TF);
 }
 
 static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, struct guest_exit *exit)
@@ -228,13 +235,16 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, 
     struct lu_context *ctx = (struct lu_context *)base;
     PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY && t->aspace != NULL);
     struct guest_regs *regs = &base->regs;
+    enum lu_enter_mode mode = LU_ENTER_BY_GS;
     regs->rflags = (regs->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
     if (t->live_ctx != base) {
         lu_save_live_context(t);
         area_restore(base->extended);
         t->live_ctx = base;
+        mode = load_segment_bases(ctx, t->aspace);
+    } else if (!segment_bases_loaded(ctx)) {
+        mode = load_segment_bases(ctx, t->aspace);
     }
-    enum lu_enter_mode mode = load_segment_bases(ctx, t->aspace);
     regs->cs = USER_CS;
     regs->ss = USER_SS;
     exit->reason = GUEST_INTERRUPT;
@@ -242,26 +252,30 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, 
     t->entry.exit = exit;
     ctx->entry = &t->entry;
     int how = lu_guest_enter(regs, &t->entry, mode);
-    if (how == LU_RUN_SYSCALL) {
-        exit->reason = GUEST_SYSCALL;
+    if (how == LU_RUN_SYSCALL || how == LU_RUN_ANSWERED) {
         __asm__("rdfsbase %0" : "=r"(regs->fs_base));
-    } else if (exit->reason == GUEST_INTERRUPT) {
-        __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
-    } else if (exit->reason == GUEST_SYSCALL) {
-        lu_patch_consider(t->aspace, t->aspace->carrier, regs);
+        ctx->loaded_fs = regs->fs_base;
     }
+    if (how == LU_RUN_SYSCALL)
+        exit->reason = GUEST_SYSCALL;
+    else if (exit->reason == GUEST_INTERRUPT)
+        __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+    else if (exit->reason == GUEST_SYSCALL)
+        lu_patch_consider(t->aspace, t->aspace->carrier, regs);
 }
 
-static void lu_guest_interrupt(struct platform *p, struct thread *t)
+static void lu_guest_interrupt(struct platform *p UNUSED, struct thread *t)
 {
     /*
      * One kick until the interrupt is seen: whoever finds the flag set relies on the one who set it. A flood of kicks would pile up
-     * frames faster than the handler can leave the signal stack.
+     * frames faster than the handler can leave the signal stack. A parked thread wakes and looks by itself.
      */
     bool pending = __atomic_exchange_n(&t->entry.interrupt, 1, __ATOMIC_SEQ_CST) != 0;
-    if (!pending && __atomic_load_n(&t->entry.in_guest, __ATOMIC_SEQ_CST))
-        lu_kick(__atomic_load_n(&t->worker, __ATOMIC_ACQUIRE));
-    lu_thread_ops.unpark(p, t);
+    if (lu_give_token(t) || pending)
+        return;
+    struct lu_worker *w = __atomic_load_n(&t->worker, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&w->running, __ATOMIC_SEQ_CST) == t) /* else it is on its way, and looks when it is there */
+        lu_kick(w);
 }
 
 const struct guest_ops lu_guest_ops = {

@@ -245,6 +245,8 @@ void lu_kick(struct lu_worker *w);
 void lu_thread_time_now(struct thread *t, uint64_t *user_ns, uint64_t *system_ns);
 
 struct thread *lu_current(void);
+/* thread_unpark. True: it was parked, or about to. */
+bool lu_give_token(struct thread *t);
 void lu_save_live_context(struct thread *t);
 
 /* aspace.c; stats.c */

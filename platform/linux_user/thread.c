@@ -155,21 +155,30 @@ static int lu_park(struct platform *p UNUSED, uint64_t deadline_ns, struct threa
     return result;
 }
 
-static void lu_unpark(struct platform *p UNUSED, struct thread *t)
+bool lu_give_token(struct thread *t)
 {
     uint32_t before = __atomic_exchange_n(&t->park, LU_PARK_TOKEN, __ATOMIC_SEQ_CST);
     if (before == LU_PARK_FUTEX)
         host_call(__NR_futex, &t->park, FUTEX_WAKE, 1);
     else if (before == LU_PARK_POLL)
         lu_kick(__atomic_load_n(&t->worker, __ATOMIC_ACQUIRE));
+    return before == LU_PARK_FUTEX || before == LU_PARK_POLL;
+}
+
+static void lu_unpark(struct platform *p UNUSED, struct thread *t)
+{
+    lu_give_token(t);
 }
 
 static int lu_wait(struct platform *p UNUSED, uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
     struct host_timespec until = timespec_of(deadline_ns);
-    long woken = host_call(__NR_futex, word, FUTEX_WAIT_BITSET, expected,
-                           deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0, FUTEX_BITSET_MATCH_ANY);
-    return woken == -EINTR || woken > 0 ? 0 : (int)woken;
+    long woken;
+    do /* a kick finds the thread here, too; what it says waits for the way to the guest */
+        woken = host_call(__NR_futex, word, FUTEX_WAIT_BITSET, expected,
+                          deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0, FUTEX_BITSET_MATCH_ANY);
+    while (woken == -EINTR);
+    return woken > 0 ? 0 : (int)woken;
 }
 
 static int lu_wake(struct platform *p UNUSED, uint32_t *word, uint32_t count)

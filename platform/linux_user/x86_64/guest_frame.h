@@ -7,6 +7,7 @@
 #define LU_ENTRY_RUN_SP 0
 #define LU_ENTRY_INTERRUPT 8
 #define LU_ENTRY_IN_GUEST 12
+#define LU_ENTRY_CTX 16
 
 /* Offsets in struct guest_regs and struct lu_context; while guest code runs, the GS base is the context's address. */
 #define GUEST_R15 0
@@ -27,13 +28,22 @@
 #define GUEST_RIP 120
 #define GUEST_RFLAGS 136
 #define GUEST_RSP 144
-#define LU_CONTEXT_ENTRY 184
+#define LU_CONTEXT_PROMPT 184
+#define LU_CONTEXT_OWNER 192
+#define LU_CONTEXT_ENTRY 200
+#define LU_PROMPT_CALLS 512
 
+/* CF PF AF ZF SF OF, IF and the bit that is always set: what the shim may run with, and what sahf and an addition can restore. */
+#define LU_FLAGS_PLAIN 0xad7
+#define LU_FLAGS_SHIM 0x202
+
+#define LU_RUN_ANSWERED 3    /* a prompt call was answered, and an interrupt is pending */
 #define LU_RUN_SYSCALL 2     /* the guest made a system call at a patched site */
 #define LU_RUN_INTERRUPTED 1 /* lu_guest_enter found an interrupt pending */
 #define LU_RUN_LEFT 0        /* the guest ran; the handler stored why it came out */
 
 #ifndef __ASSEMBLER__
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,13 +53,17 @@
 struct lu_thread_entry {
     uint64_t run_sp;    /* shim stack pointer to return to */
     uint32_t interrupt; /* sticky until guest_run reports it; atomic */
-    uint32_t in_guest;  /* 1 from before the interrupt test to the guest's exit; atomic */
+    uint32_t in_guest;  /* 1 from before the interrupt test to the guest's exit; written by the thread itself */
     struct guest_context *ctx;
     struct guest_exit *exit;
 };
 _Static_assert(offsetof(struct lu_thread_entry, run_sp) == LU_ENTRY_RUN_SP, "run_sp moved");
 _Static_assert(offsetof(struct lu_thread_entry, interrupt) == LU_ENTRY_INTERRUPT, "interrupt moved");
 _Static_assert(offsetof(struct lu_thread_entry, in_guest) == LU_ENTRY_IN_GUEST, "in_guest moved");
+_Static_assert(offsetof(struct lu_thread_entry, ctx) == LU_ENTRY_CTX, "ctx moved");
+_Static_assert(offsetof(struct guest_context, prompt) == LU_CONTEXT_PROMPT &&
+                   offsetof(struct guest_context, owner) == LU_CONTEXT_OWNER && LU_PROMPT_CALLS == GUEST_PROMPT_CALLS,
+               "guest_enter.S calls through these");
 _Static_assert(offsetof(struct guest_regs, rdi) == 14 * 8, "guest_enter.S pops in this order");
 _Static_assert(offsetof(struct guest_regs, rip) == 15 * 8, "iretq frame follows the registers");
 _Static_assert(offsetof(struct guest_regs, ss) == 19 * 8, "iretq frame is rip cs rflags rsp ss");
@@ -62,6 +76,9 @@ _Static_assert(offsetof(struct guest_regs, r11) == GUEST_R11 && offsetof(struct 
 struct lu_context {
     struct guest_context base;
     struct lu_thread_entry *entry;
+    /* Of the processor, while this context's extended state is live there: */
+    uint64_t loaded_fs;
+    bool gs_is_ours; /* the GS base is this record's address; false without FSGSBASE */
     uint8_t area[] __attribute__((aligned(64)));
 };
 _Static_assert(offsetof(struct lu_context, entry) == LU_CONTEXT_ENTRY, "guest_enter.S finds the entry record here");
@@ -75,8 +92,10 @@ int lu_guest_enter(struct guest_regs *regs, struct lu_thread_entry *entry, enum 
 _Noreturn void lu_guest_leave(struct lu_thread_entry *entry);
 extern const char lu_enter_window_start[], lu_enter_window_end[];
 
-/* x86_64/guest_enter.S: where stubs of patched sites jump to; not a C function. */
+/* x86_64/guest_enter.S: where stubs of patched sites jump to; not C functions. */
 extern const char lu_patched_entry[];
+/* Here the answer of a prompt call is on its way: an interrupt moves on to lu_prompt_interrupted, at run_sp - 8. */
+extern const char lu_prompt_window_start[], lu_prompt_window_end[], lu_prompt_interrupted[];
 
 /* x86_64/thread_switch.S */
 struct thread;
