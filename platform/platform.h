@@ -21,7 +21,7 @@
  * Raised when a slot changes meaning or is added. A platform built against another version is
  * refused at start.
  */
-#define PLATFORM_INTERFACE_VERSION 1u
+#define PLATFORM_INTERFACE_VERSION 2u
 
 /*
  * Additive facts about a platform that a person may ask for (`pal platforms`). They describe; the

@@ -20,6 +20,7 @@
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
+#include "shim/vdso/vdso.h"
 #include "shim/vma.h"
 
 #define PIE_RANDOM_BITS 28u
@@ -408,6 +409,11 @@ static int build_and_switch(struct exec_image *image)
     image->mm->thp_disable = process->thp_disable;
     exec_place_stack(image);
     int err = map_image(image);
+    if (err == 0) {
+        int64_t vdso = vdso_map(image->mm);
+        image->vdso = vdso < 0 ? 0 : (uint64_t)vdso;
+        err = vdso < 0 ? exec_refuse(image, (int)vdso, "no room for the vDSO") : 0;
+    }
     if (err == 0) {
         err = exec_build_stack(image);
         if (err < 0)

@@ -52,6 +52,7 @@ struct exec_image {
     struct exec_object program, interpreter; /* interpreter.file NULL: none */
     struct mm *mm;                           /* the new one; owned until the switch */
     struct exec_random random;
+    uint64_t vdso; /* 0: none */
     uint64_t stack_pointer;
 };
 

@@ -108,7 +108,7 @@ static uint32_t processor_features(void)
     return edx;
 }
 
-/* No AT_SYSINFO_EHDR: there is no vDSO yet. AT_HWCAP2 hides FSGSBASE: segment bases change by
+/* AT_HWCAP2 hides FSGSBASE: segment bases change by
  * system call only. */
 static void make_auxv(struct exec_image *image, uint64_t random_at, uint64_t platform_at,
                       uint64_t path_at)
@@ -118,6 +118,8 @@ static void make_auxv(struct exec_image *image, uint64_t random_at, uint64_t pla
     uint64_t base = image->program.base;
     uint64_t frame = guest_extended_size(g_platform) + SIGNAL_FRAME_FIXED;
     image->mm->auxv_count = 0;
+    if (image->vdso)
+        put_aux(image, AT_SYSINFO_EHDR, image->vdso);
     put_aux(image, AT_MINSIGSTKSZ, (frame + 15) & ~15ull);
     put_aux(image, AT_HWCAP, processor_features());
     put_aux(image, AT_PAGESZ, VMA_PAGE);

@@ -20,6 +20,7 @@
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/syscall.h"
+#include "shim/vdso/vdso.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define PATH_MAX_SIZE 4096u
@@ -242,6 +243,8 @@ void shim_main(struct platform *p, void *blob, size_t size)
     if (vfs_init(g_config, why, sizeof(why)))
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "files", why);
     syscall_init();
+    if (vdso_init())
+        give_up(SHIM_EXIT_NOT_EXECUTABLE, "clocks", "no memory");
     struct task *task = process_create_first(&err);
     if (!task)
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "first process", error_text(err));

@@ -44,15 +44,23 @@ static int clock_read(struct task *task, int clock, uint64_t *ns)
 {
     switch (clock) {
     case CLOCK_REALTIME:
-    case CLOCK_REALTIME_COARSE:
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_TAI:
         *ns = clock_now(g_platform, CLOCK_KIND_REALTIME);
         return 0;
     case CLOCK_MONOTONIC:
-    case CLOCK_MONOTONIC_RAW:
-    case CLOCK_MONOTONIC_COARSE:
         *ns = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
+        return 0;
+    case CLOCK_REALTIME_COARSE:
+        *ns = clock_now(g_platform, CLOCK_KIND_REALTIME_COARSE);
+        return 0;
+    case CLOCK_MONOTONIC_COARSE:
+        *ns = clock_now(g_platform, CLOCK_KIND_MONOTONIC_COARSE);
+        return 0;
+    case CLOCK_MONOTONIC_RAW:
+        *ns = clock_now(g_platform, CLOCK_KIND_MONOTONIC_RAW);
+        return 0;
+    case CLOCK_TAI:
+        *ns = clock_now(g_platform, CLOCK_KIND_TAI);
         return 0;
     case CLOCK_BOOTTIME:
     case CLOCK_BOOTTIME_ALARM:
@@ -116,7 +124,7 @@ long sys_gettimeofday(struct task *task, const struct syscall_args *args)
 /* time(2) */
 long sys_time(struct task *task, const struct syscall_args *args)
 {
-    int64_t now = (int64_t)(clock_now(g_platform, CLOCK_KIND_REALTIME) / NS_PER_SEC);
+    int64_t now = (int64_t)(clock_now(g_platform, CLOCK_KIND_REALTIME_COARSE) / NS_PER_SEC);
     (void)task;
     if (args->a[0] && user_write(args->a[0], &now, sizeof(now)))
         return -EFAULT;

@@ -13,11 +13,17 @@ static uint64_t lu_clock_now(struct platform *p UNUSED, enum clock_kind kind)
         [CLOCK_KIND_MONOTONIC] = CLOCK_MONOTONIC,
         [CLOCK_KIND_REALTIME] = CLOCK_REALTIME,
         [CLOCK_KIND_BOOTTIME] = CLOCK_BOOTTIME,
+        [CLOCK_KIND_REALTIME_COARSE] = CLOCK_REALTIME_COARSE,
+        [CLOCK_KIND_MONOTONIC_COARSE] = CLOCK_MONOTONIC_COARSE,
+        [CLOCK_KIND_MONOTONIC_RAW] = CLOCK_MONOTONIC_RAW,
+        [CLOCK_KIND_TAI] = CLOCK_TAI,
     };
     struct {
         int64_t sec, nsec;
     } now = {0, 0};
-    host_call(__NR_clock_gettime, host_clock[kind], &now);
+    long (*in_user_mode)(long, void *) = (long (*)(long, void *))g_lu.vdso_entry[CLOCK_GUEST_GETTIME];
+    if (!in_user_mode || in_user_mode(host_clock[kind], &now) != 0)
+        host_call(__NR_clock_gettime, host_clock[kind], &now);
     return (uint64_t)now.sec * 1000000000u + (uint64_t)now.nsec;
 }
 
@@ -35,4 +41,13 @@ static void lu_clock_entropy(struct platform *p UNUSED, void *out, size_t size)
     }
 }
 
-const struct clock_ops lu_clock_ops = {.now = lu_clock_now, .entropy = lu_clock_entropy};
+static uint64_t lu_clock_guest_entry(struct platform *p UNUSED, enum clock_guest_call call)
+{
+    return g_lu.vdso_entry[call];
+}
+
+const struct clock_ops lu_clock_ops = {
+    .now = lu_clock_now,
+    .entropy = lu_clock_entropy,
+    .guest_entry = lu_clock_guest_entry,
+};

@@ -7,6 +7,7 @@
  *   fallible copy         go on at the landing
  *   interruptible call    a kick before the syscall instruction moves on to its -EINTR exit
  *   prompt window         a kick moves on to the way out: the answered call is over, all registers are known
+ *   vDSO, called by us    its fallback is a host call: made here
  *   other shim code       a kick is remembered (the flags were set by its sender); anything else is a bug of ours
  */
 #include "platform/linux_user/lu.h"
@@ -188,15 +189,22 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     struct kernel_context *mc = &uc->mc;
     uint64_t rip = mc->rip;
     struct thread *t = w->running;
-    bool ours = rip >= g_lu.text_start && rip < g_lu.text_end;
+    bool in_guest = t && __atomic_load_n(&t->entry.in_guest, __ATOMIC_RELAXED);
+    bool in_vdso = rip >= g_lu.vdso_start && rip < g_lu.vdso_end && !in_guest; /* called by us: the guest calls it, too */
+    bool ours = (rip >= g_lu.text_start && rip < g_lu.text_end) || in_vdso;
     bool in_window = rip >= (uint64_t)lu_enter_window_start && rip < (uint64_t)lu_enter_window_end;
 
     if (signo == LU_KICK_SIGNAL && w->carrier->spawn_requests)
         lu_serve_spawn_requests(w->carrier);
+    if (signo == SIGSYS && in_vdso) {
+        mc->rax = (uint64_t)host_call6(info->sys.nr, (long)mc->rdi, (long)mc->rsi, (long)mc->rdx, (long)mc->r10,
+                                       (long)mc->r8, (long)mc->r9);
+        return;
+    }
     if (!ours || in_window) {
         if (info->code <= 0 && signo != LU_KICK_SIGNAL && signo != SIGSYS)
             return; /* sent by somebody outside, not by the processor */
-        if (!t || !__atomic_load_n(&t->entry.in_guest, __ATOMIC_RELAXED))
+        if (!in_guest)
             shim_bug(info, mc); /* the shim jumped out of its own code */
         if (signo == SIGTRAP && !in_window && lu_patch_straggler(t->aspace, rip)) {
             mc->rip = rip - 1; /* the site is about to be a jump, or already is */
@@ -207,7 +215,7 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
         leave_guest(t, info, mc, in_window);
     }
     if (signo == LU_KICK_SIGNAL) {
-        if (rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end &&
+        if (t && rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end &&
             __atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST)) {
             mc->rip = (uint64_t)lu_prompt_interrupted;
             mc->rsp = t->entry.run_sp - 8;

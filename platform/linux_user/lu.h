@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "platform/address_space.h"
+#include "platform/clock.h"
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/guest_context.h"
@@ -126,6 +127,8 @@ static inline struct thread *lu_thread_of_stack(uint64_t address_in_stack)
  */
 #define LU_ALTSTACK_SIZE (64u * 1024u)
 #define LU_ALTSTACK_SLOTS 4096u
+#define LU_VDSO_ROOM LU_ALTSTACK_SIZE
+#define LU_VDSO_ENTRIES (CLOCK_GUEST_GETCPU + 1)
 #define LU_HANDLER_FRAMES 1200u /* frame of the kernel without extended state, our handler's, the control block */
 struct lu_altstack_control {
     struct lu_worker *worker;
@@ -152,6 +155,10 @@ struct lu_globals {
     bool use_seccomp;
     bool patching; /* rewrite sites that trap often */
     bool has_fsgsbase, has_xsave;
+    /* The host's vDSO, moved to where carriers share page tables with the signal stacks. */
+    uint64_t vdso_room;              /* LU_VDSO_ROOM bytes below the signal stacks */
+    uint64_t vdso_start, vdso_end;   /* its code, in carriers; 0: none */
+    uint64_t vdso_entry[LU_VDSO_ENTRIES]; /* by enum clock_guest_call; 0: none */
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
     uint32_t eager_pages; /* the fault-handler set: what the first signal and its handler touch */
@@ -262,6 +269,13 @@ uint64_t lu_objects_used(void);
 /* signals: fault.c */
 int lu_signals_install(void);
 void lu_altstack_arm(struct lu_worker *w);
+
+/* the host's vDSO: vdso.c */
+/* In the supervisor: what it exports (elf_header 0: there is none); and which of the mappings are its own, by lines of maps. */
+void lu_vdso_find(uint64_t elf_header, bool processors_are_numbered_through);
+bool lu_vdso_note(uint64_t start, uint64_t end, const char *line);
+/* In the zygote: to its place. When that fails it goes, and clocks are read by host calls. */
+void lu_vdso_move(void);
 
 /* interception: intercept.c */
 bool lu_sud_available(void);

@@ -98,7 +98,10 @@ void lu_shared_collapse(char *at)
 int lu_shared_init(void)
 {
     uint64_t altstacks = (uint64_t)LU_ALTSTACK_SLOTS * LU_ALTSTACK_SIZE, map_size = HEAP_PAGES / 8;
-    g_lu.altstack_base = map_private(altstacks, LU_ALTSTACK_SIZE);
+    /* The first slot's place is for the host's vDSO: one page of page tables holds both in a forked carrier. */
+    char *arena = map_private(altstacks + LU_VDSO_ROOM, LU_HUGE_PAGE);
+    g_lu.vdso_room = (uint64_t)arena;
+    g_lu.altstack_base = arena ? arena + LU_VDSO_ROOM : NULL;
     g_lu.heap_base = lu_shared_map(HEAP_PAGES * PAGE);
     if (!g_lu.heap_base || !g_lu.altstack_base)
         return -ENOMEM;

@@ -126,12 +126,15 @@ static int find_unneeded(void)
     char line[512];
     g_unneeded_count = 0;
     while (fgets(line, sizeof(line), maps)) {
+        line[strcspn(line, "\n")] = '\0';
         unsigned long start, end;
         char perms[8];
         if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 || perms[3] != 'p' || start < LU_GUEST_END ||
             start >= 1ul << 47)
             continue;
         if ((start >= runner_start && start < runner_end) || (start <= arena && arena < end))
+            continue;
+        if (lu_vdso_note(start, end, line))
             continue;
         if (g_unneeded_count < UNNEEDED_MAX)
             g_unneeded[g_unneeded_count++] = (struct range){start, end};
@@ -208,6 +211,7 @@ static void zygote_start(void *arg)
     for (size_t i = 0; i < g_unneeded_count; i++)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
     move_text_to_huge_pages();
+    lu_vdso_move();
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)
@@ -453,6 +457,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (err < 0)
         return err;
     lu_cpu_probe();
+    lu_vdso_find(getauxval(AT_SYSINFO_EHDR), sysconf(_SC_NPROCESSORS_CONF) == cpus);
     g_lu.platform = (struct platform){
         .version = PLATFORM_INTERFACE_VERSION,
         .page_size = 4096,

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "platform/contract.h"
+#include "platform/stock/no_guest_clock.h"
 
 static uint64_t host_clock_now(struct platform *p UNUSED, enum clock_kind kind)
 {
@@ -15,6 +16,10 @@ static uint64_t host_clock_now(struct platform *p UNUSED, enum clock_kind kind)
         [CLOCK_KIND_MONOTONIC] = CLOCK_MONOTONIC,
         [CLOCK_KIND_REALTIME] = CLOCK_REALTIME,
         [CLOCK_KIND_BOOTTIME] = CLOCK_BOOTTIME,
+        [CLOCK_KIND_REALTIME_COARSE] = CLOCK_REALTIME_COARSE,
+        [CLOCK_KIND_MONOTONIC_COARSE] = CLOCK_MONOTONIC_COARSE,
+        [CLOCK_KIND_MONOTONIC_RAW] = CLOCK_MONOTONIC_RAW,
+        [CLOCK_KIND_TAI] = CLOCK_TAI,
     };
     struct timespec now;
     PLATFORM_REQUIRE(clock_gettime(ids[kind], &now) == 0);
@@ -34,4 +39,5 @@ static void host_clock_entropy(struct platform *p UNUSED, void *out, size_t size
 const struct clock_ops stock_host_clock_ops = {
     .now = host_clock_now,
     .entropy = host_clock_entropy,
+    .guest_entry = stock_no_guest_clock,
 };
