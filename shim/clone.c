@@ -8,6 +8,7 @@
 #include "platform/clock.h"
 #include "platform/errno.h"
 #include "shim/fs/file.h"
+#include "shim/fs/pidfd.h"
 #include "shim/fs/vfs.h"
 #include "shim/ipc.h"
 #include "shim/mm.h"
@@ -22,15 +23,17 @@
 #define CLONE_KNOWN                                                                                \
     (CLONE_HARMLESS | CLONE_SYSVSEM | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |            \
      CLONE_PARENT | CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |     \
-     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND)
+     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND | CLONE_PIDFD)
 
 static int check_flags(const struct clone_request *req)
 {
     uint64_t f = req->flags;
     if (f & ~(uint64_t)CLONE_KNOWN) {
-        stats_unsupported(f & CLONE_PIDFD ? "clone: CLONE_PIDFD" : "clone: namespaces");
+        stats_unsupported("clone: namespaces");
         return -EINVAL;
     }
+    if ((f & CLONE_PIDFD) && (f & CLONE_THREAD))
+        return -EINVAL; /* as before Linux 6.9 */
     if ((f & CLONE_THREAD) && !(f & CLONE_SIGHAND))
         return -EINVAL;
     if ((f & CLONE_SIGHAND) && (!(f & CLONE_VM) || (f & CLONE_CLEAR_SIGHAND)))
@@ -190,7 +193,12 @@ static int join_tree(struct task *parent, struct task *child, struct process *pr
         mutex_unlock(&g_process_lock);
         return -EAGAIN;
     }
-    child->tid = process_new_id();
+    int id = req->set_tid ? process_claim_id(req->set_tid) : process_new_id();
+    if (id < 0) {
+        mutex_unlock(&g_process_lock);
+        return id;
+    }
+    child->tid = id;
     if (process) {
         process->pid = child->tid;
         process->pgid = self->pgid;
@@ -252,6 +260,19 @@ void process_release_vfork(struct process *process)
     thread_unpark(g_platform, waiter->thread);
 }
 
+/* CLONE_PIDFD: the parent's descriptor of its child; the child has none. Result: the descriptor or -errno. */
+static int install_pidfd(struct task *parent, struct process *child, uint64_t addr)
+{
+    int err = 0;
+    struct file *f = pidfd_create(child, 0, &err);
+    int fd = f ? fd_install(parent, f, 0, FD_CLOSE_ON_EXEC) : err;
+    if (fd >= 0 && user_write(addr, &fd, sizeof(fd))) {
+        (void)fd_close(parent, fd);
+        fd = -EFAULT;
+    }
+    return fd;
+}
+
 long process_clone(struct task *task, const struct clone_request *req)
 {
     uint64_t flags = req->flags;
@@ -288,11 +309,18 @@ long process_clone(struct task *task, const struct clone_request *req)
         return err;
     }
 
-    int tid = child->tid;
-    if (flags & CLONE_PARENT_SETTID)
-        err = user_write(req->parent_tid, &tid, sizeof(tid)); /* Linux ignores a failure, too */
-    err = task_start(child);
+    int tid = child->tid, pidfd = -1;
+    if (flags & CLONE_PIDFD)
+        pidfd = install_pidfd(task, process, req->pidfd);
+    if (pidfd < 0 && (flags & CLONE_PIDFD))
+        err = pidfd;
+    if (!err && (flags & CLONE_PARENT_SETTID) && user_write(req->parent_tid, &tid, sizeof(tid)))
+        err = 0; /* Linux ignores this, too */
+    if (!err)
+        err = task_start(child);
     if (err) {
+        if (pidfd >= 0)
+            (void)fd_close(task, pidfd);
         leave_tree(task, child, process);
         discard(task, child, process);
         return err;

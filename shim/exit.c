@@ -10,6 +10,7 @@
 #include "platform/instance.h"
 #include "shim/fs/event_files.h"
 #include "shim/fs/file.h"
+#include "shim/fs/pidfd.h"
 #include "shim/fs/tty.h"
 #include "shim/fs/vfs.h"
 #include "shim/futex.h"
@@ -318,6 +319,7 @@ static void become_zombie(struct process *process, struct process **dead, struct
     if (parent_in_session)
         wake_orphaned_group(pgid);
     wait_queue_wake_all(&g_signal_wait);
+    pid_ref_changed(process->pid_ref);
     if (process_notify_parent(process, CHILD_EXITED, wakes))
         bury(process, dead);
 }

@@ -8,6 +8,7 @@
 #include "platform/clock.h"
 #include "platform/errno.h"
 #include "shim/fs/file.h"
+#include "shim/fs/pidfd.h"
 #include "shim/fs/vfs.h"
 #include "shim/process_internal.h"
 #include "shim/process_tree.h"
@@ -20,7 +21,7 @@ struct mutex g_process_lock;
 static struct process *g_processes;
 static struct task *g_tasks;
 static int g_last_id = INIT_PID;
-static bool g_ids_wrapped;
+static bool g_ids_wrapped, g_ids_claimed;
 
 struct process *process_find(int pid)
 {
@@ -40,12 +41,25 @@ static bool id_in_use(int id)
 {
     if (process_find(id) || task_find(id))
         return true;
-    if (!g_ids_wrapped)
+    if (!g_ids_wrapped && !g_ids_claimed)
         return false;
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
         if (p->pgid == id || p->sid == id)
             return true;
     return false;
+}
+
+int process_claim_id(int id)
+{
+    if (id >= PID_LIMIT)
+        return -EINVAL;
+    if (process_find(id) || task_find(id))
+        return -EEXIST;
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p->pgid == id || p->sid == id)
+            return -EEXIST;
+    g_ids_claimed = true;
+    return id;
 }
 
 int process_new_id(void)
@@ -113,6 +127,8 @@ void process_reap(struct process *process)
         parent->children_stime_ns += process->stime_ns + process->children_stime_ns;
     }
     process->state = PROCESS_REAPED;
+    pid_ref_detach(process->pid_ref);
+    process->pid_ref = NULL;
 }
 
 void process_free(struct process *process)

@@ -23,6 +23,7 @@ struct mm;
 struct fd_table;
 struct fs_state;
 struct tty_session;
+struct pid_ref;
 struct process;
 struct syscall_args;
 
@@ -125,6 +126,7 @@ struct process {
     struct sighand *sighand;       /* owned reference */
     struct signal_queue pending;   /* directed at the process */
     struct wait_queue child_wait;  /* this process's wait4 callers */
+    struct pid_ref *pid_ref;       /* owned reference; NULL: no descriptor was made; fs/pidfd.h */
     struct task *vfork_waiter;     /* parent task that sleeps until exec or exit; NULL: none */
     struct task *exec_task;        /* waits for all others to end; NULL: none */
     bool stop_requested;           /* tasks stop at their next look; cleared by SIGCONT and SIGKILL */
@@ -170,6 +172,7 @@ struct clone_request {
     uint64_t stack;       /* new rsp; 0: the caller's */
     uint64_t tls;
     uint64_t parent_tid, child_tid, pidfd; /* guest addresses */
+    int set_tid;          /* the number the child is to have; 0: any */
 };
 long process_clone(struct task *task, const struct clone_request *req);
 

@@ -12,6 +12,8 @@
 
 /* A number that names no process, task, group or session. */
 int process_new_id(void);
+/* The same for a wanted number, clone3(2). Errors: -EINVAL (beyond pid_max), -EEXIST. */
+int process_claim_id(int id);
 /* One more task may be made (`pal run --pids`). Zombies count, as they do on Linux. */
 bool process_room_for_task(void);
 void process_counts_as_zombie(void);
@@ -35,6 +37,8 @@ void task_kick(struct task *task);
 void task_register_thread(struct task *task); /* no lock */
 void task_forget_thread(struct task *task, const struct thread *thread); /* no lock */
 
+/* kill(2): may `from` signal `to`? */
+bool process_may_signal(const struct process *from, const struct process *to, int sig);
 /* Start the death of all tasks; the caller's own task too, if it is one of them. */
 void process_start_exit(struct process *process, int code);
 /* A space died from outside with its threads: its processes die of SIGKILL. No lock. */

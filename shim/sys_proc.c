@@ -51,7 +51,23 @@ long sys_clone(struct task *task, const struct syscall_args *args)
                                 .tls = args->a[4]};
     if (req.exit_signal > 64)
         return -EINVAL;
+    if ((req.flags & CLONE_PIDFD) && (req.flags & (CLONE_PARENT_SETTID | CLONE_DETACHED)))
+        return -EINVAL; /* both results would go to the same place */
     return process_clone(task, &req);
+}
+
+/* One level of process numbers: one number may be asked for. */
+static long read_set_tid(const struct task *task, const struct clone_args *ca, int *set_tid)
+{
+    if (!ca->set_tid != !ca->set_tid_size || ca->set_tid_size > 1)
+        return -EINVAL;
+    if (!ca->set_tid_size)
+        return 0;
+    if (user_read(set_tid, ca->set_tid, sizeof(*set_tid)))
+        return -EFAULT;
+    if (*set_tid < 1)
+        return -EINVAL;
+    return task->process->euid ? -EPERM : 0;
 }
 
 /* clone3(2); a larger struct than we know must be zero in its tail. */
@@ -73,10 +89,14 @@ long sys_clone3(struct task *task, const struct syscall_args *args)
         if (byte)
             return -E2BIG;
     }
-    if (ca.set_tid_size || (ca.flags & CLONE_INTO_CGROUP)) {
-        stats_unsupported("clone3: set_tid or cgroup");
+    if (ca.flags & CLONE_INTO_CGROUP) {
+        stats_unsupported("clone3: cgroup");
         return -EINVAL;
     }
+    int set_tid = 0;
+    long err = read_set_tid(task, &ca, &set_tid);
+    if (err)
+        return err;
     if ((ca.flags & (CSIGNAL | CLONE_DETACHED)) || ca.exit_signal > 64)
         return -EINVAL;
     if ((ca.flags & (CLONE_THREAD | CLONE_PARENT)) && ca.exit_signal)
@@ -89,6 +109,7 @@ long sys_clone3(struct task *task, const struct syscall_args *args)
                                 .parent_tid = ca.parent_tid,
                                 .child_tid = ca.child_tid,
                                 .pidfd = ca.pidfd,
+                                .set_tid = set_tid,
                                 .tls = ca.tls};
     return process_clone(task, &req);
 }

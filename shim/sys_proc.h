@@ -10,12 +10,15 @@
 #define SHIM_SYSCALLS_TASKS(X)                                                                     \
     X(fork, 0, FULL, "")                                                                           \
     X(vfork, 0, FULL, "")                                                                          \
-    X(clone, 5, PARTIAL, "no namespaces, no CLONE_PIDFD")                                          \
-    X(clone3, 2, PARTIAL, "no namespaces, no CLONE_PIDFD, no set_tid")                             \
+    X(clone, 5, PARTIAL, "no namespaces")                                                          \
+    X(clone3, 2, PARTIAL, "no namespaces, no cgroups")                                             \
+    X(pidfd_open, 2, FULL, "")                                                                     \
+    X(pidfd_send_signal, 4, PARTIAL, "descriptors of /proc/PID are not taken for one")             \
+    X(pidfd_getfd, 3, FULL, "")                                                                    \
     X(exit, 1, FULL, "")                                                                           \
     X(exit_group, 1, FULL, "")                                                                     \
     X(wait4, 4, PARTIAL, "rusage has times only")                                                  \
-    X(waitid, 5, PARTIAL, "rusage has times only; no P_PIDFD")                                     \
+    X(waitid, 5, PARTIAL, "rusage has times only")                                     \
     X(getpid, 0, FULL, "")                                                                         \
     X(getppid, 0, FULL, "")                                                                        \
     X(gettid, 0, FULL, "")                                                                         \

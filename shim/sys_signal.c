@@ -139,8 +139,7 @@ long sys_rt_sigtimedwait(struct task *task, const struct syscall_args *args)
     return r;
 }
 
-/* May `from` signal `to`? kill(2), under g_process_lock. */
-static bool may_signal(const struct process *from, const struct process *to, int sig)
+bool process_may_signal(const struct process *from, const struct process *to, int sig)
 {
     if (from->euid == 0 || from == to)
         return true;
@@ -156,7 +155,7 @@ static long kill_many(struct process *self, int pgid, const struct abi_siginfo *
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
         if (pgid ? p->pgid != pgid : p->pid == INIT_PID || p == self)
             continue;
-        if (!may_signal(self, p, sig)) {
+        if (!process_may_signal(self, p, sig)) {
             if (r == -ESRCH)
                 r = -EPERM;
             continue;
@@ -185,7 +184,7 @@ long sys_kill(struct task *task, const struct syscall_args *args)
         }
         if (!target)
             r = -ESRCH;
-        else if (!may_signal(self, target, sig))
+        else if (!process_may_signal(self, target, sig))
             r = -EPERM;
         else if (sig)
             r = signal_send_process(target, &info);
@@ -206,7 +205,7 @@ static long send_to_thread(struct task *task, int tgid, int tid, const struct ab
     if (!target || (tgid && target->process->pid != tgid)) {
         struct process *zombie = process_find(tid); /* dead, but its number is still taken */
         r = zombie && zombie->state == PROCESS_ZOMBIE && (!tgid || tgid == tid) ? 0 : -ESRCH;
-    } else if (!may_signal(task->process, target->process, info->si_signo)) {
+    } else if (!process_may_signal(task->process, target->process, info->si_signo)) {
         r = -EPERM;
     } else if (info->si_signo) {
         r = signal_send_task(target, info);
@@ -262,7 +261,7 @@ long sys_rt_sigqueueinfo(struct task *task, const struct syscall_args *args)
     struct process *target = process_find(pid);
     if (!target)
         r = -ESRCH;
-    else if (!may_signal(task->process, target, sig))
+    else if (!process_may_signal(task->process, target, sig))
         r = -EPERM;
     else if (sig)
         r = signal_send_process(target, &info);

@@ -1,11 +1,14 @@
 /*
  * wait.c: wait4(2), waitid(2) and what they tell of a child.
  */
+#include <asm/fcntl.h>
 #include <linux/resource.h>
 #include <linux/signal.h>
 #include <linux/wait.h>
 
 #include "platform/errno.h"
+#include "shim/fs/file.h"
+#include "shim/fs/pidfd.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/shim.h"
@@ -155,13 +158,37 @@ long sys_wait4(struct task *task, const struct syscall_args *args)
     return write_usage(args->a[3], &result) ? -EFAULT : result.pid;
 }
 
-/* waitid(2); P_PIDFD is refused: there are no process descriptors. */
+/* The process a descriptor names becomes the one to wait for. *nonblocking: the descriptor says so. */
+static long wait_for_pidfd(struct task *task, int fd, struct wait_request *req, bool *nonblocking)
+{
+    if (fd < 0)
+        return -EINVAL;
+    struct file *f = fd_get(task, fd);
+    if (!f)
+        return -EBADF;
+    long r = pidfd_check(f);
+    if (!r) {
+        mutex_lock(&g_process_lock);
+        const struct process *p = pidfd_process(f);
+        req->which = WAIT_PID;
+        req->id = p ? p->pid : 0;
+        mutex_unlock(&g_process_lock);
+        *nonblocking = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK;
+        if (!req->id)
+            r = -ECHILD;
+    }
+    file_put(f);
+    return r;
+}
+
+/* waitid(2) */
 long sys_waitid(struct task *task, const struct syscall_args *args)
 {
     int which = (int)args->a[0], id = (int)args->a[1];
     unsigned options = (unsigned)args->a[3];
     struct wait_request req = {.options = options};
     struct wait_result result = {0};
+    bool nonblocking = false;
 
     if (options & ~(unsigned)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE))
         return -EINVAL;
@@ -183,10 +210,20 @@ long sys_waitid(struct task *task, const struct syscall_args *args)
         req.which = WAIT_GROUP;
         req.id = id ? id : task->process->pgid;
         break;
+    case P_PIDFD: {
+        long err = wait_for_pidfd(task, id, &req, &nonblocking);
+        if (err)
+            return err;
+        break;
+    }
     default:
         return -EINVAL;
     }
+    if (nonblocking)
+        req.options |= WNOHANG;
     int r = process_wait(task, &req, &result);
+    if (r == 0 && nonblocking && !(options & WNOHANG))
+        return -EAGAIN;
     if (r < 0)
         return r;
     struct abi_siginfo info = {0};

@@ -6,7 +6,9 @@
 
 #include "platform/errno.h"
 #include "shim/base/string.h"
+#include "shim/fs/pidfd.h"
 #include "shim/fs/procfs.h"
+#include "shim/process.h"
 
 struct fd_search {
     int wanted;      /* exactly this, or the lowest >= */
@@ -128,6 +130,13 @@ static int print_fdinfo(struct task *task, const struct proc_target *t, struct s
     str_buf_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t20\nino:\t%llu\n", (unsigned long long)pos,
                    s.flags | (s.fd_flags == FD_CLOSE_ON_EXEC ? O_CLOEXEC : 0),
                    (unsigned long long)(s.file->inode ? s.file->inode->ino : s.file->id));
+    if (pidfd_check(s.file) == 0) {
+        mutex_lock(&g_process_lock);
+        const struct process *p = pidfd_process(s.file);
+        int pid = p ? p->pid : -1;
+        mutex_unlock(&g_process_lock);
+        str_buf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+    }
     file_put(s.file);
     return 0;
 }
