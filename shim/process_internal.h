@@ -58,6 +58,16 @@ void signal_queue_drop(struct signal_queue *queue, struct sigset which);
 /* A task that may have been chosen for process-wide signals goes away or blocks them: others look. */
 void signal_retarget(struct process *process, struct task *except, struct sigset which);
 
+/*
+ * Signals of timers, which can be sent whatever memory and limits say: an entry counts from the birth of its timer, and is queued at
+ * most once. Sent while queued: nothing. Under g_process_lock.
+ */
+bool signal_entry_reserve(const struct process *process); /* false: RLIMIT_SIGPENDING */
+void signal_entry_release(void);
+void signal_send_entry(struct process *process, struct task *task, struct signal_entry *entry);
+void signal_entry_cancel(struct signal_entry *entry);
+void timer_signal_taken(struct posix_timer *timer); /* its entry is about to be copied and leave its queue */
+
 /* Frames: signal_frame.c; no lock. 0, or -EFAULT: the stack is unusable. */
 int signal_frame_push(struct task *task, const struct abi_sigaction *action, const struct abi_siginfo *info,
                       struct sigset saved);

@@ -56,11 +56,28 @@ bool signal_pending(struct task *task)
 
 /* Queues. */
 
-static uint64_t g_entry_count; /* of all queues; what RLIMIT_SIGPENDING limits (there per user) */
+static uint64_t g_entry_count; /* of all queues and timers; what RLIMIT_SIGPENDING limits (there per user) */
 
-static void entry_free(struct signal_entry *e)
+bool signal_entry_reserve(const struct process *process)
+{
+    if (g_entry_count >= process->rlimits[RLIMIT_SIGPENDING].cur)
+        return false;
+    g_entry_count++;
+    return true;
+}
+
+void signal_entry_release(void)
 {
     g_entry_count--;
+}
+
+/* Off its queue already, or the queue forgets all. */
+static void entry_free(struct signal_entry *e)
+{
+    e->queue = NULL;
+    if (e->timer)
+        return;
+    signal_entry_release();
     shim_free(e);
 }
 
@@ -95,21 +112,44 @@ static void drop_everywhere(struct process *process, uint64_t which)
         signal_queue_drop(&t->pending, (struct sigset){which});
 }
 
+static void append(struct signal_queue *queue, struct signal_entry *e)
+{
+    e->queue = queue;
+    DL_APPEND(queue->entries, e);
+    sigset_add(&queue->set, e->info.si_signo);
+}
+
 static int queue_add(struct signal_queue *queue, const struct abi_siginfo *info, uint64_t limit)
 {
     int sig = info->si_signo;
     if (sig < SIGRTMIN && sigset_has(queue->set, sig))
         return 0; /* standard signals don't queue up */
-    struct signal_entry *e = g_entry_count < limit ? shim_alloc(sizeof(*e)) : NULL;
-    if (!e && sig >= SIGRTMIN)
+    /* What the kernel or kill(2) sends arrives beyond the limit as well, at worst without its details. */
+    bool unlimited = sig < SIGRTMIN && info->si_code >= 0;
+    struct signal_entry *e = unlimited || g_entry_count < limit ? shim_zalloc(sizeof(*e)) : NULL;
+    if (!e && sig >= SIGRTMIN && info->si_code != SI_USER)
         return -EAGAIN;
-    if (e) { /* without memory a standard signal still arrives, only its details are lost */
+    if (e) {
         e->info = *info;
-        DL_APPEND(queue->entries, e);
         g_entry_count++;
+        append(queue, e);
     }
     sigset_add(&queue->set, sig);
     return 0;
+}
+
+void signal_entry_cancel(struct signal_entry *e)
+{
+    struct signal_queue *queue = e->queue;
+    struct signal_entry *other;
+    if (!queue)
+        return;
+    DL_DELETE(queue->entries, e);
+    e->queue = NULL;
+    DL_FOREACH (queue->entries, other)
+        if (other->info.si_signo == e->info.si_signo)
+            return;
+    sigset_remove(&queue->set, e->info.si_signo);
 }
 
 /* Take one of `wanted` off: faults first, then the lowest number. */
@@ -133,6 +173,8 @@ static bool queue_take(struct signal_queue *queue, struct sigset wanted, struct 
         found = e;
     }
     if (found) {
+        if (found->timer)
+            timer_signal_taken(found->timer);
         *out = found->info;
         DL_DELETE(queue->entries, found);
         entry_free(found);
@@ -207,7 +249,8 @@ static void continue_process(struct process *process)
     }
 }
 
-static int send(struct process *process, struct task *task, const struct abi_siginfo *info)
+/* `entry`: a timer's, to be queued itself; NULL: a copy of `info` is. */
+static int send(struct process *process, struct task *task, const struct abi_siginfo *info, struct signal_entry *entry)
 {
     int sig = info->si_signo;
     struct task *t = task;
@@ -227,7 +270,12 @@ static int send(struct process *process, struct task *task, const struct abi_sig
     }
     if (is_ignored(process, task ? task : process->tasks, sig))
         return 0;
-    int err = queue_add(task ? &task->pending : &process->pending, info, process->rlimits[RLIMIT_SIGPENDING].cur);
+    struct signal_queue *queue = task ? &task->pending : &process->pending;
+    int err = 0;
+    if (entry)
+        append(queue, entry);
+    else
+        err = queue_add(queue, info, process->rlimits[RLIMIT_SIGPENDING].cur);
     if (err)
         return err;
     wait_queue_wake_all(&g_signal_wait);
@@ -242,12 +290,18 @@ static int send(struct process *process, struct task *task, const struct abi_sig
 
 int signal_send_task(struct task *task, const struct abi_siginfo *info)
 {
-    return send(task->process, task, info);
+    return send(task->process, task, info, NULL);
 }
 
 int signal_send_process(struct process *process, const struct abi_siginfo *info)
 {
-    return send(process, NULL, info);
+    return send(process, NULL, info, NULL);
+}
+
+void signal_send_entry(struct process *process, struct task *task, struct signal_entry *entry)
+{
+    if (!entry->queue)
+        (void)send(process, task, &entry->info, entry);
 }
 
 int signal_send_pgrp(int pgid, const struct abi_siginfo *info)
@@ -256,7 +310,7 @@ int signal_send_pgrp(int pgid, const struct abi_siginfo *info)
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
         if (p->pgid != pgid)
             continue;
-        int one = send(p, NULL, info);
+        int one = send(p, NULL, info, NULL);
         if (r)
             r = one;
     }

@@ -8,35 +8,18 @@
 #include "shim/process_internal.h"
 #include "shim/shim.h"
 #include "shim/time_convert.h"
+#include "shim/timer.h"
 
 #define NS_PER_TICK 10000000u /* USER_HZ is 100 */
 
-/* Processor-time clocks of others carry a number: see clock_getcpuclockid(3) and the kernel's posix-timers.h. */
-static int cpu_clock_now(struct task *task, int clock, uint64_t *ns)
+static int cpu_clock_now(struct task *task, int clockid, uint64_t *ns)
 {
-    int id = ~(clock >> 3), kind = clock & 3;
-    bool per_thread = clock & 4;
-    uint64_t user = 0, system = 0;
-    int err = 0;
-
-    if (kind == 3)
-        return -EINVAL;
+    struct cpu_clock clock;
     mutex_lock(&g_process_lock);
-    if (per_thread) {
-        struct task *t = id ? task_find(id) : task;
-        if (!t || t->process != task->process)
-            err = -EINVAL;
-        else if (t->thread)
-            thread_cpu_time(g_platform, t->thread, &user, &system);
-    } else {
-        struct process *p = id ? process_find(id) : task->process;
-        if (!p)
-            err = -EINVAL;
-        else
-            process_cpu_time(p, &user, &system);
-    }
+    int err = cpu_clock_of_id(task->process, task->tid, clockid, &clock);
+    if (err == 0)
+        err = cpu_clock_read(&clock, ns);
     mutex_unlock(&g_process_lock);
-    *ns = kind == 1 ? user : user + system;
     return err;
 }
 
@@ -66,12 +49,8 @@ static int clock_read(struct task *task, int clock, uint64_t *ns)
     case CLOCK_BOOTTIME_ALARM:
         *ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
         return 0;
-    case CLOCK_PROCESS_CPUTIME_ID:
-        return cpu_clock_now(task, (int)(~0u << 3) | 2, ns);
-    case CLOCK_THREAD_CPUTIME_ID:
-        return cpu_clock_now(task, (int)(~0u << 3) | 4 | 2, ns);
     default:
-        return clock < 0 ? cpu_clock_now(task, clock, ns) : -EINVAL;
+        return cpu_clock_now(task, clock, ns);
     }
 }
 
@@ -195,10 +174,52 @@ long sys_nanosleep(struct task *task, const struct syscall_args *args)
     return err ? err : start_relative_sleep(task, ns, args->a[1]);
 }
 
-/* clock_nanosleep(2); on the process's own processor-time clock it answers EOPNOTSUPP, as for clocks that can't be slept on. */
+/* Processor time passes unseen: how long it can take at least, but no longer than this, until the next look. */
+#define CPU_LOOK_NS 1000000u
+
+/* args: limit, where the remaining time goes, the clock. */
+static long resume_cpu_sleep(struct task *task)
+{
+    uint64_t limit = task->restart.arg[0], addr = task->restart.arg[1], now;
+    for (;;) {
+        if (cpu_clock_now(task, (int)task->restart.arg[2], &now))
+            return -EINVAL;
+        if (now >= limit)
+            return 0;
+        uint64_t pause = (limit - now) / thread_cpu_count(g_platform);
+        if (task_sleep(task, deadline_after(pause > CPU_LOOK_NS ? pause : CPU_LOOK_NS)) == -ERESTARTSYS)
+            break;
+    }
+    if (addr && user_write_timespec(addr, limit - now))
+        return -EFAULT;
+    task->restart.resume = resume_cpu_sleep;
+    return -ERESTART_RESTARTBLOCK;
+}
+
+static long cpu_sleep(struct task *task, int clockid, uint64_t ns, bool absolute, uint64_t remaining_addr)
+{
+    struct cpu_clock clock;
+    uint64_t now = 0;
+    mutex_lock(&g_process_lock);
+    int err = cpu_clock_of_id(task->process, task->tid, clockid, &clock);
+    if (err == 0)
+        err = cpu_clock_read(&clock, &now);
+    mutex_unlock(&g_process_lock);
+    if (err || (clock.per_thread && clock.id == task->tid)) /* a thread that sleeps uses no time */
+        return -EINVAL;
+    uint64_t limit = absolute || now + ns < now ? ns : now + ns;
+    task->restart.arg[0] = limit;
+    task->restart.arg[1] = absolute ? 0 : remaining_addr;
+    task->restart.arg[2] = (uint32_t)clockid;
+    long r = resume_cpu_sleep(task);
+    return absolute && r == -ERESTART_RESTARTBLOCK ? -ERESTARTNOHAND : r;
+}
+
+/* clock_nanosleep(2) */
 long sys_clock_nanosleep(struct task *task, const struct syscall_args *args)
 {
-    int clock = (int)args->a[0], flags = (int)args->a[1];
+    int clock = (int)args->a[0];
+    bool absolute = args->a[1] & TIMER_ABSTIME, on_cpu = false;
     uint64_t ns, deadline, now;
 
     switch (clock) {
@@ -207,18 +228,28 @@ long sys_clock_nanosleep(struct task *task, const struct syscall_args *args)
     case CLOCK_BOOTTIME:
     case CLOCK_TAI:
         break;
-    case CLOCK_PROCESS_CPUTIME_ID:
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_REALTIME_COARSE:
+    case CLOCK_REALTIME_ALARM:
+    case CLOCK_BOOTTIME_ALARM:
+    case CLOCK_THREAD_CPUTIME_ID:
         return -EOPNOTSUPP;
+    case CLOCK_PROCESS_CPUTIME_ID:
+        on_cpu = true;
+        break;
     default:
-        return -EINVAL;
+        if (clock >= 0)
+            return -EINVAL;
+        on_cpu = true;
+        break;
     }
     int err = user_read_timespec(args->a[2], &ns);
     if (err)
         return err;
-    if (!(flags & TIMER_ABSTIME))
+    if (on_cpu)
+        return cpu_sleep(task, clock, ns, absolute, args->a[3]);
+    if (!absolute)
         return start_relative_sleep(task, ns, args->a[3]);
     if (clock == CLOCK_MONOTONIC) {
         deadline = ns;

@@ -9,7 +9,7 @@
 #define SHIM_SYSCALLS_TIME(X)                                                                      \
     X(clock_gettime, 2, FULL, "")                                                                  \
     X(clock_getres, 2, FULL, "")                                                                   \
-    X(clock_nanosleep, 4, FULL, "")                                                                \
+    X(clock_nanosleep, 4, PARTIAL, "on a processor-time clock: looked at every millisecond or so") \
     X(nanosleep, 2, FULL, "")                                                                      \
     X(gettimeofday, 2, FULL, "")                                                                   \
     X(time, 1, FULL, "")                                                                           \
@@ -17,7 +17,7 @@
     X(alarm, 1, FULL, "")                                                                          \
     X(getitimer, 2, FULL, "")                                                                      \
     X(setitimer, 3, PARTIAL, "processor-time timers are looked at every millisecond or so")        \
-    X(timer_create, 3, PARTIAL, "CLOCK_REALTIME, MONOTONIC, BOOTTIME only")                        \
+    X(timer_create, 3, PARTIAL, "processor-time clocks are looked at every millisecond or so; alarm clocks: EOPNOTSUPP") \
     X(timer_settime, 4, FULL, "")                                                                  \
     X(timer_gettime, 2, FULL, "")                                                                  \
     X(timer_getoverrun, 1, FULL, "")                                                               \

@@ -1,7 +1,8 @@
 /*
- * timer.c: interval timers and POSIX timers. All under g_process_lock. One thread, started with the first timer, is parked until
- * the earliest of them is due.
+ * timer.c: the thread that waits for all timers, processor-time clocks, and interval timers. All under g_process_lock.
  */
+#include "shim/timer.h"
+
 #include <linux/signal.h>
 #include <linux/time.h>
 
@@ -10,56 +11,79 @@
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/shim.h"
-#include "shim/stats.h"
 #include "shim/sys_time.h"
 #include "shim/time_convert.h"
 
-#define MAX_POSIX_TIMERS 1024
 #define CPU_CHECK_NS 1000000u
-
-/* A processor-time timer has its limit in process time; its deadline says when to look again. */
-struct timer {
-    struct timer *prev, *next; /* g_armed, while armed */
-    struct process *process;
-    bool armed;
-    uint64_t deadline_ns; /* monotonic */
-    uint64_t interval_ns; /* 0: once */
-    uint64_t cpu_limit_ns;
-    int signal;           /* 0: none (SIGEV_NONE) */
-    enum timer_kind { TIMER_REAL, TIMER_VIRTUAL, TIMER_PROF, TIMER_POSIX } kind;
-    /* TIMER_POSIX */
-    struct timer *next_posix;
-    int id, tid, clock; /* tid: thread to signal, 0: the process */
-    uint64_t value;
-    int overrun;
-};
-
-struct itimer_state {
-    struct timer interval[3]; /* by ITIMER_* */
-    struct timer *posix;
-    int posix_count, last_id;
-};
 
 static struct timer *g_armed;
 static struct thread *g_timer_thread;
 static bool g_timer_thread_started; /* not reset: one try */
 
-static uint64_t cpu_time_for(const struct timer *t)
+/* Processor-time clocks. */
+
+int cpu_clock_read(const struct cpu_clock *clock, uint64_t *ns)
 {
-    uint64_t user, system;
-    process_cpu_time(t->process, &user, &system);
-    return t->kind == TIMER_VIRTUAL ? user : user + system;
+    uint64_t user = 0, system = 0;
+    if (clock->per_thread) {
+        const struct task *t = task_find(clock->id);
+        if (!t)
+            return -EINVAL;
+        if (t->thread)
+            thread_cpu_time(g_platform, t->thread, &user, &system);
+    } else {
+        struct process *p = process_find(clock->id);
+        if (!p)
+            return -EINVAL;
+        process_cpu_time(p, &user, &system);
+    }
+    *ns = clock->reading == CPU_USER ? user : user + system;
+    return 0;
+}
+
+/* Those of others carry a number: clock_getcpuclockid(3) and the kernel's posix-timers.h. */
+int cpu_clock_of_id(struct process *process, int tid, int clockid, struct cpu_clock *out)
+{
+    *out = (struct cpu_clock){.id = process->pid, .reading = CPU_SCHEDULED};
+    if (clockid == CLOCK_PROCESS_CPUTIME_ID)
+        return 0;
+    if (clockid == CLOCK_THREAD_CPUTIME_ID) {
+        out->per_thread = true;
+        out->id = tid;
+        return 0;
+    }
+    int id = ~(clockid >> 3), reading = clockid & 3;
+    if (clockid >= 0 || reading == 3)
+        return -EINVAL;
+    out->per_thread = clockid & 4;
+    out->reading = (enum cpu_reading)reading;
+    if (!out->per_thread) {
+        out->id = id ? id : process->pid;
+        return process_find(out->id) ? 0 : -EINVAL;
+    }
+    out->id = id ? id : tid;
+    const struct task *t = task_find(out->id);
+    return t && t->process == process ? 0 : -EINVAL;
+}
+
+static uint64_t cpu_now(const struct timer *t)
+{
+    uint64_t now;
+    return cpu_clock_read(&t->cpu, &now) ? 0 : now; /* the dead use no time: it never expires */
 }
 
 static void set_cpu_deadline(struct timer *t)
 {
-    uint64_t used = cpu_time_for(t);
+    uint64_t used = cpu_now(t);
     uint64_t left = t->cpu_limit_ns > used ? t->cpu_limit_ns - used : 0;
-    left /= thread_cpu_count(g_platform); /* all processors may work for it */
+    if (!t->cpu.per_thread)
+        left /= thread_cpu_count(g_platform); /* all processors may work for it */
     t->deadline_ns = deadline_after(left > CPU_CHECK_NS ? left : CPU_CHECK_NS);
 }
 
-static void disarm(struct timer *t)
+/* Timers of any kind. */
+
+void timer_disarm(struct timer *t)
 {
     if (!t->armed)
         return;
@@ -67,58 +91,51 @@ static void disarm(struct timer *t)
     t->armed = false;
 }
 
-static void arm(struct timer *t)
+void timer_arm(struct timer *t, uint64_t at_ns, uint64_t interval_ns)
 {
     if (!t->armed)
         DL_APPEND(g_armed, t);
     t->armed = true;
-}
-
-static void fire(struct timer *t)
-{
-    struct abi_siginfo info = signal_info_kernel(t->signal);
-    if (!t->signal)
-        return;
-    if (t->kind != TIMER_POSIX) {
-        (void)signal_send_process(t->process, &info);
-        return;
+    t->interval_ns = interval_ns;
+    if (t->on_cpu) {
+        t->cpu_limit_ns = at_ns;
+        set_cpu_deadline(t);
+    } else {
+        t->deadline_ns = at_ns;
     }
-    info.si_code = SI_TIMER;
-    info.timer.tid = t->id;
-    info.timer.overrun = t->overrun;
-    info.timer.value = t->value;
-    struct task *target = t->tid ? task_find(t->tid) : NULL;
-    if (target && target->process == t->process)
-        (void)signal_send_task(target, &info);
-    else if (!t->tid)
-        (void)signal_send_process(t->process, &info);
 }
 
+uint64_t timer_now(const struct timer *t)
+{
+    return t->on_cpu ? cpu_now(t) : clock_now(g_platform, CLOCK_KIND_MONOTONIC);
+}
+
+uint64_t timer_left(const struct timer *t)
+{
+    if (!t->armed)
+        return 0;
+    uint64_t now = timer_now(t), at = t->on_cpu ? t->cpu_limit_ns : t->deadline_ns;
+    return at > now ? at - now : 1;
+}
+
+/* Its deadline has come. */
 static void expire(struct timer *t, uint64_t now)
 {
-    if (t->kind == TIMER_VIRTUAL || t->kind == TIMER_PROF) {
-        if (cpu_time_for(t) < t->cpu_limit_ns) {
-            set_cpu_deadline(t);
-            return;
-        }
-        fire(t);
+    uint64_t *at = t->on_cpu ? &t->cpu_limit_ns : &t->deadline_ns;
+    uint64_t missed = 0;
+    if (t->on_cpu)
+        now = cpu_now(t);
+    if (now >= *at) {
         if (t->interval_ns) {
-            t->cpu_limit_ns = cpu_time_for(t) + t->interval_ns;
-            set_cpu_deadline(t);
+            missed = (now - *at) / t->interval_ns;
+            *at += (missed + 1) * t->interval_ns;
         } else {
-            disarm(t);
+            timer_disarm(t);
         }
-        return;
+        t->fire(t, missed);
     }
-    if (t->interval_ns) {
-        uint64_t missed = (now - t->deadline_ns) / t->interval_ns;
-        t->overrun = missed > INT32_MAX ? INT32_MAX : (int)missed;
-        t->deadline_ns += (missed + 1) * t->interval_ns;
-    } else {
-        t->overrun = 0;
-        disarm(t);
-    }
-    fire(t);
+    if (t->on_cpu && t->armed)
+        set_cpu_deadline(t);
 }
 
 static void timer_thread(void *arg)
@@ -140,8 +157,7 @@ static void timer_thread(void *arg)
     }
 }
 
-/* No lock. 0, or why no timer can be had. */
-static int start_timer_thread(void)
+int timer_thread_start(void)
 {
     static struct mutex lock;
     int err = 0;
@@ -158,38 +174,17 @@ static int start_timer_thread(void)
     return err;
 }
 
-static void poke_timer_thread(void)
+void timer_poke(void)
 {
     thread_unpark(g_platform, __atomic_load_n(&g_timer_thread, __ATOMIC_ACQUIRE));
 }
 
-static uint64_t time_left(const struct timer *t)
-{
-    if (!t->armed)
-        return 0;
-    bool cpu = t->kind == TIMER_VIRTUAL || t->kind == TIMER_PROF;
-    uint64_t now = cpu ? cpu_time_for(t) : clock_now(g_platform, CLOCK_KIND_MONOTONIC);
-    uint64_t at = cpu ? t->cpu_limit_ns : t->deadline_ns;
-    return at > now ? at - now : 1;
-}
-
-/* Life of a process's timers. Under g_process_lock. */
-
-static void delete_posix(struct itimer_state *s)
-{
-    while (s->posix) {
-        struct timer *t = s->posix;
-        s->posix = t->next_posix;
-        disarm(t);
-        shim_free(t);
-    }
-    s->posix_count = 0;
-}
+/* Life of a process's timers. */
 
 void timers_did_exec(struct process *process)
 {
     if (process->itimers)
-        delete_posix(process->itimers);
+        posix_timers_delete(process->itimers);
 }
 
 void timers_process_exit(struct process *process)
@@ -197,18 +192,25 @@ void timers_process_exit(struct process *process)
     struct itimer_state *s = process->itimers;
     if (!s)
         return;
-    delete_posix(s);
+    posix_timers_delete(s);
     for (int i = 0; i < 3; i++)
-        disarm(&s->interval[i]);
+        timer_disarm(&s->interval[i].timer);
     process->itimers = NULL;
     shim_free(s);
 }
 
-/* Takes and leaves g_process_lock held on success. */
-static int lock_timers(struct process *process, struct itimer_state **out)
+static void fire_interval(struct timer *t, uint64_t missed)
+{
+    struct interval_timer *it = (struct interval_timer *)t;
+    struct abi_siginfo info = signal_info_kernel(it->signal);
+    (void)missed;
+    (void)signal_send_process(it->process, &info);
+}
+
+int timers_lock(struct process *process, struct itimer_state **out)
 {
     struct itimer_state *fresh = NULL;
-    int err = start_timer_thread();
+    int err = timer_thread_start();
     if (err)
         return err;
     if (!process->itimers) {
@@ -220,9 +222,13 @@ static int lock_timers(struct process *process, struct itimer_state **out)
     if (!process->itimers) {
         static const int signals[3] = {SIGALRM, SIGVTALRM, SIGPROF};
         for (int i = 0; i < 3; i++) {
-            fresh->interval[i].process = process;
-            fresh->interval[i].kind = (enum timer_kind)i;
-            fresh->interval[i].signal = signals[i];
+            struct interval_timer *it = &fresh->interval[i];
+            it->process = process;
+            it->signal = signals[i];
+            it->timer.fire = fire_interval;
+            it->timer.on_cpu = i != ITIMER_REAL;
+            it->timer.cpu.id = process->pid;
+            it->timer.cpu.reading = i == ITIMER_VIRTUAL ? CPU_USER : CPU_USER_AND_SYSTEM;
         }
         process->itimers = fresh;
     } else {
@@ -241,25 +247,20 @@ struct interval {
 static int set_interval(struct process *process, int which, const struct interval *fresh, struct interval *old)
 {
     struct itimer_state *s;
-    int err = lock_timers(process, &s);
+    int err = timers_lock(process, &s);
     if (err)
         return err;
-    struct timer *t = &s->interval[which];
-    *old = (struct interval){t->interval_ns, time_left(t)};
-    disarm(t);
+    struct timer *t = &s->interval[which].timer;
+    *old = (struct interval){t->interval_ns, timer_left(t)};
+    timer_disarm(t);
     t->interval_ns = fresh->interval_ns;
     if (fresh->value_ns) {
-        if (t->kind == TIMER_REAL) {
-            t->deadline_ns = deadline_after(fresh->value_ns);
-        } else {
-            t->cpu_limit_ns = cpu_time_for(t) + fresh->value_ns;
-            set_cpu_deadline(t);
-        }
-        arm(t);
+        uint64_t now = timer_now(t);
+        timer_arm(t, now + fresh->value_ns > now ? now + fresh->value_ns : UINT64_MAX - 1, fresh->interval_ns);
     }
     mutex_unlock(&g_process_lock);
     if (fresh->value_ns)
-        poke_timer_thread();
+        timer_poke();
     return 0;
 }
 
@@ -268,8 +269,8 @@ static void interval_now(struct process *process, int which, struct interval *ou
     *out = (struct interval){0};
     mutex_lock(&g_process_lock);
     if (process->itimers) {
-        const struct timer *t = &process->itimers->interval[which];
-        *out = (struct interval){t->interval_ns, time_left(t)};
+        const struct timer *t = &process->itimers->interval[which].timer;
+        *out = (struct interval){t->interval_ns, timer_left(t)};
     }
     mutex_unlock(&g_process_lock);
 }
@@ -321,163 +322,4 @@ long sys_alarm(struct task *task, const struct syscall_args *args)
     /* Rounded to the nearest second, but never to 0 while one was pending. */
     uint64_t seconds = (old.value_ns + NS_PER_SEC / 2) / NS_PER_SEC;
     return (long)(old.value_ns && !seconds ? 1 : seconds);
-}
-
-/* POSIX timers. */
-
-struct abi_sigevent {
-    uint64_t value;
-    int32_t signo, notify, tid, pad[11];
-};
-_Static_assert(sizeof(struct abi_sigevent) == 64, "struct sigevent");
-
-static struct timer *find_posix(struct itimer_state *s, int id)
-{
-    struct timer *t = s ? s->posix : NULL;
-    while (t && t->id != id)
-        t = t->next_posix;
-    return t;
-}
-
-/* timer_create(2) */
-long sys_timer_create(struct task *task, const struct syscall_args *args)
-{
-    int clock = (int)args->a[0];
-    struct abi_sigevent ev = {.signo = SIGALRM, .notify = SIGEV_SIGNAL};
-    struct itimer_state *s;
-
-    if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME) {
-        stats_unsupported("timer_create: clock");
-        return -EINVAL;
-    }
-    if (args->a[1]) {
-        if (user_read(&ev, args->a[1], sizeof(ev)))
-            return -EFAULT;
-        bool by_thread = ev.notify == (SIGEV_SIGNAL | SIGEV_THREAD_ID);
-        if (ev.notify != SIGEV_NONE && ev.notify != SIGEV_SIGNAL && ev.notify != SIGEV_THREAD && !by_thread)
-            return -EINVAL;
-        if (ev.notify != SIGEV_NONE && (ev.signo < 1 || ev.signo > 64))
-            return -EINVAL;
-        if (!by_thread)
-            ev.tid = 0;
-    }
-    struct timer *t = shim_zalloc(sizeof(*t));
-    if (!t)
-        return -EAGAIN;
-    int err = lock_timers(task->process, &s);
-    if (err) {
-        shim_free(t);
-        return err;
-    }
-    struct task *target = ev.tid ? task_find(ev.tid) : NULL;
-    if (s->posix_count >= MAX_POSIX_TIMERS || (ev.tid && (!target || target->process != task->process))) {
-        mutex_unlock(&g_process_lock);
-        shim_free(t);
-        return ev.tid ? -EINVAL : -EAGAIN;
-    }
-    t->kind = TIMER_POSIX;
-    t->process = task->process;
-    t->clock = clock;
-    t->signal = ev.notify == SIGEV_NONE ? 0 : ev.signo;
-    t->tid = ev.tid;
-    int id = t->id = s->last_id++;
-    t->value = args->a[1] ? ev.value : (uint64_t)id;
-    t->next_posix = s->posix;
-    s->posix = t;
-    s->posix_count++;
-    mutex_unlock(&g_process_lock);
-    if (user_write(args->a[2], &id, sizeof(id))) {
-        struct syscall_args undo = {{(uint64_t)id}};
-        (void)sys_timer_delete(task, &undo);
-        return -EFAULT;
-    }
-    return 0;
-}
-
-static uint64_t absolute_deadline(int clock, uint64_t ns)
-{
-    if (clock == CLOCK_MONOTONIC)
-        return ns;
-    if (clock == CLOCK_REALTIME)
-        return deadline_at_realtime(ns);
-    uint64_t now = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
-    return deadline_after(ns > now ? ns - now : 0);
-}
-
-/* timer_settime(2) */
-long sys_timer_settime(struct task *task, const struct syscall_args *args)
-{
-    struct abi_itimerspec spec, old;
-    uint64_t interval, value;
-
-    if (user_read(&spec, args->a[2], sizeof(spec)))
-        return -EFAULT;
-    if (timespec_to_ns(&spec.interval, &interval) || timespec_to_ns(&spec.value, &value))
-        return -EINVAL;
-    mutex_lock(&g_process_lock);
-    struct timer *t = find_posix(task->process->itimers, (int)args->a[0]);
-    if (!t) {
-        mutex_unlock(&g_process_lock);
-        return -EINVAL;
-    }
-    old.interval = timespec_from_ns(t->interval_ns);
-    old.value = timespec_from_ns(time_left(t));
-    disarm(t);
-    t->interval_ns = interval;
-    t->overrun = 0;
-    if (value) {
-        t->deadline_ns = (args->a[1] & TIMER_ABSTIME) ? absolute_deadline(t->clock, value) : deadline_after(value);
-        arm(t);
-    }
-    mutex_unlock(&g_process_lock);
-    if (value)
-        poke_timer_thread();
-    return args->a[3] && user_write(args->a[3], &old, sizeof(old)) ? -EFAULT : 0;
-}
-
-/* timer_gettime(2) */
-long sys_timer_gettime(struct task *task, const struct syscall_args *args)
-{
-    struct abi_itimerspec now = {0};
-    mutex_lock(&g_process_lock);
-    struct timer *t = find_posix(task->process->itimers, (int)args->a[0]);
-    if (t) {
-        now.interval = timespec_from_ns(t->interval_ns);
-        now.value = timespec_from_ns(time_left(t));
-    }
-    mutex_unlock(&g_process_lock);
-    if (!t)
-        return -EINVAL;
-    return user_write(args->a[1], &now, sizeof(now));
-}
-
-/* timer_getoverrun(2) */
-long sys_timer_getoverrun(struct task *task, const struct syscall_args *args)
-{
-    mutex_lock(&g_process_lock);
-    struct timer *t = find_posix(task->process->itimers, (int)args->a[0]);
-    long r = t ? t->overrun : -EINVAL;
-    mutex_unlock(&g_process_lock);
-    return r;
-}
-
-/* timer_delete(2) */
-long sys_timer_delete(struct task *task, const struct syscall_args *args)
-{
-    struct itimer_state *s;
-    struct timer **link, *t = NULL;
-    mutex_lock(&g_process_lock);
-    s = task->process->itimers;
-    for (link = s ? &s->posix : NULL; link && *link; link = &(*link)->next_posix) {
-        if ((*link)->id != (int)args->a[0])
-            continue;
-        t = *link;
-        *link = t->next_posix;
-        s->posix_count--;
-        disarm(t);
-        break;
-    }
-    mutex_unlock(&g_process_lock);
-    shim_free(t);
-    return t ? 0 : -EINVAL;
 }

@@ -95,15 +95,15 @@ static void calls_restart_as_flags_say(void)
 
     handle(SIGUSR1, note, SA_RESTART);
     g_got = 0;
-    pid = signal_parent_soon(SIGUSR1);
-    pid_t writer = fork();
-    if (writer == 0) {
-        usleep(80000);
+    pid = fork();
+    if (pid == 0) {
+        usleep(30000);
+        kill(getppid(), SIGUSR1);
+        usleep(50000);
         _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);
     }
     CHECK(read(ends[0], &c, 1) == 1 && c == 'x' && g_got == SIGUSR1);
     waitpid(pid, NULL, 0);
-    waitpid(writer, NULL, 0);
 
     struct timespec rest, t = {0, 200000000};
     pid = signal_parent_soon(SIGUSR1);
@@ -140,7 +140,7 @@ static void queued_signals_keep_their_order(void)
 static void faults_name_their_address(void)
 {
     char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    unsigned char code[16] = {0xc3};
+    static unsigned char code[16] = {0xc3}; /* data, not to be run */
     handle(SIGSEGV, leave, SA_NODEFER);
     handle(SIGILL, leave, SA_NODEFER);
     if (!sigsetjmp(g_back, 1))
