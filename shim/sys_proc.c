@@ -544,19 +544,22 @@ long sys_unshare(struct task *task, const struct syscall_args *args)
         stats_unsupported("unshare: namespaces");
         return -EINVAL;
     }
-    if (flags & CLONE_FILES) {
-        struct fd_table *files = fd_table_copy(task->files, &err);
-        if (!files)
-            return err;
-        fd_table_put(task, task->files);
-        task->files = files;
-    }
+    struct fs_state *fs = NULL;
     if (flags & CLONE_FS) {
-        struct fs_state *fs = fs_state_copy(task->fs, &err);
+        fs = fs_state_copy(task->fs, &err);
         if (!fs)
             return err;
-        fs_state_put(task->fs);
-        task->fs = fs;
     }
-    return 0;
+    if (flags & CLONE_FILES)
+        err = fd_unshare(task);
+    if (fs && !err) {
+        struct fs_state *shared = task->fs;
+        mutex_lock(&g_process_lock); /* /proc takes references to what it finds there */
+        task->fs = fs;
+        mutex_unlock(&g_process_lock);
+        fs = shared;
+    }
+    if (fs)
+        fs_state_put(fs);
+    return err;
 }
