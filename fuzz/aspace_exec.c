@@ -15,8 +15,9 @@
 #include "platform/platform.h"
 #include "platform/thread.h"
 
-#define WINDOW UINT64_C(0x10000000)
 enum { PAGE = MODEL_PAGE_SIZE, THREADS = 4, NOWHERE = -1 };
+/* Across an edge of page tables of every level. */
+#define WINDOW (UINT64_C(0x8000000000) - MODEL_PAGES / 2 * PAGE)
 
 struct operation {
     uint8_t what, a, b, c;

@@ -8,7 +8,8 @@
  *    object.h     memory objects: zeros that grow, pages of host files
  *    kvm_aspace.h one space: all of the above under one mutex
  *
- * Locks, in order: a space's mutex, an object's mutex, g_spaces.lock, then spin locks (of frames; leaves).
+ * Locks, in order: the list of spaces, a space's mutex (fork: the child's, then the parent's), the list of files, a store's mutex; then the
+ * spin locks: a table's, a pool's, the allocator's.
  */
 #ifndef PALIMPSEST_PLATFORM_KVM_IMAGE_MM_H
 #define PALIMPSEST_PLATFORM_KVM_IMAGE_MM_H
@@ -49,12 +50,16 @@ enum mm_fault {
     MM_FAULT_RESOLVED,   /* run the instruction again */
     MM_FAULT_UNMAPPED,   /* GUEST_FAULT_UNMAPPED */
     MM_FAULT_PROTECTION, /* GUEST_FAULT_PROTECTION */
-    MM_FAULT_BUS,        /* GUEST_FAULT_BUS: past the end of the object, or the host could not read its file */
-    MM_FAULT_NO_MEMORY,  /* no frame was left */
+    MM_FAULT_BUS, /* GUEST_FAULT_BUS: past the end of the object, or the host could not read its file */
+    MM_FAULT_NO_MEMORY, /* no frame was left */
 };
 enum mm_fault kvm_aspace_fault(struct kvm_aspace *as, uint64_t addr, unsigned access);
 
-/* For thread_exit: the calling thread leaves its space (if any); the space lives on. */
+/*
+ * Threads come and go: a thread that will begin in `as` counts as inside before it runs (mm_set_active is then the caller's affair); the
+ * calling thread leaves its space, if any, and is in none.
+ */
+void kvm_aspace_adopt(const struct kvm_aspace *as);
 void kvm_aspace_leave(void);
 
 /*
@@ -65,13 +70,17 @@ void kvm_aspace_leave(void);
 enum mm_file_event { MM_FILE_FLUSH, MM_FILE_CHANGED };
 void mm_file_event(uint64_t dev, uint64_t ino, uint64_t offset, uint64_t size,
                    enum mm_file_event event);
+/* At the end of the instance: every dirty page of every file is written back. */
+void mm_write_back_all(void);
 
 /* Counts for tests, benchmarks and --stats. Frames of 4 KiB. */
 struct mm_counts {
     uint64_t frames_total, frames_free;
-    uint64_t frames_touched; /* metadata of frames and entries of tables looked at, ever: what an operation costs */
-    uint64_t table_pages;    /* now in use */
-    uint64_t flushes;
+    uint64_t
+        frames_guest; /* private pages and contents of objects that are no files (memory_used) */
+    uint64_t
+        frames_pool; /* of tokens and objects: kept for the next ones, so they do not come back */
+    uint64_t table_pages; /* in use for page tables */
 };
 void mm_counts(struct mm_counts *out);
 

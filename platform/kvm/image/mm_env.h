@@ -45,8 +45,8 @@ void mm_mutex_unlock(struct mm_mutex *lock);
 
 /*
  * When this returns, no processor will use a translation of [start, end) in `as` (its lower-level entries included) that was
- * cached before the call. Nothing to do where `as` is loaded nowhere, but for a later load (PCID). May wait for other processors;
- * called with the space's mutex held, with no spin lock.
+ * cached before the call. Nothing to do where `as` is loaded nowhere, but for a later load (PCID). NULL: of every space. May wait for other
+ * processors; called with no spin lock held.
  */
 void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end);
 
@@ -66,6 +66,12 @@ void mm_copy(uint64_t to, uint64_t from, uint64_t size);
  * false: nothing was done, the contents are as they were.
  */
 bool mm_discard(uint64_t phys, uint64_t size);
+
+/*
+ * Frames were handed out, or are free again. For tools that watch accesses (AddressSanitizer); the image has nothing to do.
+ */
+void mm_memory_taken(uint64_t phys, uint64_t size);
+void mm_memory_released(uint64_t phys, uint64_t size);
 
 /* Host files behind memory objects. All may sleep. */
 struct mm_file_info {
