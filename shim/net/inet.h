@@ -180,8 +180,8 @@ struct file *tcp_accept(struct task *task, struct file *f, uint32_t flags,
                         struct socket_address *from, int *err);
 int tcp_shutdown(struct inet_socket *s, unsigned bits);
 void tcp_close(struct inet_socket *s);
-/* `s` gets a RST: ends with `error`. Without locks. */
-void tcp_reset(struct inet_socket *s, int error);
+/* `s` gets a RST from the other side of its connection: ends with `error`. Nothing if that is another's by now. Without locks. */
+void tcp_reset(struct inet_socket *s, const struct inet_socket *from, int error);
 int64_t tcp_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send);
 int64_t tcp_receive(struct task *task, struct file *f, struct socket_io *io,
                     struct socket_receive *receive);

@@ -15,10 +15,10 @@
 
 /* ---- ends ------------------------------------------------------------------------------------------------------- */
 
-void tcp_reset(struct inet_socket *s, int error)
+void tcp_reset(struct inet_socket *s, const struct inet_socket *from, int error)
 {
     mutex_lock(&s->lock);
-    if (s->state != STATE_CLOSE && !s->closed) {
+    if (s->state != STATE_CLOSE && !s->closed && s->peer == from) {
         s->error = s->state == STATE_SYN_SENT     ? -ECONNREFUSED
                    : s->state == STATE_CLOSE_WAIT ? -EPIPE
                                                   : error;
@@ -29,11 +29,11 @@ void tcp_reset(struct inet_socket *s, int error)
     wait_queue_wake_all(&s->wait);
 }
 
-/* The other side sends no more. */
-static void tcp_finish(struct inet_socket *s)
+/* The other side, `from`, sends no more. */
+static void tcp_finish(struct inet_socket *s, const struct inet_socket *from)
 {
     mutex_lock(&s->lock);
-    if (s->state != STATE_CLOSE && !s->closed) {
+    if (s->state != STATE_CLOSE && !s->closed && s->peer == from) {
         s->finished = true;
         s->shut |= INET_SHUT_IN;
         if (s->state == STATE_ESTABLISHED)
@@ -131,9 +131,9 @@ void tcp_close(struct inet_socket *s)
         leave_queue(peer, listener);
     if (peer) {
         if (reset)
-            tcp_reset(peer, -ECONNRESET);
+            tcp_reset(peer, s, -ECONNRESET);
         else
-            tcp_finish(peer);
+            tcp_finish(peer, s);
         inet_put(peer);
     }
     if (listener)
@@ -175,7 +175,7 @@ int tcp_disconnect(struct inet_socket *s)
     if (peer && listener && was == STATE_SYN_SENT)
         leave_queue(peer, listener);
     if (peer)
-        tcp_reset(peer, -ECONNRESET);
+        tcp_reset(peer, s, -ECONNRESET);
     if (listener)
         inet_put(listener);
     wait_queue_wake_all(&s->wait);
@@ -212,7 +212,7 @@ int tcp_shutdown(struct inet_socket *s, unsigned bits)
         return tcp_disconnect(s);
     wait_queue_wake_all(&s->wait);
     if (peer)
-        tcp_finish(peer);
+        tcp_finish(peer, s);
     return r;
 }
 

@@ -224,9 +224,9 @@ static enum put_result put_some(struct inet_socket *to, struct tcp_write *wr)
 }
 
 /* The other side's socket is gone: its host answers data by a RST, which the next call sees. */
-static void answer_reset(struct inet_socket *s)
+static void answer_reset(struct inet_socket *s, const struct inet_socket *to)
 {
-    tcp_reset(s, -EPIPE);
+    tcp_reset(s, to, -EPIPE);
 }
 
 int64_t tcp_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
@@ -246,7 +246,7 @@ int64_t tcp_send(struct task *task, struct file *f, struct socket_io *io, struct
             enum put_result put = put_some(to, &wr);
             if (put == PUT_GONE) {
                 wr.done += io->left;
-                answer_reset(s);
+                answer_reset(s, to);
                 break;
             }
             if (put == PUT_FAULT)

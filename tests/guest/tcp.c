@@ -248,8 +248,11 @@ static void unspecified(void)
     error_of(s[0]);
     SHOW(connect_to(s[0], "127.0.0.1", port_of(l)));
     show_names(s[0]);
+    close(s[1]); /* of the former connection: the new one does not notice */
+    usleep(20000);
+    SHOW(ready(s[0]));
+    SHOW(recv(s[0], &c, 1, MSG_DONTWAIT));
     close(s[0]);
-    close(s[1]);
     close(l);
 }
 
