@@ -36,7 +36,7 @@ static const char k_run_help[] =
     "  --pids N                 how many processes and threads it may have at once; 4096 by default\n"
     "  --trace[=FILE]           one line for each system call, to FILE or standard error\n"
     "  --stats                  counts of calls, faults, forks and copied pages on standard error at the end\n"
-    "  --intercept HOW          linux_user: auto, sud (syscall user dispatch) or seccomp\n"
+    "  --intercept HOW          linux_user: auto, patch, trap (syscall user dispatch only) or seccomp\n"
     "  --help                   this text\n"
     "\n"
     "Exit status: the program's; 128+N, as a shell reports it, when signal N ended it (pal ends by that signal too);\n"
@@ -181,8 +181,9 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
         out->stats = true;
         break;
     case OPT_INTERCEPT:
-        if (strcmp(given, "auto") != 0 && strcmp(given, "sud") != 0 && strcmp(given, "seccomp") != 0)
-            return fail(error, size, "--intercept: '%s' is none of auto, sud, seccomp", given);
+        if (strcmp(given, "auto") != 0 && strcmp(given, "patch") != 0 && strcmp(given, "trap") != 0 &&
+            strcmp(given, "seccomp") != 0)
+            return fail(error, size, "--intercept: '%s' is none of auto, patch, trap, seccomp", given);
         out->intercept = given;
         break;
     case OPT_HELP:

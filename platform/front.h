@@ -20,7 +20,7 @@ struct platform_grant {
 struct platform_options {
     const struct platform_grant *grants;
     size_t grant_count;
-    const char *intercept; /* linux_user: "auto", "sud", "seccomp"; NULL: auto */
+    const char *intercept; /* linux_user: "auto", "patch", "trap", "seccomp"; NULL: auto */
     int trace_fd;          /* sink of instance_trace; -1: none */
     bool detailed_stats;   /* keep counters that cost time */
     bool forward_signals;  /* hand SIGINT, SIGTERM, ... of this process to the instance as events */

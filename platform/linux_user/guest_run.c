@@ -256,6 +256,8 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, 
         __asm__("rdfsbase %0" : "=r"(regs->fs_base));
         ctx->loaded_fs = regs->fs_base;
     }
+    if (__builtin_expect(g_lu.detailed_stats, 0) && how == LU_RUN_SYSCALL)
+        __atomic_add_fetch(&g_lu.calls_patched, 1, __ATOMIC_RELAXED);
     if (how == LU_RUN_SYSCALL)
         exit->reason = GUEST_SYSCALL;
     else if (exit->reason == GUEST_INTERRUPT)

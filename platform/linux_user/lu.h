@@ -23,13 +23,14 @@
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/guest_context.h"
+#include "platform/guest_memory.h"
 #include "platform/instance.h"
 #include "platform/linux_user/host.h"
 #include "platform/linux_user/x86_64/guest_frame.h"
 #include "platform/platform.h"
 #include "platform/thread.h"
 
-#define LU_GUEST_MIN 0x20000ull /* the 64 KiB below, from mmap_min_addr, hold stubs (patch.c) */
+#define LU_GUEST_MIN 0x20000ull /* the 64 KiB below, from mmap_min_addr, hold stubs (patch_write.c) */
 #define LU_GUEST_END 0x7e0000000000ull /* the runner, its stack and shared memory lie above (checked at start) */
 
 /* Simple lock over shared memory: 0 free, 1 held, 2 held and waited for. */
@@ -186,6 +187,8 @@ struct lu_globals {
     uint64_t signal_events;          /* bits: signal n at n-1 */
     uint64_t lost_space[16];         /* ids; 0 empty */
     uint64_t reaped_user_ns, reaped_system_ns;
+
+    uint64_t calls_patched __attribute__((aligned(64))); /* with detailed_stats: guest calls that came without a trap */
 };
 extern struct lu_globals g_lu;
 
@@ -283,17 +286,22 @@ int lu_intercept_arm_thread(void);  /* SUD: per host thread */
 int lu_intercept_arm_process(void); /* seccomp: once, in the zygote; inherited */
 
 /* patched sites: patch.c. The range calls come from memory.c, in the space's own carrier. */
-void lu_patch_text_mapped(struct lu_aspace *as, uint64_t start, uint64_t size);
+/* A private mapping of a file that may be executed and not written was made. */
+void lu_patch_text_mapped(struct lu_aspace *as, const struct memory_map_request *req);
+/* Before the contents of a range change (forget), or the range goes altogether (unmap): patches there are taken back. */
 void lu_patch_forget(struct lu_aspace *as, uint64_t start, uint64_t size);
+void lu_patch_unmap(struct lu_aspace *as, uint64_t start, uint64_t size);
 /* A trapped call: count it and rewrite its site when it comes often. regs as they were at the trap. */
 void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c, const struct guest_regs *regs);
-/* Take all patches back and make no more. */
+/* Take all patches back and make no more: the guest uses GS. */
 void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c);
 /* Around clone: no site is half written in between. -ENOMEM: nothing was begun. `child` NULL: clone failed. */
 struct lu_patch;
 int lu_patch_fork_begin(struct lu_aspace *parent, struct lu_patch **copy);
 void lu_patch_fork_end(struct lu_aspace *parent, struct lu_aspace *child, struct lu_patch *copy);
 void lu_patch_destroy(struct lu_aspace *as);
+/* --stats: which sites trapped and what became of them; to the person at the terminal. */
+void lu_patch_report(void);
 /* Where a guest interrupted in a stub goes on: its site. Async-signal safe, as is the next. */
 uint64_t lu_patch_original_rip(const struct lu_aspace *as, uint64_t rip);
 /* A breakpoint trap (rip past it) that the guest must not see: its site is being rewritten. */
@@ -305,6 +313,10 @@ void lu_cpu_probe(void);
 void lu_context_store(struct guest_context *ctx);
 /* The guest's extended state back into the registers from a signal frame; `fpstate` may be NULL. */
 void lu_extended_from_frame(const void *fpstate);
+
+/* memory.c: the host file of an object; a number that tells files apart. */
+int lu_object_fd(const struct memory_object *obj);
+uint64_t lu_object_identity(const struct memory_object *obj);
 
 extern const struct aspace_ops lu_aspace_ops;
 extern const struct memory_ops lu_memory_ops;

@@ -49,7 +49,7 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as, con
     if (!req->object)
         flags |= MAP_ANONYMOUS;
     struct lu_aspace *space = lu_current()->aspace;
-    lu_patch_forget(space, req->addr.raw, req->size);
+    lu_patch_unmap(space, req->addr.raw, req->size);
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
     if (at < 0)
@@ -58,14 +58,14 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as, con
         host_call(__NR_madvise, req->addr.raw, req->size, MADV_HUGEPAGE); /* a wish: may be refused */
     if (req->object && req->object->file && req->sharing == MEMORY_PRIVATE && (req->prot & MEMORY_EXEC) &&
         !(req->prot & MEMORY_WRITE))
-        lu_patch_text_mapped(space, req->addr.raw, req->size);
+        lu_patch_text_mapped(space, req);
     return 0;
 }
 
 static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size)
 {
     PLATFORM_REQUIRE(inside(as));
-    lu_patch_forget(lu_current()->aspace, addr.raw, size);
+    lu_patch_unmap(lu_current()->aspace, addr.raw, size);
     return (int)lu_host(__NR_munmap, addr.raw, size);
 }
 
@@ -73,7 +73,8 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
                              unsigned prot)
 {
     PLATFORM_REQUIRE(inside(as));
-    lu_patch_forget(lu_current()->aspace, addr.raw, size);
+    if (prot & MEMORY_WRITE)
+        lu_patch_forget(lu_current()->aspace, addr.raw, size);
     return (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
 }
 
@@ -82,7 +83,7 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as, st
 {
     PLATFORM_REQUIRE(inside(as));
     lu_patch_forget(lu_current()->aspace, from.raw, old_size);
-    lu_patch_forget(lu_current()->aspace, to.raw, new_size);
+    lu_patch_unmap(lu_current()->aspace, to.raw, new_size);
     int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
     return at < 0 ? (int)at : 0;
@@ -115,6 +116,8 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as, 
         [MEMORY_ADVICE_POPULATE_WRITE] = MADV_POPULATE_WRITE,
     };
     PLATFORM_REQUIRE(inside(as));
+    if (advice <= MEMORY_ADVICE_KEEPONFORK)
+        lu_patch_forget(lu_current()->aspace, addr.raw, size); /* part of a patch could vanish, here or in a child */
     long err = lu_host(__NR_madvise, addr.raw, size, host_advice[advice]);
     if (err == -EINVAL && advice >= MEMORY_ADVICE_POPULATE_READ)
         return populate_by_touch(addr.raw, size, advice);
@@ -249,6 +252,19 @@ static struct memory_object *lu_object_from_file(struct platform *p, struct host
     if (obj)
         lu_host_file_ops.get(p, file);
     return obj;
+}
+
+int lu_object_fd(const struct memory_object *obj)
+{
+    return obj->fd;
+}
+
+uint64_t lu_object_identity(const struct memory_object *obj)
+{
+    struct stat st;
+    if (host_call(__NR_fstat, obj->fd, &st) < 0)
+        return 1;
+    return (st.st_dev << 48 ^ st.st_ino) | 1ull << 63;
 }
 
 static void lu_object_get(struct platform *p UNUSED, struct memory_object *obj)

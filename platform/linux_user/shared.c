@@ -222,10 +222,11 @@ void *lu_pool_get(struct lu_pool *pool)
         return NULL;
     lu_lock(&pool->lock);
     if (!pool->free) {
-        char *page = lu_shared_pages_alloc(PAGE);
-        for (size_t at = 0; page && at + pool->size <= PAGE; at += pool->size) {
-            *(void **)(page + at) = pool->free;
-            pool->free = page + at;
+        size_t span = (pool->size + PAGE - 1) & ~(size_t)(PAGE - 1);
+        char *pages = lu_shared_pages_alloc(span);
+        for (size_t at = 0; pages && at + pool->size <= span; at += pool->size) {
+            *(void **)(pages + at) = pool->free;
+            pool->free = pages + at;
         }
     }
     void *record = pool->free;

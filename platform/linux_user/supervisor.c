@@ -23,6 +23,7 @@
 #include "platform/front.h"
 #include "platform/linux_user/lu.h"
 
+#include <linux/membarrier.h>
 #include <linux/sched.h>
 
 struct lu_globals g_lu;
@@ -212,6 +213,8 @@ static void zygote_start(void *arg)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
     move_text_to_huge_pages();
     lu_vdso_move();
+    if (host_call(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0)
+        g_lu.patching = false; /* text could not be changed under several threads; inherited by all carriers */
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)
@@ -394,17 +397,20 @@ static int choose_interception(const char *wanted, char *why, size_t size)
 {
     bool sud = lu_sud_available();
     /* Patched sites find their thread by GS, which user code can set only where processor and kernel let it (FSGSBASE). */
-    g_lu.patching = g_lu.has_fsgsbase && (!wanted || strcmp(wanted, "auto") == 0);
-    if (!wanted || strcmp(wanted, "auto") == 0) {
+    bool patch = wanted && strcmp(wanted, "patch") == 0;
+    g_lu.patching = g_lu.has_fsgsbase && (patch || !wanted || strcmp(wanted, "auto") == 0);
+    if (patch && !g_lu.patching)
+        return fail(why, size, -ENOTSUP, "patching: no FSGSBASE here");
+    if (patch || !wanted || strcmp(wanted, "auto") == 0) {
         g_lu.use_seccomp = !sud;
-    } else if (strcmp(wanted, "sud") == 0) {
+    } else if (strcmp(wanted, "trap") == 0) {
         if (!sud)
             return fail(why, size, -ENOSYS, "syscall user dispatch");
         g_lu.use_seccomp = false;
     } else if (strcmp(wanted, "seccomp") == 0) {
         g_lu.use_seccomp = true;
     } else {
-        snprintf(why, size, "--intercept=%s: not one of auto, sud, seccomp", wanted);
+        snprintf(why, size, "--intercept=%s: not one of auto, patch, trap, seccomp", wanted);
         return -EINVAL;
     }
     return 0;

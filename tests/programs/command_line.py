@@ -197,8 +197,8 @@ def platforms(_):
     assert re.search(r"^linux_user +available +\S", text, re.M) and re.search(r"^noop +", text, re.M), text
 
 
-def both_interceptions(_):
-    for how in ("auto", "sud", "seccomp"):
+def every_interception(_):
+    for how in ("auto", "patch", "trap", "seccomp"):
         expect(pal("run", "--intercept", how, "--", "bash", "-c", "echo $(echo nested) | cat"), b"nested\n")
 
 

@@ -1,0 +1,377 @@
+/*
+ * patch_write.c: stubs, and how text is rewritten under threads that run it.
+ */
+#include "platform/linux_user/patch.h"
+
+#include <linux/fcntl.h>
+#include <linux/membarrier.h>
+#include <linux/mman.h>
+
+#define LOW_AREA (LU_GUEST_MIN - PATCH_AREA_SIZE)
+#define HIGH_AREA LU_GUEST_END
+#define RT_SIGRETURN 15
+
+/* One analysis at a time in the instance: too much for a stack. */
+static struct {
+    struct lu_lock lock;
+    struct site_window window;
+    struct site_map map;
+    uint8_t bytes[SITE_WINDOW_MAX];
+} g_analysis;
+
+bool patch_read(void *out, uint64_t address, size_t size)
+{
+    return lu_copy_fallible(out, (const void *)address, size) == 0;
+}
+
+static bool same_as_file(uint64_t base, uint32_t at, uint32_t size)
+{
+    uint8_t now[SITE_INSN_MAX + SITE_SYSCALL_SIZE];
+    return size <= sizeof(now) && patch_read(now, base + at, size) &&
+           __builtin_memcmp(now, g_analysis.bytes + at, size) == 0;
+}
+
+/* ---- writing ---- */
+
+static long open_own_memory(void)
+{
+    return host_call(__NR_open, "/proc/self/mem", O_RDWR | 02000000 /* O_CLOEXEC */);
+}
+
+static bool write_text(long mem, uint64_t address, const void *bytes, size_t size)
+{
+    return host_call(__NR_pwrite64, mem, bytes, size, address) == (long)size;
+}
+
+/* Every carrier is registered with membarrier from birth: the zygote was. */
+static void sync_cores(const struct lu_carrier *c)
+{
+    if (c->slot_count > 1)
+        host_call(__NR_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
+/*
+ * Replace bytes of one instruction while other threads may run it: SDM vol. 3, 9.1.3 allows it behind a breakpoint and a serialising
+ * step on every core. A thread that meets the breakpoint is sent back to the site by lu_patch_straggler.
+ */
+static bool rewrite(struct lu_patch *p, const struct lu_carrier *c, long mem, uint64_t site,
+                    const uint8_t *bytes, size_t size)
+{
+    static const uint8_t breakpoint = 0xcc;
+    __atomic_store_n(&p->rewriting, site, __ATOMIC_SEQ_CST);
+    bool begun = write_text(mem, site, &breakpoint, 1);
+    if (begun) {
+        sync_cores(c);
+        /* The page is ours now: what was written once can be written again, but perhaps the next page cannot. */
+        bool tail = write_text(mem, site + 1, bytes + 1, size - 1);
+        sync_cores(c);
+        bool first = write_text(mem, site, bytes, 1);
+        sync_cores(c);
+        if (!tail || !first)
+            platform_panic("linux_user: a system-call site was left half rewritten");
+    }
+    __atomic_store_n(&p->rewriting, 0, __ATOMIC_SEQ_CST);
+    return begun;
+}
+
+static void put_jump(uint8_t out[SITE_JUMP_SIZE], uint64_t at, uint64_t to)
+{
+    int32_t distance = (int32_t)(int64_t)(to - (at + SITE_JUMP_SIZE));
+    out[0] = 0xe9;
+    __builtin_memcpy(out + 1, &distance, 4);
+}
+
+/* ---- stubs ---- */
+
+static bool reaches(uint64_t base, uint64_t text)
+{
+    uint64_t low = base < text ? base : text, high = base < text ? text : base;
+    return high - low < PATCH_REACH - PATCH_AREA_SIZE;
+}
+
+/* The lowest stub not taken, or PATCH_STUBS. */
+static uint32_t free_stub(const struct patch_area *area)
+{
+    for (uint32_t word = 0; word < PATCH_STUBS / 64; word++)
+        if (~area->taken[word])
+            return word * 64 + (uint32_t)__builtin_ctzll(~area->taken[word]);
+    return PATCH_STUBS;
+}
+
+static bool area_map(struct patch_area *area, uint64_t base, int flags)
+{
+    long at = host_call(__NR_mmap, base, PATCH_AREA_SIZE, PROT_READ | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+    if (at != (long)base) {
+        if (at > 0)
+            host_call(__NR_munmap, at,
+                      PATCH_AREA_SIZE); /* a kernel that does not know MAP_FIXED_NOREPLACE */
+        return false;
+    }
+    *area = (struct patch_area){.base = base};
+    return true;
+}
+
+/*
+ * An area with room that `text` reaches. New ones: beyond an end of the guest's range, where that is near, since nobody maps there; else
+ * in a hole well below the text (what grows there, grows upwards: heaps), where a guest that wants the place gets it.
+ */
+static struct patch_area *area_near(struct lu_patch *p, uint64_t text)
+{
+    struct patch_area *unused = NULL;
+    for (uint32_t i = 0; i < PATCH_AREAS; i++) {
+        struct patch_area *area = &p->areas[i];
+        if (!area->base)
+            unused = area;
+        else if (reaches(area->base, text) && free_stub(area) < PATCH_STUBS)
+            return area;
+    }
+    if (!unused)
+        return NULL;
+    static const uint64_t ends[] = {LOW_AREA, HIGH_AREA};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        bool have = false;
+        for (uint32_t other = 0; other < PATCH_AREAS; other++)
+            have |= p->areas[other].base == ends[i];
+        if (!have && reaches(ends[i], text))
+            return area_map(unused, ends[i], MAP_FIXED) ? unused : NULL;
+    }
+    static const int64_t steps[] = {-(1 << 30), -(3 << 29), -(1 << 29), 3 << 29, 1 << 30};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        uint64_t base = (text + (uint64_t)steps[i]) & ~0xffffffull;
+        if (base >= LU_GUEST_MIN && base < LU_GUEST_END - PATCH_AREA_SIZE && reaches(base, text) &&
+            area_map(unused, base, MAP_FIXED_NOREPLACE))
+            return unused;
+    }
+    return NULL;
+}
+
+/*
+ * Write a stub: the moved instruction of `length` bytes is in stub->code already. Returns its address, 0 when the host refuses; it is
+ * known to the signal handler before anything leads to it.
+ */
+static uint64_t stub_write(struct patch_area *area, long mem, struct patch_stub *stub,
+                           uint64_t return_rip)
+{
+    uint32_t slot = free_stub(area);
+    uint64_t at = area->base + slot * PATCH_STUB_SIZE;
+    uint8_t *code = stub->code + stub->length;
+    *code++ = 0x48;
+    *code++ = 0xb9;
+    __builtin_memcpy(code, &return_rip, 8);
+    code += 8;
+    *code++ = 0xff;
+    *code++ = 0x25;
+    int32_t distance = (int32_t)((const uint8_t *)&stub->entry - (code + 4));
+    __builtin_memcpy(code, &distance, 4);
+    code += 4;
+    while (code < stub->code + sizeof(stub->code))
+        *code++ = 0xcc;
+    stub->entry = (uint64_t)lu_patched_entry;
+    if (!write_text(mem, at, stub, sizeof(*stub)))
+        return 0;
+    area->taken[slot / 64] |= 1ull << (slot % 64);
+    if (slot >= area->high)
+        __atomic_store_n(&area->high, slot + 1, __ATOMIC_RELEASE);
+    return at;
+}
+_Static_assert(SITE_INSN_MAX + 10 + 6 <= sizeof(((struct patch_stub *)NULL)->code),
+               "a stub holds the longest instruction");
+
+static void stub_drop(struct patch_area *area, uint64_t at)
+{
+    uint64_t slot = (at - area->base) / PATCH_STUB_SIZE;
+    area->taken[slot / 64] &= ~(1ull << (slot % 64));
+}
+
+/* Is there a jump to a stub of ours at `at`? */
+static bool leads_to_stub(const struct lu_patch *p, uint64_t at)
+{
+    uint8_t now[SITE_JUMP_SIZE];
+    int32_t distance;
+    if (!patch_read(now, at, sizeof(now)) || now[0] != 0xe9)
+        return false;
+    __builtin_memcpy(&distance, now + 1, 4);
+    uint64_t to = at + SITE_JUMP_SIZE + (uint64_t)(int64_t)distance;
+    for (uint32_t i = 0; i < PATCH_AREAS; i++)
+        if (p->areas[i].base && to - p->areas[i].base < PATCH_AREA_SIZE)
+            return true;
+    return false;
+}
+
+/* ---- the two forms ---- */
+
+static enum site_refusal apply_before(struct lu_patch *p, const struct lu_carrier *c, long mem,
+                                      struct patch_text *text, uint64_t base)
+{
+    struct site_insn insn;
+    enum site_refusal why = site_before(&g_analysis.map, &insn);
+    if (why != SITE_FINE)
+        return why;
+    uint64_t at = base + insn.at;
+    if (leads_to_stub(p, at))
+        return SITE_ALREADY;
+    if (!same_as_file(base, insn.at, insn.length + SITE_SYSCALL_SIZE))
+        return SITE_CHANGED;
+    struct patch_area *area = area_near(p, at);
+    if (!area)
+        return SITE_NO_STUB;
+    struct patch_stub stub = {.site = at, .length = insn.length};
+    __builtin_memcpy(stub.original, g_analysis.bytes + insn.at, SITE_JUMP_SIZE);
+    uint64_t stub_at = area->base + free_stub(area) * PATCH_STUB_SIZE;
+    if (!site_move(&insn, g_analysis.bytes + insn.at, at, stub_at, stub.code))
+        return SITE_NO_STUB;
+    if (!stub_write(area, mem, &stub, at + insn.length + SITE_SYSCALL_SIZE))
+        return SITE_HOST;
+    uint8_t jump[SITE_JUMP_SIZE];
+    put_jump(jump, at, stub_at);
+    patch_text_set_apart(text, at, at + SITE_JUMP_SIZE);
+    if (rewrite(p, c, mem, at, jump, sizeof(jump)))
+        return SITE_FINE;
+    stub_drop(area, stub_at);
+    return SITE_HOST;
+}
+
+static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carrier *c, long mem,
+                                       struct patch_text *text, uint64_t base)
+{
+    uint32_t offset = 0, site_offset = g_analysis.window.syscall;
+    uint64_t site = base + site_offset;
+    for (;;) {
+        if (!site_padding(&g_analysis.map, offset, &offset))
+            return SITE_NO_ROOM;
+        if (base + offset >= text->start && base + offset + SITE_JUMP_SIZE <= text->end &&
+            same_as_file(base, offset, SITE_JUMP_SIZE))
+            break;
+        offset++; /* another site's */
+    }
+    if (!same_as_file(base, site_offset, SITE_SYSCALL_SIZE))
+        return SITE_CHANGED;
+    struct patch_area *area = area_near(p, base + offset);
+    if (!area)
+        return SITE_NO_STUB;
+    struct patch_stub stub = {.site = site, .padding = base + offset};
+    __builtin_memcpy(stub.original, g_analysis.bytes + site_offset, SITE_SYSCALL_SIZE);
+    p->in_padding = true;
+    uint64_t stub_at = stub_write(area, mem, &stub, site + SITE_SYSCALL_SIZE);
+    if (!stub_at)
+        return SITE_HOST;
+    uint8_t jump[SITE_JUMP_SIZE],
+        hop[SITE_SYSCALL_SIZE] = {0xeb, (uint8_t)(offset - site_offset - SITE_SYSCALL_SIZE)};
+    put_jump(jump, base + offset, stub_at);
+    patch_text_set_apart(text, site, site + SITE_SYSCALL_SIZE);
+    patch_text_set_apart(text, base + offset, base + offset + SITE_JUMP_SIZE);
+    if (write_text(mem, base + offset, jump, sizeof(jump))) {
+        sync_cores(c);
+        if (rewrite(p, c, mem, site, hop, sizeof(hop)))
+            return SITE_FINE;
+    }
+    stub_drop(area, stub_at);
+    return SITE_HOST;
+}
+
+static enum site_refusal apply(struct lu_patch *p, const struct lu_carrier *c, long mem,
+                               struct patch_text *text, uint64_t base, enum patch_effort effort,
+                               bool *padding)
+{
+    uint8_t now[SITE_SYSCALL_SIZE];
+    const uint8_t *insn = g_analysis.bytes + g_analysis.window.syscall;
+    if (insn[0] != 0x0f || insn[1] != 0x05)
+        return SITE_CHANGED;
+    if (!patch_read(now, base + g_analysis.window.syscall, sizeof(now)))
+        return SITE_NOT_TEXT; /* unmapped since */
+    if (now[0] == 0xeb)
+        return SITE_ALREADY;
+    enum site_refusal boundary = site_scan(&g_analysis.window, &g_analysis.map),
+                      why = apply_before(p, c, mem, text, base);
+    if (why == SITE_FINE || why == SITE_NO_STUB || why == SITE_HOST ||
+        (why == SITE_ALREADY && effort == PATCH_IF_NEW))
+        return why;
+    *padding = true;
+    enum site_refusal second = apply_padding(p, c, mem, text, base);
+    return second == SITE_NO_ROOM && boundary != SITE_FINE ? boundary : second;
+}
+
+enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
+                              uint64_t number, enum patch_effort effort)
+{
+    struct patch_text *text = patch_text_find(p, site, site + SITE_SYSCALL_SIZE);
+    if (!text)
+        return SITE_NOT_TEXT;
+    if (number == RT_SIGRETURN)
+        return SITE_TRAMPOLINE;
+    uint64_t base;
+    bool padding = false;
+    lu_lock(&g_analysis.lock);
+    enum site_refusal why = patch_window(text, site, g_analysis.bytes, &g_analysis.window, &base);
+    if (why == SITE_FINE) {
+        long mem = open_own_memory();
+        why = mem < 0 ? SITE_HOST : apply(p, c, mem, text, base, effort, &padding);
+        if (mem >= 0)
+            host_call(__NR_close, mem);
+    }
+    lu_unlock(&g_analysis.lock);
+    patch_record_verdict(p, site, why, padding);
+    return why;
+}
+
+/* ---- taking back ---- */
+
+/* Does the site still lead to this stub? (Its page may have been replaced.) */
+static bool in_place(const struct patch_stub *stub, uint64_t stub_at)
+{
+    uint8_t now[SITE_JUMP_SIZE], jump[SITE_JUMP_SIZE];
+    uint64_t at = stub->padding ? stub->padding : stub->site;
+    put_jump(jump, at, stub_at);
+    if (!patch_read(now, at, sizeof(now)) || __builtin_memcmp(now, jump, sizeof(now)) != 0)
+        return false;
+    return !stub->padding ||
+           (patch_read(now, stub->site, SITE_SYSCALL_SIZE) && now[0] == 0xeb &&
+            stub->site + SITE_SYSCALL_SIZE + (uint64_t)(int64_t)(int8_t)now[1] == stub->padding);
+}
+
+static bool touches(const struct patch_stub *stub, uint64_t start, uint64_t end)
+{
+    uint64_t size = stub->padding ? SITE_SYSCALL_SIZE : stub->length + SITE_SYSCALL_SIZE;
+    return (stub->site < end && start < stub->site + size) ||
+           (stub->padding && stub->padding < end && start < stub->padding + SITE_JUMP_SIZE);
+}
+
+static void restore_in(struct lu_patch *p, const struct lu_carrier *c, struct patch_area *area,
+                       uint64_t start, uint64_t end, enum patch_restore how)
+{
+    long mem = -1;
+    for (uint32_t slot = 0; slot < area->high; slot++) {
+        uint64_t at = area->base + slot * PATCH_STUB_SIZE;
+        struct patch_stub stub;
+        if (!(area->taken[slot / 64] >> (slot % 64) & 1) || !patch_read(&stub, at, sizeof(stub)) ||
+            !touches(&stub, start, end))
+            continue;
+        if (in_place(&stub, at)) {
+            if (mem < 0)
+                mem = open_own_memory();
+            if (mem < 0 || !rewrite(p, c, mem, stub.site, stub.original,
+                                    stub.padding ? SITE_SYSCALL_SIZE : SITE_JUMP_SIZE))
+                platform_panic("linux_user: a patched site cannot be taken back");
+        }
+        if (how == PATCH_TEXT_GOES)
+            stub_drop(area, at);
+    }
+    if (mem >= 0)
+        host_call(__NR_close, mem);
+}
+
+void patch_restore_range(struct lu_patch *p, const struct lu_carrier *c, uint64_t start,
+                         uint64_t end, enum patch_restore how)
+{
+    for (uint32_t i = 0; i < PATCH_AREAS; i++)
+        if (p->areas[i].base)
+            restore_in(p, c, &p->areas[i], start, end, how);
+}
+
+void patch_evict_area(struct lu_patch *p, const struct lu_carrier *c, struct patch_area *area)
+{
+    restore_in(p, c, area, 0, UINT64_MAX, PATCH_TEXT_GOES);
+    host_call(__NR_munmap, area->base, PATCH_AREA_SIZE);
+    *area = (struct patch_area){.base = 0};
+}
