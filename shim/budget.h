@@ -1,5 +1,5 @@
 /*
- * budget.h: the memory that all guests of the instance may use together (`pal run --memory`); docs/design/0007 has the reasoning.
+ * budget.h: the memory that all guests of the instance may use together (`pal run --memory`); docs/design/0010 has the reasoning.
  *
  * What guests were *promised* is an upper bound of what they use: pages of private memory that was ever writable, shared memory, files in
  * memory. While it is within the limit nothing is measured. Beyond it the platform measures: requests for more than what is left are

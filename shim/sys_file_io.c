@@ -12,6 +12,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/namei.h"
 #include "shim/shim.h"
+#include "shim/stats.h"
 #include "shim/sys_file.h"
 
 #define RW_MAX 0x7ffff000u /* read(2), NOTES */
@@ -274,6 +275,20 @@ long sys_lseek(struct task *task, const struct syscall_args *args)
     }
     file_put(f);
     return result;
+}
+
+/* splice(2): EINVAL is its word for files that cannot be spliced; callers such as grep, which drains a pipe, then read. */
+long sys_splice(struct task *task, const struct syscall_args *args)
+{
+    struct file *ends[2] = {fd_get(task, (int)args->a[0]), fd_get(task, (int)args->a[2])};
+    bool open = ends[0] && ends[1];
+    for (int i = 0; i < 2; i++)
+        if (ends[i])
+            file_put(ends[i]);
+    if (!open)
+        return -EBADF;
+    stats_unsupported("splice");
+    return -EINVAL;
 }
 
 /* Copy up to `size` bytes; offsets NULL: the files' own positions. The source keeps what the target

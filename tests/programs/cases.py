@@ -87,6 +87,7 @@ case("find-exec", "find", "/etc/default", "-type", "f", "-exec", "wc", "-c", "{}
 case("xargs", "bash", "-c", "find /usr/share/common-licenses -type f | sort | xargs -n 3 -P 1 wc -l")
 case("xargs-parallel", "bash", "-c", "seq 1 60 | xargs -P 8 -n 1 echo", sort=True)
 case("grep-r", "bash", "-c", "grep -r GNU /usr/share/common-licenses | sort | md5sum; grep -rc root /etc/passwd; grep -q nothing /etc/passwd; echo $?")
+case("grep-stops-early", "bash", "-c", "seq 1 100000 | grep 3 >/dev/null; echo ${PIPESTATUS[1]}; yes | head -100000 | grep -q y; echo ${PIPESTATUS[2]}")
 case("sort-big", "bash", "-c", "seq 200000 -1 1 | sort -n | md5sum; seq 1 100000 | sort -R | sort -n | tail -1", timeout=120)
 case("sort-u-join", "bash", "-c", "sort -t: -k3 -n /etc/passwd | cut -d: -f1,3 | head -5; comm -12 <(seq 10 20) <(seq 15 30)")
 case("awk", "awk", "-F:", "{ s += $3; n[$7]++ } END { print s; for (k in n) print k, n[k] | \"sort\" }", "/etc/passwd")
