@@ -267,11 +267,15 @@ static void cloning(void)
     show("status", info.si_status);
     close(fd);
 
-    /* A wanted number. */
-    pid_t wanted = (pid_t)pid + 5000;
-    args = (struct clone3_args){
-        .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
-    pid = syscall(SYS_clone3, &args, sizeof(args));
+    /* A wanted number: one that nobody has, below any limit on numbers, wherever the counter stands. */
+    pid_t wanted = 300;
+    do {
+        while (kill(++wanted, 0) == 0 || errno != ESRCH)
+            ;
+        args = (struct clone3_args){
+            .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&wanted, .set_tid_size = 1};
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+    } while (pid < 0 && errno == EEXIST); /* taken meanwhile */
     if (pid == 0)
         _exit(getpid() == wanted ? 0 : 1);
     int status = -1;
