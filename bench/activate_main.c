@@ -46,7 +46,8 @@ void activate_main(struct platform *p, void *blob, size_t size)
     aspace_destroy(p, first);
     aspace_destroy(p, second);
     char line[32];
-    int length = shim_snprintf(line, sizeof(line), "%llu\n", (unsigned long long)samples[ROUNDS / 2]);
+    int length =
+        shim_snprintf(line, sizeof(line), "%llu\n", (unsigned long long)samples[ROUNDS / 2]);
     instance_trace(p, line, (size_t)length);
     finish(p, err ? 1 << 8 : 0);
 }

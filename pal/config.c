@@ -66,7 +66,8 @@ static void set_variable(const char **vars, size_t *count, const char *variable)
     vars[(*count)++] = variable;
 }
 
-static void add_environment(struct packer *p, const struct pal_options *options, const struct pal_host_facts *host)
+static void add_environment(struct packer *p, const struct pal_options *options,
+                            const struct pal_host_facts *host)
 {
     size_t most = options->env_count + 1, count = 0;
     for (char *const *e = host->environ; *e; e++)
@@ -93,8 +94,10 @@ static void add_mounts(struct packer *p, const struct pal_options *options)
     for (size_t i = 0; i < count; i++) {
         struct shim_config_mount mount;
         if (i == 0) {
-            mount = (struct shim_config_mount){.grant = add_string(p, "root"), .target = add_string(p, "/"),
-                                               .writable = 1, .overlay = 1};
+            mount = (struct shim_config_mount){.grant = add_string(p, "root"),
+                                               .target = add_string(p, "/"),
+                                               .writable = 1,
+                                               .overlay = 1};
         } else {
             char name[32];
             snprintf(name, sizeof(name), "mount%zu", i - 1);
@@ -111,11 +114,14 @@ static void add_mounts(struct packer *p, const struct pal_options *options)
     c->mounts = at;
 }
 
-struct shim_config *config_pack(const struct pal_options *options, const struct pal_host_facts *host, size_t *size)
+struct shim_config *config_pack(const struct pal_options *options,
+                                const struct pal_host_facts *host, size_t *size)
 {
     struct packer p = {0};
     reserve(&p, sizeof(struct shim_config));
-    struct shim_config c = {.version = SHIM_CONFIG_VERSION, .umask = host->umask, .trace = options->trace,
+    struct shim_config c = {.version = SHIM_CONFIG_VERSION,
+                            .umask = host->umask,
+                            .trace = options->trace,
                             .stats = options->stats};
     c.memory_limit = options->memory;
     c.pid_limit = (uint32_t)options->pids;

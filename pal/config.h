@@ -12,12 +12,13 @@
 /* What the host says and the command line doesn't. */
 struct pal_host_facts {
     char *const *environ;
-    const char *cwd;      /* "/" when it cannot be found out */
+    const char *cwd; /* "/" when it cannot be found out */
     const char *hostname;
     unsigned umask;
 };
 
 /* One block, *size bytes. Owner: caller, by free(). Grants are named "root", "mount0", "mount1", ... in the order of the mounts. */
-struct shim_config *config_pack(const struct pal_options *options, const struct pal_host_facts *host, size_t *size);
+struct shim_config *config_pack(const struct pal_options *options,
+                                const struct pal_host_facts *host, size_t *size);
 
 #endif

@@ -21,7 +21,8 @@
 
 static int usage(const char *message, enum pal_command command)
 {
-    fprintf(stderr, "pal: %s (see 'pal %s')\n", message, command == PAL_RUN ? "run --help" : "--help");
+    fprintf(stderr, "pal: %s (see 'pal %s')\n", message,
+            command == PAL_RUN ? "run --help" : "--help");
     return PAL_EXIT_USAGE;
 }
 
@@ -68,7 +69,8 @@ static int end_like(int wait_status)
     sigaddset(&set, sig);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
     raise(sig);
-    return 128 + sig; /* real-time signals of libc's own, SIGCHLD, ...: those whose default does not end a process */
+    /* real-time signals of libc's own, SIGCHLD, ...: those whose default does not end a process */
+    return 128 + sig;
 }
 
 /* The first platform that can run here, or the one that was named. */
@@ -121,9 +123,11 @@ static int run(const struct pal_options *options)
     if (options->trace && !options->trace_file) {
         trace_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
     } else if (options->trace) {
-        trace_fd = open(options->trace_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+        trace_fd =
+            open(options->trace_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
         if (trace_fd < 0) {
-            fprintf(stderr, "pal: --trace: '%s': %s (see 'pal run --help')\n", options->trace_file, strerror(errno));
+            fprintf(stderr, "pal: --trace: '%s': %s (see 'pal run --help')\n", options->trace_file,
+                    strerror(errno));
             return PAL_EXIT_USAGE;
         }
     }
@@ -138,7 +142,8 @@ static int run(const struct pal_options *options)
     grants[0] = (struct platform_grant){.name = "root", .path = options->root, .writable = false};
     for (size_t i = 1; i < grant_count; i++) {
         snprintf(names[i], sizeof(names[i]), "mount%zu", i - 1);
-        grants[i] = (struct platform_grant){.name = names[i], .path = options->mounts[i - 1].source,
+        grants[i] = (struct platform_grant){.name = names[i],
+                                            .path = options->mounts[i - 1].source,
                                             .writable = options->mounts[i - 1].writable};
     }
 
@@ -152,7 +157,8 @@ static int run(const struct pal_options *options)
     };
     char why[256] = "";
     int wait_status = 0;
-    int err = front->run(&platform_options, shim_main, config, size, &wait_status, why, sizeof(why));
+    int err =
+        front->run(&platform_options, shim_main, config, size, &wait_status, why, sizeof(why));
     free(config);
     free(names);
     free(grants);

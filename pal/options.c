@@ -13,9 +13,11 @@
 static const char k_help[] =
     "usage: pal COMMAND ...\n"
     "\n"
-    "  pal run [OPTIONS] [--] PROGRAM [ARGUMENTS]   run an unmodified Linux x86-64 program in the library OS\n"
+    "  pal run [OPTIONS] [--] PROGRAM [ARGUMENTS]   run an unmodified Linux x86-64 program in the "
+    "library OS\n"
     "  pal platforms                                what this machine can run it on, and how\n"
-    "  pal syscalls [--markdown]                    the system calls that programs get, and how completely\n"
+    "  pal syscalls [--markdown]                    the system calls that programs get, and how "
+    "completely\n"
     "  pal --help, pal --version\n"
     "\n"
     "`pal run --help` explains the options of run.\n";
@@ -23,7 +25,8 @@ static const char k_help[] =
 static const char k_run_help[] =
     "usage: pal run [OPTIONS] [--] PROGRAM [ARGUMENTS]\n"
     "\n"
-    "Runs PROGRAM, found through PATH if it has no slash. It sees the host's files; what it changes stays in memory\n"
+    "Runs PROGRAM, found through PATH if it has no slash. It sees the host's files; what it "
+    "changes stays in memory\n"
     "and is gone afterwards, except below a mount that is rw. /tmp starts empty.\n"
     "\n"
     "  --platform NAME          one of `pal platforms`; the first that is available by default\n"
@@ -31,23 +34,31 @@ static const char k_run_help[] =
     "  --mount SRC:DST[:ro|rw]  the host's SRC appears as DST; ro by default. May be repeated\n"
     "  --env K=V                sets a variable of its environment. May be repeated\n"
     "  --clear-env              starts from an empty environment instead of this one\n"
-    "  --cwd DIR                its working directory; by default the current one if it exists inside, else /\n"
-    "  --memory SIZE            what all its processes may hold together, K, M or G after the number; no limit by default\n"
-    "  --pids N                 how many processes and threads it may have at once; 4096 by default\n"
+    "  --cwd DIR                its working directory; by default the current one if it exists "
+    "inside, else /\n"
+    "  --memory SIZE            what all its processes may hold together, K, M or G after the "
+    "number; no limit by default\n"
+    "  --pids N                 how many processes and threads it may have at once; 4096 by "
+    "default\n"
     "  --trace[=FILE]           one line for each system call, to FILE or standard error\n"
-    "  --stats                  counts of calls, faults, forks and copied pages on standard error at the end\n"
-    "  --intercept HOW          linux_user: auto, patch, trap (syscall user dispatch only) or seccomp\n"
+    "  --stats                  counts of calls, faults, forks and copied pages on standard error "
+    "at the end\n"
+    "  --intercept HOW          linux_user: auto, patch, trap (syscall user dispatch only) or "
+    "seccomp\n"
     "  --help                   this text\n"
     "\n"
-    "Exit status: the program's; 128+N, as a shell reports it, when signal N ended it (pal ends by that signal too);\n"
-    "127 the program was not found; 126 it could not be executed; 125 pal itself failed; 2 a wrong option.\n";
+    "Exit status: the program's; 128+N, as a shell reports it, when signal N ended it (pal ends by "
+    "that signal too);\n"
+    "127 the program was not found; 126 it could not be executed; 125 pal itself failed; 2 a wrong "
+    "option.\n";
 
 const char *options_help(enum pal_command command)
 {
     return command == PAL_RUN_HELP ? k_run_help : k_help;
 }
 
-static int fail(char *error, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(char *error, size_t size, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static int fail(char *error, size_t size, const char *fmt, ...)
 {
     va_list args;
@@ -62,12 +73,15 @@ static int add_mount(struct pal_options *out, char *value, char *error, size_t s
     char *target = strchr(value, ':');
     char *mode = target ? strchr(target + 1, ':') : NULL;
     bool writable = mode && strcmp(mode, ":rw") == 0;
-    if (!target || target == value || target[1] != '/' || (mode && !writable && strcmp(mode, ":ro") != 0))
-        return fail(error, size, "--mount: '%s' is not SRC:DST[:ro|rw] with an absolute DST", value);
+    if (!target || target == value || target[1] != '/' ||
+        (mode && !writable && strcmp(mode, ":ro") != 0))
+        return fail(error, size, "--mount: '%s' is not SRC:DST[:ro|rw] with an absolute DST",
+                    value);
     *target++ = '\0'; /* the word is ours to cut */
     if (mode)
         *mode = '\0';
-    out->mounts[out->mount_count++] = (struct pal_mount){.source = value, .target = target, .writable = writable};
+    out->mounts[out->mount_count++] =
+        (struct pal_mount){.source = value, .target = target, .writable = writable};
     return 0;
 }
 
@@ -123,19 +137,32 @@ static int parse_count(const char *value, unsigned long long *out, char *error, 
 }
 
 enum argument { NO_ARGUMENT, ONE_ARGUMENT, OPTIONAL_ARGUMENT };
-enum option_id { OPT_PLATFORM, OPT_ROOT, OPT_MOUNT, OPT_ENV, OPT_CLEAR_ENV, OPT_CWD, OPT_MEMORY, OPT_PIDS, OPT_TRACE, OPT_STATS, OPT_INTERCEPT,
-                 OPT_HELP, OPT_MARKDOWN };
+enum option_id {
+    OPT_PLATFORM,
+    OPT_ROOT,
+    OPT_MOUNT,
+    OPT_ENV,
+    OPT_CLEAR_ENV,
+    OPT_CWD,
+    OPT_MEMORY,
+    OPT_PIDS,
+    OPT_TRACE,
+    OPT_STATS,
+    OPT_INTERCEPT,
+    OPT_HELP,
+    OPT_MARKDOWN
+};
 struct option_spec {
     const char *name;
     enum option_id id;
     enum argument argument;
 };
 static const struct option_spec k_run_options[] = {
-    {"platform", OPT_PLATFORM, ONE_ARGUMENT}, {"root", OPT_ROOT, ONE_ARGUMENT},
-    {"mount", OPT_MOUNT, ONE_ARGUMENT},       {"env", OPT_ENV, ONE_ARGUMENT},
-    {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT}, {"cwd", OPT_CWD, ONE_ARGUMENT},
-    {"memory", OPT_MEMORY, ONE_ARGUMENT},     {"pids", OPT_PIDS, ONE_ARGUMENT},
-    {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},  {"stats", OPT_STATS, NO_ARGUMENT},
+    {"platform", OPT_PLATFORM, ONE_ARGUMENT},   {"root", OPT_ROOT, ONE_ARGUMENT},
+    {"mount", OPT_MOUNT, ONE_ARGUMENT},         {"env", OPT_ENV, ONE_ARGUMENT},
+    {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT},  {"cwd", OPT_CWD, ONE_ARGUMENT},
+    {"memory", OPT_MEMORY, ONE_ARGUMENT},       {"pids", OPT_PIDS, ONE_ARGUMENT},
+    {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},    {"stats", OPT_STATS, NO_ARGUMENT},
     {"intercept", OPT_INTERCEPT, ONE_ARGUMENT}, {"help", OPT_HELP, NO_ARGUMENT},
 };
 static const struct option_spec k_syscalls_options[] = {
@@ -181,9 +208,10 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
         out->stats = true;
         break;
     case OPT_INTERCEPT:
-        if (strcmp(given, "auto") != 0 && strcmp(given, "patch") != 0 && strcmp(given, "trap") != 0 &&
-            strcmp(given, "seccomp") != 0)
-            return fail(error, size, "--intercept: '%s' is none of auto, patch, trap, seccomp", given);
+        if (strcmp(given, "auto") != 0 && strcmp(given, "patch") != 0 &&
+            strcmp(given, "trap") != 0 && strcmp(given, "seccomp") != 0)
+            return fail(error, size, "--intercept: '%s' is none of auto, patch, trap, seccomp",
+                        given);
         out->intercept = given;
         break;
     case OPT_HELP:
@@ -197,8 +225,8 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
 }
 
 /* Options of one command from argv[i] on. Result: index of the first word that is none, or -1. */
-static int parse_options(int argc, char **argv, int i, const struct option_spec *specs, size_t count,
-                         struct pal_options *out, char *error, size_t size)
+static int parse_options(int argc, char **argv, int i, const struct option_spec *specs,
+                         size_t count, struct pal_options *out, char *error, size_t size)
 {
     for (; i < argc; i++) {
         char *word = argv[i];
@@ -261,7 +289,8 @@ int options_parse(int argc, char **argv, struct pal_options *out, char *error, s
         out->command = PAL_SYSCALLS;
         specs = k_syscalls_options;
         spec_count = COUNT(k_syscalls_options);
-    } else if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+    } else if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 ||
+               strcmp(command, "help") == 0) {
         out->command = PAL_HELP;
         return 0;
     } else if (strcmp(command, "--version") == 0) {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /* Exit statuses of pal's own. 126 and 127: shim/shim.h. All others are the program's. */
-#define PAL_EXIT_USAGE 2  /* unknown option, bad value */
+#define PAL_EXIT_USAGE 2    /* unknown option, bad value */
 #define PAL_EXIT_FAILED 125 /* pal or the platform itself could not do it */
 
 /* More than programs have, and a fork bomb is over before the host notices. */
@@ -24,17 +24,17 @@ struct pal_mount {
 
 struct pal_options {
     enum pal_command command;
-    const char *platform;  /* NULL: the default */
-    const char *root;      /* host directory; "/" */
-    const char *cwd;       /* guest path; NULL: the current directory, or / */
-    const char *intercept; /* NULL: the platform chooses */
+    const char *platform;      /* NULL: the default */
+    const char *root;          /* host directory; "/" */
+    const char *cwd;           /* guest path; NULL: the current directory, or / */
+    const char *intercept;     /* NULL: the platform chooses */
     unsigned long long memory; /* bytes; 0: no limit */
     unsigned long long pids;
     bool trace;
     const char *trace_file; /* NULL: standard error */
     bool stats;
     bool clear_env;
-    bool markdown; /* syscalls: as docs/syscalls.md */
+    bool markdown;    /* syscalls: as docs/syscalls.md */
     const char **env; /* K=V in the order given */
     size_t env_count;
     struct pal_mount *mounts;

@@ -38,7 +38,8 @@ static inline enum clock_kind clock_kind_basic(enum clock_kind kind)
 
 /* What guest code may do without a system call; each like Linux's function of that name in its vDSO, vdso(7). */
 enum clock_guest_call {
-    CLOCK_GUEST_GETTIME, /* clock_gettime: the clocks of clock_kind, by their Linux numbers; nothing else is asked */
+    /* clock_gettime: the clocks of clock_kind, by their Linux numbers; nothing else is asked */
+    CLOCK_GUEST_GETTIME,
     CLOCK_GUEST_GETTIMEOFDAY, /* gettimeofday; the zone is always NULL */
     CLOCK_GUEST_TIME,         /* time: REALTIME_COARSE in seconds */
     CLOCK_GUEST_GETCPU,       /* getcpu: as thread_cpu_current; the node is always NULL */

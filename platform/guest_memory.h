@@ -74,17 +74,18 @@ enum memory_sharing {
 };
 
 enum memory_advice {
-    MEMORY_ADVICE_DONTNEED,   /* private: reads as the object or zero; shared: unmapped only */
-    MEMORY_ADVICE_FREE,       /* contents may go at any time until written again */
-    MEMORY_ADVICE_DONTFORK,   /* absent in children */
-    MEMORY_ADVICE_DOFORK,     /* undoes DONTFORK */
-    MEMORY_ADVICE_WIPEONFORK, /* private anonymous only: zero in children */
-    MEMORY_ADVICE_KEEPONFORK, /* undoes WIPEONFORK */
-    MEMORY_ADVICE_HUGEPAGE,   /* large pages welcome */
-    MEMORY_ADVICE_NOHUGEPAGE, /* no large pages here, whatever the platform's own policy */
-    MEMORY_ADVICE_WILLNEED,   /* populate for reading if cheap */
-    MEMORY_ADVICE_POPULATE_READ,  /* every page is present afterwards; */
-    MEMORY_ADVICE_POPULATE_WRITE, /* and may be written without a fault, as far as protection goes */
+    MEMORY_ADVICE_DONTNEED,      /* private: reads as the object or zero; shared: unmapped only */
+    MEMORY_ADVICE_FREE,          /* contents may go at any time until written again */
+    MEMORY_ADVICE_DONTFORK,      /* absent in children */
+    MEMORY_ADVICE_DOFORK,        /* undoes DONTFORK */
+    MEMORY_ADVICE_WIPEONFORK,    /* private anonymous only: zero in children */
+    MEMORY_ADVICE_KEEPONFORK,    /* undoes WIPEONFORK */
+    MEMORY_ADVICE_HUGEPAGE,      /* large pages welcome */
+    MEMORY_ADVICE_NOHUGEPAGE,    /* no large pages here, whatever the platform's own policy */
+    MEMORY_ADVICE_WILLNEED,      /* populate for reading if cheap */
+    MEMORY_ADVICE_POPULATE_READ, /* every page is present afterwards */
+    /* as POPULATE_READ, and may be written without a fault, as far as protection goes */
+    MEMORY_ADVICE_POPULATE_WRITE,
 };
 
 /*

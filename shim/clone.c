@@ -21,9 +21,9 @@
 /* Accepted and without meaning here: tracing, I/O contexts. */
 #define CLONE_HARMLESS (CLONE_PTRACE | CLONE_UNTRACED | CLONE_DETACHED | CLONE_IO)
 #define CLONE_KNOWN                                                                                \
-    (CLONE_HARMLESS | CLONE_SYSVSEM | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_VFORK |            \
-     CLONE_PARENT | CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |     \
-     CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND | CLONE_PIDFD)
+    (CLONE_HARMLESS | CLONE_SYSVSEM | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |          \
+     CLONE_VFORK | CLONE_PARENT | CLONE_THREAD | CLONE_SETTLS | CLONE_PARENT_SETTID |              \
+     CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_CLEAR_SIGHAND | CLONE_PIDFD)
 
 static int check_flags(const struct clone_request *req)
 {
@@ -64,7 +64,8 @@ static struct sighand *sighand_for_child(struct process *parent, uint64_t flags,
     return s;
 }
 
-static struct process *child_process(struct process *parent, const struct clone_request *req, int *err)
+static struct process *child_process(struct process *parent, const struct clone_request *req,
+                                     int *err)
 {
     struct process *p = shim_zalloc(sizeof(*p));
     if (!p) {
@@ -325,7 +326,7 @@ long process_clone(struct task *task, const struct clone_request *req)
         discard(task, child, process);
         return err;
     }
-    stats_count(flags & CLONE_THREAD ? &g_stats.threads
+    stats_count(flags & CLONE_THREAD  ? &g_stats.threads
                 : flags & CLONE_VFORK ? &g_stats.vforks
                                       : &g_stats.forks);
     if (flags & CLONE_VFORK && process)

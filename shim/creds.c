@@ -34,7 +34,8 @@ static bool is_one_of(const struct ids *ids, uint32_t id)
     return id == *ids->real || id == *ids->effective || id == *ids->saved;
 }
 
-static long set_three(const struct process *p, struct ids ids, uint32_t real, uint32_t effective, uint32_t saved)
+static long set_three(const struct process *p, struct ids ids, uint32_t real, uint32_t effective,
+                      uint32_t saved)
 {
     if (p->euid != 0 && ((real != KEEP && !is_one_of(&ids, real)) ||
                          (effective != KEEP && !is_one_of(&ids, effective)) ||
@@ -139,13 +140,15 @@ long sys_setregid(struct task *task, const struct syscall_args *args)
 long sys_setresuid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_three(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1], (uint32_t)args->a[2]));
+    LOCKED(set_three(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1],
+                     (uint32_t)args->a[2]));
 }
 
 long sys_setresgid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_three(p, group_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1], (uint32_t)args->a[2]));
+    LOCKED(set_three(p, group_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1],
+                     (uint32_t)args->a[2]));
 }
 
 static long get_three(struct ids ids, const struct syscall_args *args)
@@ -220,7 +223,8 @@ long sys_setgroups(struct task *task, const struct syscall_args *args)
 }
 
 /* The version in the header says how many words follow; an unknown one is answered with the one we prefer. */
-static long check_cap_header(uint64_t addr, struct __user_cap_header_struct *header, unsigned *words)
+static long check_cap_header(uint64_t addr, struct __user_cap_header_struct *header,
+                             unsigned *words)
 {
     if (user_read(header, addr, sizeof(*header)))
         return -EFAULT;

@@ -18,7 +18,8 @@
 #define EXEC_MAX_STRINGS (6ull * 1024 * 1024) /* and this is always too much (execve(2)) */
 #define EXEC_SCRIPT_LINE 256u                 /* BINPRM_BUF_SIZE */
 
-#define EXEC_START_SIZE 1024u /* read at once: the header and, mostly, all else that a plan needs  \
+#define EXEC_START_SIZE                                                                            \
+    1024u /* read at once: the header and, mostly, all else that a plan needs  \
                                */
 
 /* One ELF file, its plan and where it is loaded. */

@@ -81,7 +81,8 @@ static void walk_robust_list(struct task *task)
 
 bool task_must_release_mm(struct task *task)
 {
-    uint64_t head[3]; /* next, offset, pending: empty when next is the head itself and nothing is pending */
+    /* Next, offset, pending: empty when next is the head itself and nothing is pending */
+    uint64_t head[3];
     if (__atomic_load_n(&task->pi_waited, __ATOMIC_RELAXED) ||
         (task->clear_child_tid && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1))
         return true;
@@ -115,7 +116,8 @@ void process_start_exit(struct process *process, int code)
     process->exit_code = code;
     if (process->state == PROCESS_STOPPED)
         process->state = PROCESS_ALIVE;
-    DL_FOREACH (process->tasks, t) {
+    DL_FOREACH(process->tasks, t)
+    {
         __atomic_store_n(&t->exiting, 1, __ATOMIC_SEQ_CST);
         task_kick(t);
     }
@@ -139,7 +141,8 @@ int process_kill_other_tasks(struct task *task)
         return -ERESTARTNOINTR;
     }
     process->exec_task = task;
-    DL_FOREACH (process->tasks, t) {
+    DL_FOREACH(process->tasks, t)
+    {
         if (t == task)
             continue;
         __atomic_store_n(&t->exiting, 1, __ATOMIC_SEQ_CST);
@@ -236,7 +239,8 @@ static void bury(struct process *process, struct process **dead)
 static void hand_over_children(struct process *process, struct process **dead)
 {
     struct process *child, *tmp;
-    DL_FOREACH_SAFE2 (process->children, child, tmp, sibling_next) {
+    DL_FOREACH_SAFE2(process->children, child, tmp, sibling_next)
+    {
         struct process *heir = new_parent_for(child);
         int old_pgid = child->pgid;
         DL_DELETE2(process->children, child, sibling_prev, sibling_next);
@@ -256,7 +260,8 @@ static void hand_over_children(struct process *process, struct process **dead)
     }
 }
 
-bool process_notify_parent(struct process *process, enum child_change change, struct wake_list *wakes)
+bool process_notify_parent(struct process *process, enum child_change change,
+                           struct wake_list *wakes)
 {
     struct process *parent = process->parent;
     if (parent->pid == INIT_PID)
@@ -265,7 +270,8 @@ bool process_notify_parent(struct process *process, enum child_change change, st
     const struct abi_sigaction *action = &parent->sighand->action[SIGCHLD - 1];
     int sig = change == CHILD_EXITED ? process->exit_signal : SIGCHLD;
     bool ignored = action->handler == (uint64_t)(uintptr_t)SIG_IGN;
-    bool unwanted = change == CHILD_EXITED && sig == SIGCHLD && (ignored || (action->flags & SA_NOCLDWAIT));
+    bool unwanted =
+        change == CHILD_EXITED && sig == SIGCHLD && (ignored || (action->flags & SA_NOCLDWAIT));
 
     if (sig == SIGCHLD && (ignored || (change != CHILD_EXITED && (action->flags & SA_NOCLDSTOP))))
         sig = 0;
@@ -335,7 +341,8 @@ static void count_living_spaces(void)
         mutex_lock(&g_process_lock);
         struct process *next = NULL;
         for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
-            if (p->pid > pid && p->tasks && p->tasks->mm && !p->vfork_waiter && (!next || p->pid < next->pid))
+            if (p->pid > pid && p->tasks && p->tasks->mm && !p->vfork_waiter &&
+                (!next || p->pid < next->pid))
                 next = p;
         if (next) {
             pid = next->pid;
@@ -464,7 +471,8 @@ static struct task *lose_threads(uint64_t aspace)
 {
     struct task *t, *found = NULL;
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
-        DL_FOREACH (p->tasks, t) {
+        DL_FOREACH(p->tasks, t)
+        {
             if (!in_space(t, aspace))
                 continue;
             if (t->thread)

@@ -49,16 +49,17 @@ void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b)
 
 int futex_priority(const struct task *task)
 {
-    return task->sched_policy == SCHED_FIFO || task->sched_policy == SCHED_RR ? task->sched_priority : 0;
+    return task->sched_policy == SCHED_FIFO || task->sched_policy == SCHED_RR ? task->sched_priority
+                                                                              : 0;
 }
 
 void futex_enqueue(struct futex_bucket *b, struct futex_waiter *w)
 {
     struct futex_waiter *before = NULL;
     if (w->priority > 0)
-        DL_FOREACH (b->head, before)
-            if (before->priority < w->priority)
-                break;
+        DL_FOREACH(b->head, before)
+    if (before->priority < w->priority)
+        break;
     __atomic_store_n(&w->bucket, b, __ATOMIC_SEQ_CST);
     if (before)
         DL_PREPEND_ELEM(b->head, before, w);
@@ -83,7 +84,8 @@ static int wake_in(struct futex_bucket *b, const struct futex_key *key, int coun
 {
     struct futex_waiter *w, *tmp;
     int woken = 0;
-    DL_FOREACH_SAFE (b->head, w, tmp) {
+    DL_FOREACH_SAFE(b->head, w, tmp)
+    {
         if (!futex_same_key(&w->key, key))
             continue;
         if (w->how != FUTEX_WAITS_PLAINLY)
@@ -97,7 +99,8 @@ static int wake_in(struct futex_bucket *b, const struct futex_key *key, int coun
     return woken;
 }
 
-static long futex_wake(struct task *task, uint64_t addr, bool is_private, int count, uint32_t bitset)
+static long futex_wake(struct task *task, uint64_t addr, bool is_private, int count,
+                       uint32_t bitset)
 {
     struct futex_key key;
     struct wake_list wakes;
@@ -136,19 +139,21 @@ bool futex_leave(struct futex_waiter *w)
     return true;
 }
 
-static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32_t expected, uint32_t bitset,
-                       uint64_t deadline);
+static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32_t expected,
+                       uint32_t bitset, uint64_t deadline);
 
 static long resume_wait(struct task *task)
 {
     const uint64_t *arg = task->restart.arg;
-    return futex_wait(task, arg[0], arg[3] & 1, (uint32_t)arg[1], (uint32_t)arg[2], task->restart.deadline_ns);
+    return futex_wait(task, arg[0], arg[3] & 1, (uint32_t)arg[1], (uint32_t)arg[2],
+                      task->restart.deadline_ns);
 }
 
-static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32_t expected, uint32_t bitset,
-                       uint64_t deadline)
+static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32_t expected,
+                       uint32_t bitset, uint64_t deadline)
 {
-    struct futex_waiter w = {.bitset = bitset, .thread = task->thread, .priority = futex_priority(task)};
+    struct futex_waiter w = {
+        .bitset = bitset, .thread = task->thread, .priority = futex_priority(task)};
     uint32_t value;
 
     if (!bitset)
@@ -184,8 +189,8 @@ static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32
 }
 
 /* FUTEX_REQUEUE, FUTEX_CMP_REQUEUE: wake some, move the others to the second word. */
-static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is_private, int wake, int move,
-                          const uint32_t *expected)
+static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is_private, int wake,
+                          int move, const uint32_t *expected)
 {
     struct futex_key key_from, key_to;
     struct futex_waiter *w, *tmp;
@@ -212,7 +217,8 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
     }
     if (futex_same_key(&key_from, &key_to))
         move = 0;
-    DL_FOREACH_SAFE (a->head, w, tmp) {
+    DL_FOREACH_SAFE(a->head, w, tmp)
+    {
         if (!futex_same_key(&w->key, &key_from))
             continue;
         if (w->how != FUTEX_WAITS_PLAINLY) {
@@ -301,8 +307,8 @@ static int apply_op(uint32_t encoded, uint64_t addr, bool *condition)
     return 0;
 }
 
-static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bool is_private, int wake_first,
-                          int wake_second, uint32_t op)
+static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bool is_private,
+                          int wake_first, int wake_second, uint32_t op)
 {
     struct futex_key key_a, key_b;
     struct wake_list wakes;
@@ -343,19 +349,22 @@ static int read_deadline(uint64_t addr, int op, uint64_t *deadline)
     if (command == FUTEX_WAIT)
         *deadline = deadline_after(ns); /* the only operation with a relative time */
     else
-        *deadline = op & FUTEX_CLOCK_REALTIME || command == FUTEX_LOCK_PI ? deadline_at_realtime(ns) : ns;
+        *deadline =
+            op & FUTEX_CLOCK_REALTIME || command == FUTEX_LOCK_PI ? deadline_at_realtime(ns) : ns;
     return 0;
 }
 
 static bool takes_deadline(int command)
 {
-    return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI ||
-           command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2;
+    return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET ||
+           command == FUTEX_WAIT_REQUEUE_PI || command == FUTEX_LOCK_PI ||
+           command == FUTEX_LOCK_PI2;
 }
 
 static bool takes_clock(int command)
 {
-    return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI || command == FUTEX_LOCK_PI2;
+    return command == FUTEX_WAIT_BITSET || command == FUTEX_WAIT_REQUEUE_PI ||
+           command == FUTEX_LOCK_PI2;
 }
 
 /* futex(2) */
@@ -374,7 +383,8 @@ long sys_futex(struct task *task, const struct syscall_args *args)
     }
     if ((op & FUTEX_CLOCK_REALTIME) && !takes_clock(command))
         return -ENOSYS;
-    struct futex_move move = {.from = addr, .to = second, .is_private = is_private, .deadline = deadline};
+    struct futex_move move = {
+        .from = addr, .to = second, .is_private = is_private, .deadline = deadline};
     switch (command) {
     case FUTEX_WAIT:
         return futex_wait(task, addr, is_private, value, FUTEX_BITSET_MATCH_ANY, deadline);
@@ -437,5 +447,8 @@ long sys_get_robust_list(struct task *task, const struct syscall_args *args)
     if (r)
         return r;
     /* The size first, as the kernel stores them. */
-    return user_write(args->a[2], &size, sizeof(size)) || user_write(args->a[1], &head, sizeof(head)) ? -EFAULT : 0;
+    return user_write(args->a[2], &size, sizeof(size)) ||
+                   user_write(args->a[1], &head, sizeof(head))
+               ? -EFAULT
+               : 0;
 }

@@ -18,7 +18,8 @@ struct futex_bucket;
 
 enum futex_waits {
     FUTEX_WAITS_PLAINLY,
-    FUTEX_WAITS_TO_MOVE, /* FUTEX_WAIT_REQUEUE_PI: on the first word, for FUTEX_CMP_REQUEUE_PI to move it */
+    /* FUTEX_WAIT_REQUEUE_PI: on the first word, for FUTEX_CMP_REQUEUE_PI to move it */
+    FUTEX_WAITS_TO_MOVE,
     FUTEX_WAITS_TO_OWN, /* for a lock that passes from owner to waiter */
 };
 

@@ -136,7 +136,8 @@ bool mm_grow_stack(struct mm *mm, uint64_t addr, bool write);
 struct futex_key {
     uint64_t object; /* object pointer value, or 0 */
     uint64_t space;  /* aspace_id when object == 0 */
-    uint64_t offset; /* with FUTEX_KEY_NOT_DECLARED: in private memory, by a call without FUTEX_PRIVATE_FLAG */
+    /* With FUTEX_KEY_NOT_DECLARED: in private memory, by a call without FUTEX_PRIVATE_FLAG */
+    uint64_t offset;
 };
 #define FUTEX_KEY_NOT_DECLARED 1u
 MUST_USE int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_key *key);

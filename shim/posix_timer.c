@@ -19,9 +19,9 @@ struct posix_timer {
     struct process *process;
     struct signal_entry entry; /* si_signo 0: SIGEV_NONE */
     int id, clock;
-    int tid;                   /* the thread to signal; 0: the process */
-    uint64_t overrun;          /* expirations since the one that `entry` reports */
-    int last_overrun;          /* as the last signal taken said */
+    int tid;          /* the thread to signal; 0: the process */
+    uint64_t overrun; /* expirations since the one that `entry` reports */
+    int last_overrun; /* as the last signal taken said */
 };
 
 static int clamp(uint64_t overrun)
@@ -87,7 +87,8 @@ static int read_sigevent(uint64_t addr, struct abi_sigevent *ev)
     if (user_read(ev, addr, sizeof(*ev)))
         return -EFAULT;
     bool by_thread = ev->notify == (SIGEV_SIGNAL | SIGEV_THREAD_ID);
-    if (ev->notify != SIGEV_NONE && ev->notify != SIGEV_SIGNAL && ev->notify != SIGEV_THREAD && !by_thread)
+    if (ev->notify != SIGEV_NONE && ev->notify != SIGEV_SIGNAL && ev->notify != SIGEV_THREAD &&
+        !by_thread)
         return -EINVAL;
     if (ev->notify != SIGEV_NONE && (ev->signo < 1 || ev->signo > 64))
         return -EINVAL;
@@ -120,7 +121,8 @@ static int set_clock(struct posix_timer *t, const struct task *task, int clock)
     }
 }
 
-static int create(struct task *task, int clock, const struct abi_sigevent *ev, bool defaults, struct posix_timer *t)
+static int create(struct task *task, int clock, const struct abi_sigevent *ev, bool defaults,
+                  struct posix_timer *t)
 {
     struct itimer_state *s;
     int err = timers_lock(task->process, &s);

@@ -142,7 +142,8 @@ void process_cpu_time(struct process *process, uint64_t *user_ns, uint64_t *syst
     struct task *t;
     *user_ns = process->utime_ns;
     *system_ns = process->stime_ns;
-    DL_FOREACH (process->tasks, t) {
+    DL_FOREACH(process->tasks, t)
+    {
         uint64_t user, system;
         if (!t->thread)
             continue;
@@ -185,15 +186,15 @@ static void default_limits(struct process *p)
 {
     for (int i = 0; i < 16; i++)
         p->rlimits[i] = (struct shim_rlimit){UINT64_MAX, UINT64_MAX};
-    p->rlimits[3] = (struct shim_rlimit){8u << 20, UINT64_MAX};   /* stack */
-    p->rlimits[4] = (struct shim_rlimit){0, UINT64_MAX};          /* core: none is written */
-    p->rlimits[6] = (struct shim_rlimit){31000, 31000};           /* processes */
-    p->rlimits[7] = (struct shim_rlimit){1024, 1048576};          /* descriptors */
-    p->rlimits[8] = (struct shim_rlimit){8u << 20, 8u << 20};     /* locked memory */
-    p->rlimits[11] = (struct shim_rlimit){31000, 31000};          /* queued signals */
-    p->rlimits[12] = (struct shim_rlimit){819200, 819200};        /* message queues */
-    p->rlimits[13] = (struct shim_rlimit){0, 0};                  /* nice */
-    p->rlimits[14] = (struct shim_rlimit){0, 0};                  /* real-time priority */
+    p->rlimits[3] = (struct shim_rlimit){8u << 20, UINT64_MAX}; /* stack */
+    p->rlimits[4] = (struct shim_rlimit){0, UINT64_MAX};        /* core: none is written */
+    p->rlimits[6] = (struct shim_rlimit){31000, 31000};         /* processes */
+    p->rlimits[7] = (struct shim_rlimit){1024, 1048576};        /* descriptors */
+    p->rlimits[8] = (struct shim_rlimit){8u << 20, 8u << 20};   /* locked memory */
+    p->rlimits[11] = (struct shim_rlimit){31000, 31000};        /* queued signals */
+    p->rlimits[12] = (struct shim_rlimit){819200, 819200};      /* message queues */
+    p->rlimits[13] = (struct shim_rlimit){0, 0};                /* nice */
+    p->rlimits[14] = (struct shim_rlimit){0, 0};                /* real-time priority */
 }
 
 static struct process *bare_process(int pid, int *err)

@@ -56,45 +56,50 @@ struct task {
 
     /* under g_process_lock */
     enum task_state state;
-    struct task *prev, *next;        /* process->tasks */
-    UT_hash_handle hh;               /* by tid */
-    struct sigset blocked;           /* written only by the task itself, through signal_set_blocked */
-    struct sigset sigwait;           /* what rt_sigtimedwait sleeps for, though blocked */
-    struct signal_queue pending;     /* directed at this task */
-    bool vfork_waiting;              /* until the child of vfork execs or exits */
+    struct task *prev, *next; /* process->tasks */
+    UT_hash_handle hh;        /* by tid */
+    /* Written only by the task itself, through signal_set_blocked */
+    struct sigset blocked;
+    struct sigset sigwait;       /* what rt_sigtimedwait sleeps for, though blocked */
+    struct signal_queue pending; /* directed at this task */
+    bool vfork_waiting;          /* until the child of vfork execs or exits */
 
     /* private to the task */
-    struct sigset saved_blocked;     /* to restore after sigsuspend, ppoll, ... */
+    struct sigset saved_blocked; /* to restore after sigsuspend, ppoll, ... */
     bool restore_blocked;
     struct signal_altstack altstack;
-    uint64_t clear_child_tid;        /* guest address; 0: none */
+    uint64_t clear_child_tid; /* guest address; 0: none */
     uint64_t set_child_tid;
-    uint64_t robust_list;            /* guest address of the head; 0: none */
+    uint64_t robust_list; /* guest address of the head; 0: none */
     uint64_t rseq_addr;
-    struct sem_undo_list *sem_undo;  /* shared reference; NULL: none; ipc.h */
+    struct sem_undo_list *sem_undo; /* shared reference; NULL: none; ipc.h */
     char comm[16];
     uint64_t fault_address, fault_error, fault_trap; /* of the last fault, for signal frames */
     struct restart_block {
         long (*resume)(struct task *task); /* restart_syscall(2); NULL: none */
         uint64_t deadline_ns, arg[4];
     } restart;
-    bool in_syscall;                 /* registers hold a call that may be restarted */
-    uint64_t syscall_number;         /* original rax */
-    bool answered;                   /* syscall.c: the call that guest_run reports has run; its result is `answer` */
+    bool in_syscall;         /* registers hold a call that may be restarted */
+    uint64_t syscall_number; /* original rax */
+    /* syscall.c: the call that guest_run reports has run; its result is `answer` */
+    bool answered;
     long answer;
     uint64_t start_ns;
-    char *trace_line;                /* trace.c: the line of the current call so far; owned; NULL: none */
-    unsigned trace_next;             /* trace.c: first argument not yet in it */
-    struct task *thread_next;        /* task.c: found by thread, for task_current */
+    /* trace.c: the line of the current call so far; owned; NULL: none */
+    char *trace_line;
+    unsigned trace_next;              /* trace.c: first argument not yet in it */
+    struct task *thread_next;         /* task.c: found by thread, for task_current */
     int sched_policy, sched_priority; /* told back, without effect */
-    uint64_t affinity;               /* of the first 64 processors, told back; 0: all */
+    uint64_t affinity;                /* of the first 64 processors, told back; 0: all */
     int ioprio;
     uint64_t timer_slack_ns;
 
     /* any thread, atomically */
-    uint32_t interrupted;            /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
-    uint32_t exiting;                /* 1: group is dying: leave as soon as possible */
-    bool pi_waited, pi_exited;       /* futex_pi.c: somebody waited for a lock of its own; it is beyond giving them up */
+    /* 1: signal or stop or exit work is waiting; set with guest_interrupt */
+    uint32_t interrupted;
+    uint32_t exiting; /* 1: group is dying: leave as soon as possible */
+    /* futex_pi.c: somebody waited for a lock of its own; it is beyond giving them up */
+    bool pi_waited, pi_exited;
 };
 
 enum process_state {
@@ -108,42 +113,47 @@ struct process {
     int pid;
     UT_hash_handle hh;
     /* under g_process_lock */
-    struct process *parent;        /* changed by process_set_parent() */
-    int ppid;                      /* its pid, for getppid: read without the lock */
+    struct process *parent; /* changed by process_set_parent() */
+    int ppid;               /* its pid, for getppid: read without the lock */
     struct process *children, *sibling_prev, *sibling_next;
     struct task *tasks;
     unsigned task_count;
     int pgid, sid;
-    struct tty_session *tty;       /* controlling terminal; shim/tty.h */
+    struct tty_session *tty; /* controlling terminal; shim/tty.h */
     enum process_state state;
     bool group_exiting;
-    char exit_comm[16];            /* name of the last task to end, for those who look at a zombie */
-    int exit_code;                 /* wait status format */
-    int exit_signal;               /* SIGCHLD unless clone asked otherwise */
-    int stop_signal;               /* last stop, for WUNTRACED; 0: none to report */
+    /* Name of the last task to end, for those who look at a zombie */
+    char exit_comm[16];
+    int exit_code;   /* wait status format */
+    int exit_signal; /* SIGCHLD unless clone asked otherwise */
+    int stop_signal; /* last stop, for WUNTRACED; 0: none to report */
     bool continued_unreported;
     bool did_exec;
-    struct sighand *sighand;       /* owned reference */
-    struct signal_queue pending;   /* directed at the process */
-    struct wait_queue child_wait;  /* this process's wait4 callers */
-    struct pid_ref *pid_ref;       /* owned reference; NULL: no descriptor was made; fs/pidfd.h */
-    struct task *vfork_waiter;     /* parent task that sleeps until exec or exit; NULL: none */
-    struct task *exec_task;        /* waits for all others to end; NULL: none */
-    bool stop_requested;           /* tasks stop at their next look; cleared by SIGCONT and SIGKILL */
+    struct sighand *sighand;      /* owned reference */
+    struct signal_queue pending;  /* directed at the process */
+    struct wait_queue child_wait; /* this process's wait4 callers */
+    struct pid_ref *pid_ref;      /* owned reference; NULL: no descriptor was made; fs/pidfd.h */
+    struct task *vfork_waiter;    /* parent task that sleeps until exec or exit; NULL: none */
+    struct task *exec_task;       /* waits for all others to end; NULL: none */
+    /* Tasks stop at their next look; cleared by SIGCONT and SIGKILL */
+    bool stop_requested;
     int pdeath_signal;
     bool child_subreaper, dumpable, no_new_privs, thp_disable;
-    struct shim_rlimit { uint64_t cur, max; } rlimits[16];
+    struct shim_rlimit {
+        uint64_t cur, max;
+    } rlimits[16];
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t groups[32];
     unsigned group_count;
     int nice;
     uint32_t personality;
-    struct itimer_state *itimers;  /* sys_time.c */
+    struct itimer_state *itimers; /* sys_time.c */
     uint64_t start_ns;
-    uint64_t utime_ns, stime_ns, children_utime_ns, children_stime_ns; /* of ended tasks and reaped children */
+    /* Of ended tasks and reaped children */
+    uint64_t utime_ns, stime_ns, children_utime_ns, children_stime_ns;
     /* guarded by its own lock (exec writes, /proc reads) */
     struct mutex info_lock;
-    char *exe_path;                /* absolute guest path; owned */
+    char *exe_path; /* absolute guest path; owned */
 };
 
 /* The task of the calling thread. */
@@ -153,7 +163,8 @@ struct task *task_current(void);
  * task, -ETIMEDOUT. Use inside a wait_queue add/remove pair. */
 MUST_USE int task_sleep(struct task *task, uint64_t deadline_ns);
 /* The same, also ended by host files becoming ready (result 1). */
-MUST_USE int task_sleep_files(struct task *task, uint64_t deadline_ns, struct thread_wait_file *files, size_t count);
+MUST_USE int task_sleep_files(struct task *task, uint64_t deadline_ns,
+                              struct thread_wait_file *files, size_t count);
 /* A signal, stop or exit waits for this task. Cheap: one atomic load and, when set, a check under the lock. */
 bool task_interrupted(struct task *task);
 
@@ -167,12 +178,12 @@ bool process_group_orphaned(int pgid);
 
 /* clone(2) in all its forms; see sys_proc.c. Result: tid of the child or -errno. */
 struct clone_request {
-    uint64_t flags;       /* CLONE_* without the exit signal */
+    uint64_t flags; /* CLONE_* without the exit signal */
     int exit_signal;
-    uint64_t stack;       /* new rsp; 0: the caller's */
+    uint64_t stack; /* new rsp; 0: the caller's */
     uint64_t tls;
     uint64_t parent_tid, child_tid, pidfd; /* guest addresses */
-    int set_tid;          /* the number the child is to have; 0: any */
+    int set_tid;                           /* the number the child is to have; 0: any */
 };
 long process_clone(struct task *task, const struct clone_request *req);
 

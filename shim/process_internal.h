@@ -34,7 +34,7 @@ struct task *task_create(int *err);
 void task_free(struct task *task);
 /* Make `task` look at what happened to it: it leaves guest code or its sleep. */
 void task_kick(struct task *task);
-void task_register_thread(struct task *task); /* no lock */
+void task_register_thread(struct task *task);                            /* no lock */
 void task_forget_thread(struct task *task, const struct thread *thread); /* no lock */
 
 /* kill(2): may `from` signal `to`? */
@@ -51,7 +51,8 @@ void process_check_stopped(struct process *process);
 enum child_change { CHILD_EXITED, CHILD_STOPPED, CHILD_CONTINUED };
 /* SIGCHLD (or the exit signal) as dispositions allow; wait4 callers join `wakes`, or are woken at once when that is NULL. true:
  * the parent does not want zombies. */
-bool process_notify_parent(struct process *process, enum child_change change, struct wake_list *wakes);
+bool process_notify_parent(struct process *process, enum child_change change,
+                           struct wake_list *wakes);
 
 void signal_queue_flush(struct signal_queue *queue);
 void signal_queue_drop(struct signal_queue *queue, struct sigset which);
@@ -66,11 +67,12 @@ bool signal_entry_reserve(const struct process *process); /* false: RLIMIT_SIGPE
 void signal_entry_release(void);
 void signal_send_entry(struct process *process, struct task *task, struct signal_entry *entry);
 void signal_entry_cancel(struct signal_entry *entry);
-void timer_signal_taken(struct posix_timer *timer); /* its entry is about to be copied and leave its queue */
+/* Its entry is about to be copied and leave its queue */
+void timer_signal_taken(struct posix_timer *timer);
 
 /* Frames: signal_frame.c; no lock. 0, or -EFAULT: the stack is unusable. */
-int signal_frame_push(struct task *task, const struct abi_sigaction *action, const struct abi_siginfo *info,
-                      struct sigset saved);
+int signal_frame_push(struct task *task, const struct abi_sigaction *action,
+                      const struct abi_siginfo *info, struct sigset saved);
 
 /* Timers: timer.c. All of a process; those that execve deletes. */
 void timers_process_exit(struct process *process);

@@ -94,7 +94,8 @@ static const char *search_path(char **envp)
 }
 
 /* The program as a shell finds it. NULL: *err is why; -EACCES wins over -ENOENT. `found` gets its path. */
-static struct file *find_program(struct task *task, const char *name, char **envp, char *found, int *err)
+static struct file *find_program(struct task *task, const char *name, char **envp, char *found,
+                                 int *err)
 {
     if (str_find(name, '/')) {
         if (str_copy(found, name, PATH_MAX_SIZE) >= PATH_MAX_SIZE) {

@@ -29,7 +29,8 @@ struct shim_config {
     uint32_t argc, argv;    /* argv: offset of uint32_t[argc] */
     uint32_t envc, envp;
     uint32_t cwd;
-    uint32_t cwd_required;  /* 1: the user named it, a missing directory is an error; 0: fall back to / */
+    /* 1: the user named it, a missing directory is an error; 0: fall back to / */
+    uint32_t cwd_required;
     uint32_t mount_count, mounts; /* struct shim_config_mount[] */
     uint32_t hostname;
     uint32_t trace;         /* 1: one line a call through instance_trace */
@@ -44,7 +45,8 @@ static inline const char *shim_config_string(const struct shim_config *c, uint32
     return offset ? (const char *)c + offset : NULL;
 }
 
-extern const struct shim_config *g_config; /* set once by shim_main; lives as long as the instance */
+/* Set once by shim_main; lives as long as the instance */
+extern const struct shim_config *g_config;
 
 /* The platform_main of `pal run`. blob: a struct shim_config. */
 void shim_main(struct platform *p, void *blob, size_t size);

@@ -21,7 +21,8 @@
 #define BIT(sig) (1ull << ((sig)-1))
 #define STOP_SIGNALS (BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
 #define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGWINCH) | BIT(SIGURG))
-#define SYNCHRONOUS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGFPE) | BIT(SIGSYS))
+#define SYNCHRONOUS                                                                                \
+    (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGFPE) | BIT(SIGSYS))
 #define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP))
 #define HANDLER_DEFAULT 0ull
 #define HANDLER_IGNORE 1ull
@@ -56,7 +57,8 @@ bool signal_pending(struct task *task)
 
 /* Queues. */
 
-static uint64_t g_entry_count; /* of all queues and timers; what RLIMIT_SIGPENDING limits (there per user) */
+/* Of all queues and timers; what RLIMIT_SIGPENDING limits (there per user) */
+static uint64_t g_entry_count;
 
 bool signal_entry_reserve(const struct process *process)
 {
@@ -84,8 +86,8 @@ static void entry_free(struct signal_entry *e)
 void signal_queue_flush(struct signal_queue *queue)
 {
     struct signal_entry *e, *tmp;
-    DL_FOREACH_SAFE (queue->entries, e, tmp)
-        entry_free(e);
+    DL_FOREACH_SAFE(queue->entries, e, tmp)
+    entry_free(e);
     *queue = (struct signal_queue){0};
 }
 
@@ -96,7 +98,8 @@ void signal_queue_drop(struct signal_queue *queue, struct sigset set)
     if (!(queue->set.bits & which))
         return;
     queue->set.bits &= ~which;
-    DL_FOREACH_SAFE (queue->entries, e, tmp) {
+    DL_FOREACH_SAFE(queue->entries, e, tmp)
+    {
         if (which & BIT(e->info.si_signo)) {
             DL_DELETE(queue->entries, e);
             entry_free(e);
@@ -108,8 +111,8 @@ static void drop_everywhere(struct process *process, uint64_t which)
 {
     struct task *t;
     signal_queue_drop(&process->pending, (struct sigset){which});
-    DL_FOREACH (process->tasks, t)
-        signal_queue_drop(&t->pending, (struct sigset){which});
+    DL_FOREACH(process->tasks, t)
+    signal_queue_drop(&t->pending, (struct sigset){which});
 }
 
 static void append(struct signal_queue *queue, struct signal_entry *e)
@@ -146,9 +149,9 @@ void signal_entry_cancel(struct signal_entry *e)
         return;
     DL_DELETE(queue->entries, e);
     e->queue = NULL;
-    DL_FOREACH (queue->entries, other)
-        if (other->info.si_signo == e->info.si_signo)
-            return;
+    DL_FOREACH(queue->entries, other)
+    if (other->info.si_signo == e->info.si_signo)
+        return;
     sigset_remove(&queue->set, e->info.si_signo);
 }
 
@@ -163,7 +166,8 @@ static bool queue_take(struct signal_queue *queue, struct sigset wanted, struct 
     int sig = __builtin_ctzll(ready) + 1;
     struct signal_entry *e, *found = NULL;
     bool more = false;
-    DL_FOREACH (queue->entries, e) {
+    DL_FOREACH(queue->entries, e)
+    {
         if (e->info.si_signo != sig)
             continue;
         if (found) {
@@ -188,7 +192,8 @@ static bool queue_take(struct signal_queue *queue, struct sigset wanted, struct 
 
 static bool take_for_task(struct task *task, struct sigset wanted, struct abi_siginfo *out)
 {
-    return queue_take(&task->pending, wanted, out) || queue_take(&task->process->pending, wanted, out);
+    return queue_take(&task->pending, wanted, out) ||
+           queue_take(&task->process->pending, wanted, out);
 }
 
 bool signal_take(struct task *task, struct sigset wanted, struct abi_siginfo *out)
@@ -209,7 +214,8 @@ static bool is_ignored(struct process *process, const struct task *task, int sig
     /* Blocked signals wait, whatever the disposition says now: it may change. */
     if (task && sigset_has(task->blocked, sig))
         return false;
-    return handler == HANDLER_IGNORE || (handler == HANDLER_DEFAULT && (BIT(sig) & IGNORED_BY_DEFAULT));
+    return handler == HANDLER_IGNORE ||
+           (handler == HANDLER_DEFAULT && (BIT(sig) & IGNORED_BY_DEFAULT));
 }
 
 static bool wants(const struct task *task, int sig)
@@ -223,7 +229,8 @@ void signal_retarget(struct process *process, struct task *except, struct sigset
     struct task *t;
     if (!left)
         return;
-    DL_FOREACH (process->tasks, t) {
+    DL_FOREACH(process->tasks, t)
+    {
         if (t == except || t->exiting || !(left & ~t->blocked.bits))
             continue;
         left &= t->blocked.bits;
@@ -240,8 +247,8 @@ static void continue_process(struct process *process)
         return;
     process->stop_requested = false;
     process->stop_signal = 0;
-    DL_FOREACH (process->tasks, t)
-        task_kick(t);
+    DL_FOREACH(process->tasks, t)
+    task_kick(t);
     if (process->state == PROCESS_STOPPED) {
         process->state = PROCESS_ALIVE;
         process->continued_unreported = true;
@@ -250,7 +257,8 @@ static void continue_process(struct process *process)
 }
 
 /* `entry`: a timer's, to be queued itself; NULL: a copy of `info` is. */
-static int send(struct process *process, struct task *task, const struct abi_siginfo *info, struct signal_entry *entry)
+static int send(struct process *process, struct task *task, const struct abi_siginfo *info,
+                struct signal_entry *entry)
 {
     int sig = info->si_signo;
     struct task *t = task;
@@ -280,9 +288,9 @@ static int send(struct process *process, struct task *task, const struct abi_sig
         return err;
     wait_queue_wake_all(&g_signal_wait);
     if (!task)
-        DL_FOREACH (process->tasks, t)
-            if (wants(t, sig))
-                break;
+        DL_FOREACH(process->tasks, t)
+    if (wants(t, sig))
+        break;
     if (t && wants(t, sig))
         task_kick(t);
     return 0;
@@ -344,14 +352,21 @@ void signal_force_fault(struct task *task, const struct guest_exit *exit)
     static const struct {
         int sig, code;
     } table[] = {
-        [GUEST_FAULT_UNMAPPED] = {SIGSEGV, SEGV_MAPERR},  [GUEST_FAULT_PROTECTION] = {SIGSEGV, SEGV_ACCERR},
-        [GUEST_FAULT_GENERAL] = {SIGSEGV, SI_KERNEL},     [GUEST_FAULT_BUS] = {SIGBUS, BUS_ADRERR},
-        [GUEST_FAULT_ALIGNMENT] = {SIGBUS, BUS_ADRALN},   [GUEST_FAULT_ILLEGAL] = {SIGILL, ILL_ILLOPN},
-        [GUEST_FAULT_DIVIDE] = {SIGFPE, FPE_INTDIV},      [GUEST_FAULT_OVERFLOW] = {SIGSEGV, SI_KERNEL},
-        [GUEST_FAULT_FP] = {SIGFPE, 0},                   [GUEST_FAULT_BREAKPOINT] = {SIGTRAP, SI_KERNEL},
-        [GUEST_FAULT_STEP] = {SIGTRAP, TRAP_TRACE},       [GUEST_FAULT_COMPAT] = {SIGSEGV, SI_KERNEL},
+        [GUEST_FAULT_UNMAPPED] = {SIGSEGV, SEGV_MAPERR},
+        [GUEST_FAULT_PROTECTION] = {SIGSEGV, SEGV_ACCERR},
+        [GUEST_FAULT_GENERAL] = {SIGSEGV, SI_KERNEL},
+        [GUEST_FAULT_BUS] = {SIGBUS, BUS_ADRERR},
+        [GUEST_FAULT_ALIGNMENT] = {SIGBUS, BUS_ADRALN},
+        [GUEST_FAULT_ILLEGAL] = {SIGILL, ILL_ILLOPN},
+        [GUEST_FAULT_DIVIDE] = {SIGFPE, FPE_INTDIV},
+        [GUEST_FAULT_OVERFLOW] = {SIGSEGV, SI_KERNEL},
+        [GUEST_FAULT_FP] = {SIGFPE, 0},
+        [GUEST_FAULT_BREAKPOINT] = {SIGTRAP, SI_KERNEL},
+        [GUEST_FAULT_STEP] = {SIGTRAP, TRAP_TRACE},
+        [GUEST_FAULT_COMPAT] = {SIGSEGV, SI_KERNEL},
     };
-    struct abi_siginfo info = {.si_signo = table[exit->fault].sig, .si_code = table[exit->fault].code};
+    struct abi_siginfo info = {.si_signo = table[exit->fault].sig,
+                               .si_code = table[exit->fault].code};
     switch (exit->fault) {
     case GUEST_FAULT_FP:
         info.si_code = exit->code;
@@ -412,9 +427,9 @@ void process_check_stopped(struct process *process)
     struct task *t;
     if (!process->stop_requested || process->state != PROCESS_ALIVE || !process->tasks)
         return;
-    DL_FOREACH (process->tasks, t)
-        if (t->state != TASK_STOPPED && !t->exiting)
-            return;
+    DL_FOREACH(process->tasks, t)
+    if (t->state != TASK_STOPPED && !t->exiting)
+        return;
     process->state = PROCESS_STOPPED;
     process_notify_parent(process, CHILD_STOPPED, NULL);
 }
@@ -425,8 +440,8 @@ static void request_stop(struct process *process, int sig)
     process->stop_requested = true;
     process->stop_signal = sig;
     process->continued_unreported = false;
-    DL_FOREACH (process->tasks, t)
-        task_kick(t);
+    DL_FOREACH(process->tasks, t)
+    task_kick(t);
 }
 
 /* Called and returns with g_process_lock held. */
@@ -515,7 +530,8 @@ static void settle_call(struct task *task, const struct abi_sigaction *action)
     }
 }
 
-static void run_handler(struct task *task, const struct abi_sigaction *action, const struct abi_siginfo *info)
+static void run_handler(struct task *task, const struct abi_sigaction *action,
+                        const struct abi_siginfo *info)
 {
     int sig = info->si_signo;
     struct sigset saved = task->restore_blocked ? task->saved_blocked : task->blocked;
@@ -523,7 +539,8 @@ static void run_handler(struct task *task, const struct abi_sigaction *action, c
     settle_call(task, action);
     task->restart.resume = NULL;
     if (signal_frame_push(task, action, info, saved)) {
-        if (sig == SIGSEGV) { /* its own handler can't be entered: nothing is left but the default */
+        /* Its own handler can't be entered: nothing is left but the default */
+        if (sig == SIGSEGV) {
             mutex_lock(&g_process_lock);
             task->process->sighand->action[SIGSEGV - 1].handler = HANDLER_DEFAULT;
             mutex_unlock(&g_process_lock);

@@ -32,13 +32,14 @@ static inline void sigset_remove(struct sigset *s, int sig)
 
 struct signal_entry {
     struct signal_entry *prev, *next;
-    struct abi_siginfo info;     /* info.si_signo says which */
-    struct signal_queue *queue;  /* that holds it; NULL: none */
-    struct posix_timer *timer;   /* whose own it is, made with it; NULL: from the heap */
+    struct abi_siginfo info;    /* info.si_signo says which */
+    struct signal_queue *queue; /* that holds it; NULL: none */
+    struct posix_timer *timer;  /* whose own it is, made with it; NULL: from the heap */
 };
 struct signal_queue {
-    struct sigset set;            /* at least one is queued */
-    struct signal_entry *entries; /* standard signals at most once each (timers' apart), real-time in order */
+    struct sigset set; /* at least one is queued */
+    /* Standard signals at most once each (timers' apart), real-time in order */
+    struct signal_entry *entries;
 };
 struct signal_altstack {
     uint64_t sp, size;

@@ -27,7 +27,8 @@ static bool on_altstack(const struct signal_altstack *a, uint64_t sp)
     return sp > a->sp && sp - a->sp <= a->size;
 }
 
-static bool enters_altstack(const struct task *task, const struct abi_sigaction *action, uint64_t sp)
+static bool enters_altstack(const struct task *task, const struct abi_sigaction *action,
+                            uint64_t sp)
 {
     const struct signal_altstack *a = &task->altstack;
     if (!(action->flags & SA_ONSTACK) || !a->size || (a->flags & SS_DISABLE))
@@ -105,8 +106,8 @@ static void save_registers(const struct task *task, struct sigcontext_64 *sc)
     sc->cr2 = task->fault_address;
 }
 
-int signal_frame_push(struct task *task, const struct abi_sigaction *action, const struct abi_siginfo *info,
-                      struct sigset saved)
+int signal_frame_push(struct task *task, const struct abi_sigaction *action,
+                      const struct abi_siginfo *info, struct sigset saved)
 {
     struct guest_regs *regs = &task->ctx->regs;
     struct abi_rt_sigframe frame = {.pretcode = action->restorer, .info = *info};
@@ -116,7 +117,8 @@ int signal_frame_push(struct task *task, const struct abi_sigaction *action, con
 
     if (!(action->flags & SA_RESTORER)) /* the only way back on x86-64 */
         return -EFAULT;
-    bool nested = on_altstack(&task->altstack, regs->rsp) && !(task->altstack.flags & SS_AUTODISARM);
+    bool nested =
+        on_altstack(&task->altstack, regs->rsp) && !(task->altstack.flags & SS_AUTODISARM);
     bool entering = enters_altstack(task, action, regs->rsp);
     if (entering)
         sp = task->altstack.sp + task->altstack.size;
@@ -126,7 +128,8 @@ int signal_frame_push(struct task *task, const struct abi_sigaction *action, con
     if ((nested || entering) && !on_altstack(&task->altstack, at))
         return -EFAULT;
 
-    frame.uc.flags = ABI_UC_SIGCONTEXT_SS | ABI_UC_STRICT_RESTORE_SS | (xsave ? ABI_UC_FP_XSTATE : 0);
+    frame.uc.flags =
+        ABI_UC_SIGCONTEXT_SS | ABI_UC_STRICT_RESTORE_SS | (xsave ? ABI_UC_FP_XSTATE : 0);
     frame.uc.stack.sp = task->altstack.sp;
     frame.uc.stack.size = task->altstack.size;
     frame.uc.stack.flags = (int32_t)signal_altstack_flags(task);
@@ -168,8 +171,9 @@ static int pop_extended(struct task *task, uint64_t at)
         uint32_t magic2 = 0;
         size_t use = ABI_FX_SIZE;
         memcpy(&sw, (char *)buffer + ABI_FX_SW_OFFSET, sizeof(sw));
-        if (guest_extended_mask(g_platform) && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == size &&
-            !user_read(&magic2, at + size, sizeof(magic2)) && magic2 == FP_XSTATE_MAGIC2) {
+        if (guest_extended_mask(g_platform) && sw.magic1 == FP_XSTATE_MAGIC1 &&
+            sw.xstate_size == size && !user_read(&magic2, at + size, sizeof(magic2)) &&
+            magic2 == FP_XSTATE_MAGIC2) {
             use = size;
             err = user_read(buffer, at, size);
         }

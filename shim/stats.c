@@ -98,8 +98,8 @@ static const char *cell(char out[12], const struct aspace_stats *s, uint64_t bit
 static void say_space(const char *pid, const char *comm, const struct aspace_stats *s)
 {
     char c[8][12];
-    say("  %6s %-15s %8s %8s %8s %8s %8s %9s %8s %9s", pid, comm, cell(c[0], s, ASPACE_STAT_FORKS, s->forks),
-        cell(c[1], s, ASPACE_STAT_FAULTS, s->faults),
+    say("  %6s %-15s %8s %8s %8s %8s %8s %9s %8s %9s", pid, comm,
+        cell(c[0], s, ASPACE_STAT_FORKS, s->forks), cell(c[1], s, ASPACE_STAT_FAULTS, s->faults),
         cell(c[2], s, ASPACE_STAT_SHARED_AT_FORK, s->pages_shared_at_fork),
         cell(c[3], s, ASPACE_STAT_COPIED_EAGERLY, s->pages_copied_eagerly),
         cell(c[4], s, ASPACE_STAT_COPIED_BY_WRITE, s->pages_copied_by_write),
@@ -110,7 +110,8 @@ static void say_space(const char *pid, const char *comm, const struct aspace_sta
 
 static void say_calls(void)
 {
-    static uint64_t calls[STATS_SYSCALL_MAX]; /* other processes go on while this one's end is reported */
+    /* Other processes go on while this one's end is reported */
+    static uint64_t calls[STATS_SYSCALL_MAX];
     uint64_t total = 0, least = UINT64_MAX;
     for (size_t i = 0; i < STATS_SYSCALL_MAX; i++)
         total += calls[i] = __atomic_load_n(&g_stats.calls[i], __ATOMIC_RELAXED);
@@ -130,12 +131,14 @@ static void say_calls(void)
         last = best;
         const char *name = syscall_name(best);
         if (g_stats.unsupported[best])
-            say("  %10llu %s: not supported (ENOSYS)", (unsigned long long)least, name ? name : "?");
+            say("  %10llu %s: not supported (ENOSYS)", (unsigned long long)least,
+                name ? name : "?");
         else
             say("  %10llu %s", (unsigned long long)least, name ? name : "?");
     }
     if (g_stats.calls_out_of_range)
-        say("  %10llu numbers beyond the table: not supported (ENOSYS)", (unsigned long long)g_stats.calls_out_of_range);
+        say("  %10llu numbers beyond the table: not supported (ENOSYS)",
+            (unsigned long long)g_stats.calls_out_of_range);
 }
 
 void stats_print(void)
@@ -147,16 +150,17 @@ void stats_print(void)
     for (size_t i = 0; i < g_kept.feature_count; i++)
         say("  %10llu %s", (unsigned long long)g_kept.features[i].count, g_kept.features[i].what);
 
-    say("processes: %llu forks, %llu vforks, %llu threads, %llu execs, %llu exits", (unsigned long long)g_stats.forks,
-        (unsigned long long)g_stats.vforks, (unsigned long long)g_stats.threads, (unsigned long long)g_stats.execs,
+    say("processes: %llu forks, %llu vforks, %llu threads, %llu execs, %llu exits",
+        (unsigned long long)g_stats.forks, (unsigned long long)g_stats.vforks,
+        (unsigned long long)g_stats.threads, (unsigned long long)g_stats.execs,
         (unsigned long long)g_stats.exits);
     say("events: %llu faults delivered, %llu signals delivered, %llu interrupts",
         (unsigned long long)g_stats.faults_delivered, (unsigned long long)g_stats.signals_delivered,
         (unsigned long long)g_stats.interrupts);
 
     say("address spaces: %llu (counts of 4 KiB pages)", (unsigned long long)g_kept.space_count);
-    say("  %6s %-15s %8s %8s %8s %8s %8s %9s %8s %9s", "pid", "program", "forks", "faults", "shared", "eager", "copied",
-        "reclaimed", "tables", "resident");
+    say("  %6s %-15s %8s %8s %8s %8s %8s %9s %8s %9s", "pid", "program", "forks", "faults",
+        "shared", "eager", "copied", "reclaimed", "tables", "resident");
     for (size_t i = 0; i < g_kept.space_count && i < SPACES_MAX; i++) {
         char pid[12];
         shim_snprintf(pid, sizeof(pid), "%d", g_kept.spaces[i].pid);

@@ -108,8 +108,8 @@ void wait_queue_collect(struct wait_queue *q, struct wake_list *list)
     if (!somebody_waits(q))
         return;
     mutex_lock(&q->lock);
-    DL_FOREACH (q->head, w)
-        waiter_wake(w, list);
+    DL_FOREACH(q->head, w)
+    waiter_wake(w, list);
     mutex_unlock(&q->lock);
 }
 
@@ -129,7 +129,8 @@ void wait_queue_wake_one(struct wait_queue *q)
     if (!somebody_waits(q))
         return;
     mutex_lock(&q->lock);
-    DL_FOREACH (q->head, w) {
+    DL_FOREACH(q->head, w)
+    {
         if (w->exclusive && chosen)
             continue;
         if (w->exclusive)

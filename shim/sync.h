@@ -33,7 +33,7 @@ struct waiter {
     struct thread *thread;
     /* Called instead of an unpark, under queue->lock: must not sleep or touch this queue. NULL: unpark thread. */
     void (*woken)(struct waiter *w);
-    bool exclusive;             /* wake_one stops after this one */
+    bool exclusive; /* wake_one stops after this one */
 };
 struct wait_queue {
     struct mutex lock;

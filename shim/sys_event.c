@@ -114,7 +114,8 @@ static long make_eventfd(struct task *task, uint64_t value, uint32_t flags)
 
     if (flags & ~(uint32_t)(EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE))
         return -EINVAL;
-    f = eventfd_create_file((uint32_t)value, flags & EFD_SEMAPHORE ? EVENTFD_SEMAPHORE : EVENTFD_COUNTER,
+    f = eventfd_create_file((uint32_t)value,
+                            flags & EFD_SEMAPHORE ? EVENTFD_SEMAPHORE : EVENTFD_COUNTER,
                             flags & O_NONBLOCK, &err);
     return install(task, f, err, flags);
 }
@@ -199,7 +200,8 @@ static bool timespec_ns(const struct __kernel_timespec *ts, uint64_t *ns)
 {
     if (ts->tv_sec < 0 || ts->tv_nsec < 0 || ts->tv_nsec >= NS_PER_SEC)
         return false;
-    *ns = ts->tv_sec >= INT64_MAX / NS_PER_SEC ? INT64_MAX : (uint64_t)(ts->tv_sec * NS_PER_SEC + ts->tv_nsec);
+    *ns = ts->tv_sec >= INT64_MAX / NS_PER_SEC ? INT64_MAX
+                                               : (uint64_t)(ts->tv_sec * NS_PER_SEC + ts->tv_nsec);
     return true;
 }
 

@@ -8,8 +8,9 @@
 
 #define SHIM_SYSCALLS_EXEC(X)                                                                      \
     X(execve, 3, PARTIAL, "set-user-ID and set-group-ID bits are ignored; no binfmt_misc")         \
-    X(execveat, 5, PARTIAL, "as execve; a script on a close-on-exec descriptor fails when its "    \
-                            "interpreter opens it, not at once")
+    X(execveat, 5, PARTIAL,                                                                        \
+      "as execve; a script on a close-on-exec descriptor fails when its "                          \
+      "interpreter opens it, not at once")
 
 SHIM_SYSCALLS_EXEC(SYSCALL_PROTOTYPE)
 

@@ -335,7 +335,9 @@ long sys_memfd_create(struct task *task, const struct syscall_args *args)
 {
     unsigned flags = (unsigned)args->a[1];
     if (flags & MFD_HUGETLB) /* with a size or without: as on a kernel without hugetlbfs */
-        return flags & ~(unsigned)(MFD_HUGETLB | MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGE_SIZES) ? -EINVAL : -ENOSYS;
+        return flags & ~(unsigned)(MFD_HUGETLB | MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGE_SIZES)
+                   ? -EINVAL
+                   : -ENOSYS;
     if (flags & ~(unsigned)(MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC) ||
         (flags & MFD_EXEC && flags & MFD_NOEXEC_SEAL))
         return -EINVAL;

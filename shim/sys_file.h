@@ -32,7 +32,8 @@
     X(lseek, 3, PARTIAL, "SEEK_DATA and SEEK_HOLE see no holes")                                   \
     X(sendfile, 4, FULL, "")                                                                       \
     X(copy_file_range, 6, FULL, "")                                                                \
-    X(splice, 6, PARTIAL, "EINVAL, as for files that cannot be spliced: callers read and write instead") \
+    X(splice, 6, PARTIAL,                                                                          \
+      "EINVAL, as for files that cannot be spliced: callers read and write instead")               \
     X(truncate, 2, FULL, "")                                                                       \
     X(ftruncate, 2, FULL, "")                                                                      \
     X(fallocate, 4, PARTIAL, "in memory: allocate, punch, zero; on a host mount: EOPNOTSUPP")      \

@@ -7,7 +7,8 @@
 #include "shim/syscall.h"
 
 #define SHIM_SYSCALLS_FUTEX(X)                                                                     \
-    X(futex, 6, PARTIAL, "PI operations hand locks over; no priority is inherited: the host schedules") \
+    X(futex, 6, PARTIAL,                                                                           \
+      "PI operations hand locks over; no priority is inherited: the host schedules")               \
     X(futex_waitv, 5, FULL, "")                                                                    \
     X(set_robust_list, 2, FULL, "")                                                                \
     X(get_robust_list, 3, FULL, "")

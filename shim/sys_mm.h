@@ -15,7 +15,8 @@
     X(pkey_free, 1, PARTIAL, "as on a processor without protection keys: EINVAL")                  \
     X(brk, 1, FULL, "")                                                                            \
     X(mremap, 5, FULL, "")                                                                         \
-    X(madvise, 3, PARTIAL, "hints about speed alone are ignored; no memory failures are simulated") \
+    X(madvise, 3, PARTIAL,                                                                         \
+      "hints about speed alone are ignored; no memory failures are simulated")                     \
     X(msync, 3, FULL, "")                                                                          \
     X(mincore, 3, FULL, "")                                                                        \
     X(mlock, 2, PARTIAL, "pages are brought in, but the host may still page them out")             \

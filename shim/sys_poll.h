@@ -15,7 +15,8 @@
     X(pselect6, 6, FULL, "")                                                                       \
     X(epoll_create, 1, FULL, "")                                                                   \
     X(epoll_create1, 1, FULL, "")                                                                  \
-    X(epoll_ctl, 4, PARTIAL, "one level of nesting; EPOLLET over host files acts as level-triggered") \
+    X(epoll_ctl, 4, PARTIAL,                                                                       \
+      "one level of nesting; EPOLLET over host files acts as level-triggered")                     \
     X(epoll_wait, 4, FULL, "")                                                                     \
     X(epoll_pwait, 6, FULL, "")                                                                    \
     X(epoll_pwait2, 6, FULL, "")                                                                   \

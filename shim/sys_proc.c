@@ -425,7 +425,8 @@ long sys_getrusage(struct task *task, const struct syscall_args *args)
         return r;
     struct abi_timeval u = timeval_from_ns(user), s = timeval_from_ns(system);
     if ((int)args->a[0] != RUSAGE_CHILDREN)
-        usage.ru_maxrss = (long)(mm_resident_pages(task->mm) * 4); /* KiB; the present stands in for the most */
+        usage.ru_maxrss =
+            (long)(mm_resident_pages(task->mm) * 4); /* KiB; the present stands in for the most */
     usage.ru_utime.tv_sec = u.sec;
     usage.ru_utime.tv_usec = u.usec;
     usage.ru_stime.tv_sec = s.sec;
@@ -434,8 +435,8 @@ long sys_getrusage(struct task *task, const struct syscall_args *args)
 }
 
 /* Both pointers may be NULL: shim memory. */
-static long change_limit(struct task *task, struct process *p, unsigned which, const struct shim_rlimit *fresh,
-                         struct shim_rlimit *old)
+static long change_limit(struct task *task, struct process *p, unsigned which,
+                         const struct shim_rlimit *fresh, struct shim_rlimit *old)
 {
     if (which >= 16)
         return -EINVAL;

@@ -18,7 +18,7 @@
     X(exit, 1, FULL, "")                                                                           \
     X(exit_group, 1, FULL, "")                                                                     \
     X(wait4, 4, PARTIAL, "rusage has times only")                                                  \
-    X(waitid, 5, PARTIAL, "rusage has times only")                                     \
+    X(waitid, 5, PARTIAL, "rusage has times only")                                                 \
     X(getpid, 0, FULL, "")                                                                         \
     X(getppid, 0, FULL, "")                                                                        \
     X(gettid, 0, FULL, "")                                                                         \

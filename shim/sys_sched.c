@@ -88,7 +88,8 @@ long sys_sched_setaffinity(struct task *task, const struct syscall_args *args)
 
 enum sched_access { SCHED_READ, SCHED_WRITE };
 
-static long sched_of(struct task *task, int tid, enum sched_access access, int *policy, int *priority)
+static long sched_of(struct task *task, int tid, enum sched_access access, int *policy,
+                     int *priority)
 {
     long r = 0;
     if (tid < 0)
@@ -135,7 +136,8 @@ long sys_sched_getscheduler(struct task *task, const struct syscall_args *args)
 long sys_sched_setscheduler(struct task *task, const struct syscall_args *args)
 {
     int policy = (int)args->a[1] & ~SCHED_RESET_ON_FORK, priority;
-    if (policy != SCHED_NORMAL && policy != SCHED_BATCH && policy != SCHED_IDLE && !is_realtime(policy))
+    if (policy != SCHED_NORMAL && policy != SCHED_BATCH && policy != SCHED_IDLE &&
+        !is_realtime(policy))
         return -EINVAL;
     if (user_read(&priority, args->a[2], sizeof(priority)))
         return -EFAULT;
@@ -168,7 +170,9 @@ long sys_sched_get_priority_max(struct task *task, const struct syscall_args *ar
 {
     int policy = (int)args->a[0];
     (void)task;
-    return is_realtime(policy) ? 99 : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0 : -EINVAL;
+    return is_realtime(policy)                                      ? 99
+           : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0
+                                                                    : -EINVAL;
 }
 
 /* sched_get_priority_min(2) */
@@ -176,7 +180,9 @@ long sys_sched_get_priority_min(struct task *task, const struct syscall_args *ar
 {
     int policy = (int)args->a[0];
     (void)task;
-    return is_realtime(policy) ? 1 : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0 : -EINVAL;
+    return is_realtime(policy)                                      ? 1
+           : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0
+                                                                    : -EINVAL;
 }
 
 /* sched_rr_get_interval(2) */

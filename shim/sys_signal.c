@@ -22,8 +22,8 @@ long sys_rt_sigaction(struct task *task, const struct syscall_args *args)
 {
     int sig = (int)args->a[0];
     struct abi_sigaction fresh, old;
-    const uint64_t known = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |
-                           SA_RESETHAND | SA_RESTORER | SA_EXPOSE_TAGBITS;
+    const uint64_t known = SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART |
+                           SA_NODEFER | SA_RESETHAND | SA_RESTORER | SA_EXPOSE_TAGBITS;
 
     if (args->a[3] != SIGSET_SIZE || !valid_signal(sig))
         return -EINVAL;
@@ -45,8 +45,8 @@ long sys_rt_sigaction(struct task *task, const struct syscall_args *args)
         if (fresh.handler == 1 || by_default) { /* POSIX: what now would be ignored is forgotten */
             struct task *t;
             signal_queue_drop(&task->process->pending, sigset_of(sig));
-            DL_FOREACH (task->process->tasks, t)
-                signal_queue_drop(&t->pending, sigset_of(sig));
+            DL_FOREACH(task->process->tasks, t)
+            signal_queue_drop(&t->pending, sigset_of(sig));
         }
     }
     mutex_unlock(&g_process_lock);
@@ -143,7 +143,8 @@ bool process_may_signal(const struct process *from, const struct process *to, in
 {
     if (from->euid == 0 || from == to)
         return true;
-    if (from->euid == to->uid || from->euid == to->suid || from->uid == to->uid || from->uid == to->suid)
+    if (from->euid == to->uid || from->euid == to->suid || from->uid == to->uid ||
+        from->uid == to->suid)
         return true;
     return sig == SIGCONT && from->sid == to->sid;
 }
@@ -236,7 +237,8 @@ long sys_tkill(struct task *task, const struct syscall_args *args)
     return send_to_thread(task, 0, tid, &info);
 }
 
-static int read_queued_info(struct task *task, uint64_t addr, int sig, int target_pid, struct abi_siginfo *info)
+static int read_queued_info(struct task *task, uint64_t addr, int sig, int target_pid,
+                            struct abi_siginfo *info)
 {
     if (user_read(info, addr, sizeof(*info)))
         return -EFAULT;
@@ -321,7 +323,8 @@ int signal_altstack_set(struct task *task, const struct abi_stack *stack, uint64
     }
     if (stack->size < MINIMUM_ALTSTACK)
         return -ENOMEM;
-    *a = (struct signal_altstack){.sp = stack->sp, .size = stack->size, .flags = (uint32_t)stack->flags};
+    *a = (struct signal_altstack){
+        .sp = stack->sp, .size = stack->size, .flags = (uint32_t)stack->flags};
     return 0;
 }
 

@@ -187,7 +187,8 @@ static long resume_cpu_sleep(struct task *task)
         if (now >= limit)
             return 0;
         uint64_t pause = (limit - now) / thread_cpu_count(g_platform);
-        if (task_sleep(task, deadline_after(pause > CPU_LOOK_NS ? pause : CPU_LOOK_NS)) == -ERESTARTSYS)
+        if (task_sleep(task, deadline_after(pause > CPU_LOOK_NS ? pause : CPU_LOOK_NS)) ==
+            -ERESTARTSYS)
             break;
     }
     if (addr && user_write_timespec(addr, limit - now))
@@ -196,7 +197,8 @@ static long resume_cpu_sleep(struct task *task)
     return -ERESTART_RESTARTBLOCK;
 }
 
-static long cpu_sleep(struct task *task, int clockid, uint64_t ns, bool absolute, uint64_t remaining_addr)
+static long cpu_sleep(struct task *task, int clockid, uint64_t ns, bool absolute,
+                      uint64_t remaining_addr)
 {
     struct cpu_clock clock;
     uint64_t now = 0;

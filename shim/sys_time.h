@@ -17,7 +17,8 @@
     X(alarm, 1, FULL, "")                                                                          \
     X(getitimer, 2, FULL, "")                                                                      \
     X(setitimer, 3, PARTIAL, "processor-time timers are looked at every millisecond or so")        \
-    X(timer_create, 3, PARTIAL, "processor-time clocks are looked at every millisecond or so; alarm clocks: EOPNOTSUPP") \
+    X(timer_create, 3, PARTIAL,                                                                    \
+      "processor-time clocks are looked at every millisecond or so; alarm clocks: EOPNOTSUPP")     \
     X(timer_settime, 4, FULL, "")                                                                  \
     X(timer_gettime, 2, FULL, "")                                                                  \
     X(timer_getoverrun, 1, FULL, "")                                                               \

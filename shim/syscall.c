@@ -20,17 +20,10 @@
     [__NR_##call] = {#call, sys_##call, arg_count, how, remark},
 
 const struct syscall_entry g_syscalls[SYSCALL_COUNT] = {
-    SHIM_SYSCALLS_MM(ENTRY)
-    SHIM_SYSCALLS_IPC(ENTRY)
-    SHIM_SYSCALLS_EXEC(ENTRY)
-    SHIM_SYSCALLS_PROC(ENTRY)
-    SHIM_SYSCALLS_SIGNAL(ENTRY)
-    SHIM_SYSCALLS_TIME(ENTRY)
-    SHIM_SYSCALLS_FUTEX(ENTRY)
-    SHIM_SYSCALLS_FILE(ENTRY)
-    SHIM_SYSCALLS_POLL(ENTRY)
-    SHIM_SYSCALLS_SOCKET(ENTRY)
-};
+    SHIM_SYSCALLS_MM(ENTRY) SHIM_SYSCALLS_IPC(ENTRY) SHIM_SYSCALLS_EXEC(ENTRY)
+        SHIM_SYSCALLS_PROC(ENTRY) SHIM_SYSCALLS_SIGNAL(ENTRY) SHIM_SYSCALLS_TIME(ENTRY)
+            SHIM_SYSCALLS_FUTEX(ENTRY) SHIM_SYSCALLS_FILE(ENTRY) SHIM_SYSCALLS_POLL(ENTRY)
+                SHIM_SYSCALLS_SOCKET(ENTRY)};
 _Static_assert(SYSCALL_COUNT <= STATS_SYSCALL_MAX, "every call has a counter");
 
 static long run_handler(struct task *task, uint64_t number, const struct syscall_args *args)
@@ -98,8 +91,9 @@ static guest_prompt_call g_prompt[GUEST_PROMPT_CALLS];
 _Static_assert(GUEST_PROMPT_CALLS == SYSCALL_COUNT, "one for each call");
 
 /* They read or write registers that are not stored, or leave the space. */
-static const uint16_t g_leaving[] = {__NR_fork,         __NR_vfork, __NR_clone,      __NR_clone3,     __NR_execve,
-                                     __NR_execveat,     __NR_exit,  __NR_exit_group, __NR_arch_prctl, __NR_rt_sigreturn};
+static const uint16_t g_leaving[] = {__NR_fork,       __NR_vfork,       __NR_clone, __NR_clone3,
+                                     __NR_execve,     __NR_execveat,    __NR_exit,  __NR_exit_group,
+                                     __NR_arch_prctl, __NR_rt_sigreturn};
 
 static long prompt_leave(void *owner, const struct guest_regs *regs)
 {

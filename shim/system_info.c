@@ -36,7 +36,8 @@ int system_set_hostname(const char *name)
 
 struct system_memory system_memory(void)
 {
-    struct system_memory m = {.total = g_config->memory_limit ? g_config->memory_limit : MEMORY_TOTAL};
+    struct system_memory m = {.total =
+                                  g_config->memory_limit ? g_config->memory_limit : MEMORY_TOTAL};
     uint64_t used = shim_alloc_in_use();
 
     mutex_lock(&g_process_lock);

@@ -146,12 +146,12 @@ static void timer_thread(void *arg)
         struct timer *t, *tmp;
         mutex_lock(&g_process_lock);
         uint64_t now = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
-        DL_FOREACH_SAFE (g_armed, t, tmp)
-            if (t->deadline_ns <= now)
-                expire(t, now);
-        DL_FOREACH (g_armed, t)
-            if (t->deadline_ns < earliest)
-                earliest = t->deadline_ns;
+        DL_FOREACH_SAFE(g_armed, t, tmp)
+        if (t->deadline_ns <= now)
+            expire(t, now);
+        DL_FOREACH(g_armed, t)
+        if (t->deadline_ns < earliest)
+            earliest = t->deadline_ns;
         mutex_unlock(&g_process_lock);
         thread_park(g_platform, earliest, NULL, 0);
     }
@@ -244,7 +244,8 @@ struct interval {
     uint64_t interval_ns, value_ns;
 };
 
-static int set_interval(struct process *process, int which, const struct interval *fresh, struct interval *old)
+static int set_interval(struct process *process, int which, const struct interval *fresh,
+                        struct interval *old)
 {
     struct itimer_state *s;
     int err = timers_lock(process, &s);
@@ -256,7 +257,8 @@ static int set_interval(struct process *process, int which, const struct interva
     t->interval_ns = fresh->interval_ns;
     if (fresh->value_ns) {
         uint64_t now = timer_now(t);
-        timer_arm(t, now + fresh->value_ns > now ? now + fresh->value_ns : UINT64_MAX - 1, fresh->interval_ns);
+        timer_arm(t, now + fresh->value_ns > now ? now + fresh->value_ns : UINT64_MAX - 1,
+                  fresh->interval_ns);
     }
     mutex_unlock(&g_process_lock);
     if (fresh->value_ns)
@@ -277,7 +279,8 @@ static void interval_now(struct process *process, int which, struct interval *ou
 
 static int write_interval(uint64_t addr, const struct interval *i)
 {
-    struct abi_timeval tv[2] = {timeval_from_ns(i->interval_ns), timeval_from_ns(i->value_ns + 999)};
+    struct abi_timeval tv[2] = {timeval_from_ns(i->interval_ns),
+                                timeval_from_ns(i->value_ns + 999)};
     return user_write(addr, tv, sizeof(tv));
 }
 

@@ -25,11 +25,11 @@ struct cpu_clock {
  * A timer counts on the monotonic clock, or on a processor-time clock: then its deadline says when to look at that clock again.
  */
 struct timer {
-    struct timer *prev, *next;  /* g_armed, while armed */
+    struct timer *prev, *next; /* g_armed, while armed */
     bool armed, on_cpu;
-    uint64_t deadline_ns;       /* monotonic */
-    uint64_t interval_ns;       /* 0: once */
-    struct cpu_clock cpu;       /* and, if on_cpu: */
+    uint64_t deadline_ns; /* monotonic */
+    uint64_t interval_ns; /* 0: once */
+    struct cpu_clock cpu; /* and, if on_cpu: */
     uint64_t cpu_limit_ns;
     /* It expired, and `missed` times more since anybody looked. */
     void (*fire)(struct timer *t, uint64_t missed);

@@ -100,7 +100,8 @@ static void show_vars(struct str_buf *line, uint64_t addr)
     unsigned count = 0;
     uint64_t element;
     show_address(line, addr);
-    while (addr && count < 100000 && user_read(&element, addr + count * sizeof(element), sizeof(element)) == 0 && element)
+    while (addr && count < 100000 &&
+           user_read(&element, addr + count * sizeof(element), sizeof(element)) == 0 && element)
         count++;
     if (addr)
         str_buf_printf(line, " /* %u vars */", count);
@@ -130,7 +131,8 @@ static void show_names(struct str_buf *line, const struct trace_names *names, ui
     uint64_t rest = value;
     for (n = names->names; n->name; n++) {
         bool in_mask = names->mask && (n->value & ~names->mask) == 0 && n->value;
-        if (in_mask ? (rest & names->mask) != n->value : (!n->value || (rest & n->value) != n->value))
+        if (in_mask ? (rest & names->mask) != n->value
+                    : (!n->value || (rest & n->value) != n->value))
             continue;
         str_buf_printf(line, "%s%s", bar, n->name);
         bar = "|";
@@ -156,7 +158,8 @@ static void show_signal(struct str_buf *line, uint64_t sig)
 static void show_sigset_bits(struct str_buf *line, uint64_t bits)
 {
     const char *space = "";
-    bool all_but = __builtin_popcountll(bits) > 32; /* strace's form for nearly full sets: ~[those that are missing] */
+    /* strace's form for nearly full sets: ~[those that are missing] */
+    bool all_but = __builtin_popcountll(bits) > 32;
     str_buf_printf(line, all_but ? "~[" : "[");
     for (int sig = 1; sig <= 64; sig++) {
         if (((bits >> (sig - 1)) & 1) == (all_but ? 1u : 0u))
@@ -196,8 +199,8 @@ static void show_sigaction(struct str_buf *line, uint64_t addr)
     show_sigset_bits(line, action.mask);
     str_buf_printf(line, ", sa_flags=");
     static const struct trace_name names[] = {
-        {SA_RESTORER, "SA_RESTORER"}, {SA_ONSTACK, "SA_ONSTACK"},     {SA_RESTART, "SA_RESTART"},
-        {SA_NODEFER, "SA_NODEFER"},   {SA_RESETHAND, "SA_RESETHAND"}, {SA_SIGINFO, "SA_SIGINFO"},
+        {SA_RESTORER, "SA_RESTORER"},   {SA_ONSTACK, "SA_ONSTACK"},     {SA_RESTART, "SA_RESTART"},
+        {SA_NODEFER, "SA_NODEFER"},     {SA_RESETHAND, "SA_RESETHAND"}, {SA_SIGINFO, "SA_SIGINFO"},
         {SA_NOCLDSTOP, "SA_NOCLDSTOP"}, {SA_NOCLDWAIT, "SA_NOCLDWAIT"}, {0, NULL},
     };
     show_names(line, &(struct trace_names){names, TRACE_FLAGS, 0, NULL}, action.flags);
@@ -246,7 +249,7 @@ static void show_iov(struct str_buf *line, uint64_t addr, uint64_t count, uint64
 
 static void show_pollfds(struct str_buf *line, uint64_t addr, uint64_t count)
 {
-    static const struct trace_name names[] = {{1, "POLLIN"},  {2, "POLLPRI"}, {4, "POLLOUT"},
+    static const struct trace_name names[] = {{1, "POLLIN"},  {2, "POLLPRI"},  {4, "POLLOUT"},
                                               {8, "POLLERR"}, {16, "POLLHUP"}, {0, NULL}};
     str_buf_append(line, "[", 1);
     for (uint64_t i = 0; i < count; i++) {
@@ -287,7 +290,8 @@ static void show_sockaddr(struct str_buf *line, uint64_t addr, uint64_t size)
             show_quoted(line, data + 3, (size_t)size - 3);
         }
     } else if (family == 2) {
-        str_buf_printf(line, ", sin_port=%u, sin_addr=%u.%u.%u.%u", b[2] << 8 | b[3], b[4], b[5], b[6], b[7]);
+        str_buf_printf(line, ", sin_port=%u, sin_addr=%u.%u.%u.%u", b[2] << 8 | b[3], b[4], b[5],
+                       b[6], b[7]);
     }
     str_buf_append(line, "}", 1);
 }
@@ -312,16 +316,17 @@ static void show_wait_status(struct str_buf *line, int status)
 
 static void show_stat(struct str_buf *line, uint64_t addr)
 {
-    static const char *const types[16] = {[1] = "S_IFIFO", [2] = "S_IFCHR", [4] = "S_IFDIR", [6] = "S_IFBLK",
-                                          [8] = "S_IFREG", [10] = "S_IFLNK", [12] = "S_IFSOCK"};
+    static const char *const types[16] = {
+        [1] = "S_IFIFO", [2] = "S_IFCHR",  [4] = "S_IFDIR",  [6] = "S_IFBLK",
+        [8] = "S_IFREG", [10] = "S_IFLNK", [12] = "S_IFSOCK"};
     struct stat st;
     if (!addr || user_read(&st, addr, sizeof(st)) != 0) {
         show_address(line, addr);
         return;
     }
     const char *type = types[st.st_mode >> 12 & 0xf];
-    str_buf_printf(line, "{st_mode=%s%s%#o, st_size=%lld, ...}", type ? type : "", type ? "|" : "", st.st_mode & 07777,
-                   (long long)st.st_size);
+    str_buf_printf(line, "{st_mode=%s%s%#o, st_size=%lld, ...}", type ? type : "", type ? "|" : "",
+                   st.st_mode & 07777, (long long)st.st_size);
 }
 
 static void show_uname(struct str_buf *line, uint64_t addr)
@@ -331,11 +336,13 @@ static void show_uname(struct str_buf *line, uint64_t addr)
         show_address(line, addr);
         return;
     }
-    str_buf_printf(line, "{sysname=\"%.64s\", nodename=\"%.64s\", ...}", name.sysname, name.nodename);
+    str_buf_printf(line, "{sysname=\"%.64s\", nodename=\"%.64s\", ...}", name.sysname,
+                   name.nodename);
 }
 
 /* The argument of fcntl(2) means what its command says. Result: false when the command has none. */
-static bool show_fcntl_argument(struct str_buf *line, uint64_t command, uint64_t value, const char *comma)
+static bool show_fcntl_argument(struct str_buf *line, uint64_t command, uint64_t value,
+                                const char *comma)
 {
     if (command == F_GETFD || command == F_GETFL || command == F_GETOWN || command == F_GETSIG)
         return false;
@@ -343,7 +350,8 @@ static bool show_fcntl_argument(struct str_buf *line, uint64_t command, uint64_t
     if (command == F_SETFL)
         show_names(line, &g_trace_names[T_OPEN], value);
     else if (command == F_SETFD)
-        str_buf_printf(line, value == FD_CLOEXEC ? "FD_CLOEXEC" : "%llu", (unsigned long long)value);
+        str_buf_printf(line, value == FD_CLOEXEC ? "FD_CLOEXEC" : "%llu",
+                       (unsigned long long)value);
     else if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
         str_buf_printf(line, "%d", (int)value);
     else
@@ -490,18 +498,20 @@ enum trace_phase { BEFORE, AFTER };
 /*
  * Arguments from `first` on; before the call only up to the first one that it writes. Result: index of the first argument not shown.
  */
-static unsigned show_arguments(struct str_buf *line, uint64_t number, const uint64_t *a, unsigned first,
-                               enum trace_phase phase, long result)
+static unsigned show_arguments(struct str_buf *line, uint64_t number, const uint64_t *a,
+                               unsigned first, enum trace_phase phase, long result)
 {
     const struct trace_call *call = trace_call_find(number);
-    unsigned count = number < SYSCALL_COUNT && g_syscalls[number].handler ? g_syscalls[number].args : 6;
+    unsigned count =
+        number < SYSCALL_COUNT && g_syscalls[number].handler ? g_syscalls[number].args : 6;
     for (unsigned i = first; i < 6; i++) {
         enum trace_kind kind = call ? call->kinds[i] : i < count ? T_HEX : T_END;
         const char *comma = i ? ", " : "";
         if (kind == T_END || (call && i >= count))
             return 6;
         /* A mode means something only when a file may be made. */
-        if (kind == T_OCTAL && i > 0 && call->kinds[i - 1] == T_OPEN && !(a[i - 1] & (O_CREAT | __O_TMPFILE)))
+        if (kind == T_OCTAL && i > 0 && call->kinds[i - 1] == T_OPEN &&
+            !(a[i - 1] & (O_CREAT | __O_TMPFILE)))
             return 6;
         if (i > 0 && call && call->kinds[i - 1] == T_FCNTL) {
             show_fcntl_argument(line, a[i - 1], a[i], comma);
@@ -600,8 +610,9 @@ void trace_exit(struct task *task, uint64_t number, const struct syscall_args *a
 
 void trace_signal(struct task *task, const struct abi_siginfo *info)
 {
-    static const char *const child_codes[] = {NULL, "CLD_EXITED", "CLD_KILLED", "CLD_DUMPED",
-                                              "CLD_TRAPPED", "CLD_STOPPED", "CLD_CONTINUED"};
+    static const char *const child_codes[] = {NULL,           "CLD_EXITED",  "CLD_KILLED",
+                                              "CLD_DUMPED",   "CLD_TRAPPED", "CLD_STOPPED",
+                                              "CLD_CONTINUED"};
     if (!g_config->trace)
         return;
     struct str_buf line = {0};
@@ -611,18 +622,26 @@ void trace_signal(struct task *task, const struct abi_siginfo *info)
     str_buf_printf(&line, " {si_signo=");
     show_signal(&line, (uint64_t)info->si_signo);
     if (info->si_signo == SIGCHLD && code > 0 && code <= 6) {
-        str_buf_printf(&line, ", si_code=%s, si_pid=%d, si_uid=%u, si_status=", child_codes[code], info->chld.pid, info->chld.uid);
+        str_buf_printf(&line, ", si_code=%s, si_pid=%d, si_uid=%u, si_status=", child_codes[code],
+                       info->chld.pid, info->chld.uid);
         if (code == 1)
             str_buf_printf(&line, "%d", info->chld.status);
         else
             show_signal(&line, (uint64_t)info->chld.status);
     } else if (code == 0 || code == -6 || code == -1) {
         str_buf_printf(&line, ", si_code=%s, si_pid=%d, si_uid=%u",
-                       code == 0 ? "SI_USER" : code == -1 ? "SI_QUEUE" : "SI_TKILL", info->rt.pid, info->rt.uid);
+                       code == 0    ? "SI_USER"
+                       : code == -1 ? "SI_QUEUE"
+                                    : "SI_TKILL",
+                       info->rt.pid, info->rt.uid);
     } else if (code == 0x80) {
         str_buf_printf(&line, ", si_code=SI_KERNEL");
-    } else if (info->si_signo == SIGSEGV || info->si_signo == SIGBUS || info->si_signo == SIGILL || info->si_signo == SIGFPE) {
-        const char *name = info->si_signo != SIGSEGV ? NULL : code == 1 ? "SEGV_MAPERR" : code == 2 ? "SEGV_ACCERR" : NULL;
+    } else if (info->si_signo == SIGSEGV || info->si_signo == SIGBUS || info->si_signo == SIGILL ||
+               info->si_signo == SIGFPE) {
+        const char *name = info->si_signo != SIGSEGV ? NULL
+                           : code == 1               ? "SEGV_MAPERR"
+                           : code == 2               ? "SEGV_ACCERR"
+                                                     : NULL;
         if (name)
             str_buf_printf(&line, ", si_code=%s, si_addr=", name);
         else

@@ -22,131 +22,176 @@
 
 #include "platform/errno.h"
 
-#define N(flag) {(flag), #flag}
+#define N(flag)                                                                                    \
+    {                                                                                              \
+        (flag), #flag                                                                              \
+    }
 
 static const struct trace_name k_open[] = {
-    N(O_WRONLY), N(O_RDWR), N(O_TMPFILE), N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC),
-    N(O_APPEND), N(O_NONBLOCK), N(O_SYNC), N(O_DSYNC), N(O_DIRECT), N(O_LARGEFILE),
-    N(O_DIRECTORY), N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC), N(O_PATH), N(FASYNC),
-    {0, NULL},
+    N(O_WRONLY),  N(O_RDWR),    N(O_TMPFILE),   N(O_CREAT),     N(O_EXCL),
+    N(O_NOCTTY),  N(O_TRUNC),   N(O_APPEND),    N(O_NONBLOCK),  N(O_SYNC),
+    N(O_DSYNC),   N(O_DIRECT),  N(O_LARGEFILE), N(O_DIRECTORY), N(O_NOFOLLOW),
+    N(O_NOATIME), N(O_CLOEXEC), N(O_PATH),      N(FASYNC),      {0, NULL},
 };
 static const struct trace_name k_access[] = {
-    {4, "R_OK"}, {2, "W_OK"}, {1, "X_OK"},
+    {4, "R_OK"},
+    {2, "W_OK"},
+    {1, "X_OK"},
     {0, NULL},
 };
 static const struct trace_name k_at[] = {
-    N(AT_SYMLINK_NOFOLLOW), N(AT_REMOVEDIR), N(AT_SYMLINK_FOLLOW), N(AT_NO_AUTOMOUNT),
-    N(AT_EMPTY_PATH), N(AT_STATX_FORCE_SYNC), N(AT_STATX_DONT_SYNC),
-    {0, NULL},
+    N(AT_SYMLINK_NOFOLLOW), N(AT_REMOVEDIR),        N(AT_SYMLINK_FOLLOW),  N(AT_NO_AUTOMOUNT),
+    N(AT_EMPTY_PATH),       N(AT_STATX_FORCE_SYNC), N(AT_STATX_DONT_SYNC), {0, NULL},
 };
 static const struct trace_name k_prot[] = {
-    N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), N(PROT_GROWSDOWN),
-    {0, NULL},
+    N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), N(PROT_GROWSDOWN), {0, NULL},
 };
 static const struct trace_name k_map[] = {
-    N(MAP_SHARED_VALIDATE), N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_FIXED), N(MAP_ANONYMOUS),
-    N(MAP_GROWSDOWN), N(MAP_LOCKED), N(MAP_NORESERVE), N(MAP_POPULATE), N(MAP_STACK),
-    N(MAP_HUGETLB), N(MAP_FIXED_NOREPLACE), N(MAP_DENYWRITE),
-    {0, NULL},
+    N(MAP_SHARED_VALIDATE), N(MAP_SHARED),    N(MAP_PRIVATE), N(MAP_FIXED),
+    N(MAP_ANONYMOUS),       N(MAP_GROWSDOWN), N(MAP_LOCKED),  N(MAP_NORESERVE),
+    N(MAP_POPULATE),        N(MAP_STACK),     N(MAP_HUGETLB), N(MAP_FIXED_NOREPLACE),
+    N(MAP_DENYWRITE),       {0, NULL},
 };
 static const struct trace_name k_mremap[] = {
-    N(MREMAP_MAYMOVE), N(MREMAP_FIXED), N(MREMAP_DONTUNMAP),
+    N(MREMAP_MAYMOVE),
+    N(MREMAP_FIXED),
+    N(MREMAP_DONTUNMAP),
     {0, NULL},
 };
 static const struct trace_name k_madvise[] = {
-    N(MADV_RANDOM), N(MADV_SEQUENTIAL), N(MADV_WILLNEED), N(MADV_DONTNEED), N(MADV_FREE),
-    N(MADV_REMOVE), N(MADV_DONTFORK), N(MADV_DOFORK), N(MADV_HUGEPAGE), N(MADV_NOHUGEPAGE),
-    N(MADV_WIPEONFORK), N(MADV_KEEPONFORK), N(MADV_DONTDUMP), N(MADV_DODUMP),
-    {0, NULL},
+    N(MADV_RANDOM),     N(MADV_SEQUENTIAL), N(MADV_WILLNEED), N(MADV_DONTNEED), N(MADV_FREE),
+    N(MADV_REMOVE),     N(MADV_DONTFORK),   N(MADV_DOFORK),   N(MADV_HUGEPAGE), N(MADV_NOHUGEPAGE),
+    N(MADV_WIPEONFORK), N(MADV_KEEPONFORK), N(MADV_DONTDUMP), N(MADV_DODUMP),   {0, NULL},
 };
 static const struct trace_name k_clone[] = {
-    N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), N(CLONE_PIDFD),
-    N(CLONE_VFORK), N(CLONE_PARENT), N(CLONE_THREAD), N(CLONE_NEWNS), N(CLONE_SYSVSEM),
-    N(CLONE_SETTLS), N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID), N(CLONE_DETACHED),
-    N(CLONE_CHILD_SETTID), N(CLONE_NEWUSER), N(CLONE_NEWPID), N(CLONE_NEWNET),
-    {9, "SIGKILL"}, {10, "SIGUSR1"}, {12, "SIGUSR2"}, {15, "SIGTERM"}, {17, "SIGCHLD"},
+    N(CLONE_VM),
+    N(CLONE_FS),
+    N(CLONE_FILES),
+    N(CLONE_SIGHAND),
+    N(CLONE_PIDFD),
+    N(CLONE_VFORK),
+    N(CLONE_PARENT),
+    N(CLONE_THREAD),
+    N(CLONE_NEWNS),
+    N(CLONE_SYSVSEM),
+    N(CLONE_SETTLS),
+    N(CLONE_PARENT_SETTID),
+    N(CLONE_CHILD_CLEARTID),
+    N(CLONE_DETACHED),
+    N(CLONE_CHILD_SETTID),
+    N(CLONE_NEWUSER),
+    N(CLONE_NEWPID),
+    N(CLONE_NEWNET),
+    {9, "SIGKILL"},
+    {10, "SIGUSR1"},
+    {12, "SIGUSR2"},
+    {15, "SIGTERM"},
+    {17, "SIGCHLD"},
     {0, NULL},
 };
 static const struct trace_name k_wait[] = {
-    N(WNOHANG), N(WUNTRACED), N(WEXITED), N(WCONTINUED), N(WNOWAIT), N(__WALL), N(__WCLONE),
-    {0, NULL},
+    N(WNOHANG), N(WUNTRACED), N(WEXITED),  N(WCONTINUED),
+    N(WNOWAIT), N(__WALL),    N(__WCLONE), {0, NULL},
 };
 static const struct trace_name k_sighow[] = {
-    {0, "SIG_BLOCK"}, {1, "SIG_UNBLOCK"}, {2, "SIG_SETMASK"},
+    {0, "SIG_BLOCK"},
+    {1, "SIG_UNBLOCK"},
+    {2, "SIG_SETMASK"},
     {0, NULL},
 };
 static const struct trace_name k_whence[] = {
-    N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), N(SEEK_DATA), N(SEEK_HOLE),
-    {0, NULL},
+    N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), N(SEEK_DATA), N(SEEK_HOLE), {0, NULL},
 };
 static const struct trace_name k_futex[] = {
-    N(FUTEX_WAIT), N(FUTEX_WAKE), N(FUTEX_REQUEUE), N(FUTEX_CMP_REQUEUE), N(FUTEX_WAKE_OP),
-    N(FUTEX_LOCK_PI), N(FUTEX_UNLOCK_PI), N(FUTEX_WAIT_BITSET), N(FUTEX_WAKE_BITSET),
-    N(FUTEX_PRIVATE_FLAG), N(FUTEX_CLOCK_REALTIME),
-    {0, NULL},
+    N(FUTEX_WAIT),        N(FUTEX_WAKE),         N(FUTEX_REQUEUE),        N(FUTEX_CMP_REQUEUE),
+    N(FUTEX_WAKE_OP),     N(FUTEX_LOCK_PI),      N(FUTEX_UNLOCK_PI),      N(FUTEX_WAIT_BITSET),
+    N(FUTEX_WAKE_BITSET), N(FUTEX_PRIVATE_FLAG), N(FUTEX_CLOCK_REALTIME), {0, NULL},
 };
 static const struct trace_name k_fcntl[] = {
-    N(F_DUPFD), N(F_GETFD), N(F_SETFD), N(F_GETFL), N(F_SETFL), N(F_GETLK), N(F_SETLK),
-    N(F_SETLKW), N(F_SETOWN), N(F_GETOWN), N(F_SETSIG), N(F_GETSIG), N(F_DUPFD_CLOEXEC),
-    N(F_SETPIPE_SZ), N(F_GETPIPE_SZ), N(F_ADD_SEALS), N(F_GET_SEALS), N(F_OFD_GETLK),
-    N(F_OFD_SETLK), N(F_OFD_SETLKW),
+    N(F_DUPFD),     N(F_GETFD),     N(F_SETFD),         N(F_GETFL),      N(F_SETFL),
+    N(F_GETLK),     N(F_SETLK),     N(F_SETLKW),        N(F_SETOWN),     N(F_GETOWN),
+    N(F_SETSIG),    N(F_GETSIG),    N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ), N(F_GETPIPE_SZ),
+    N(F_ADD_SEALS), N(F_GET_SEALS), N(F_OFD_GETLK),     N(F_OFD_SETLK),  N(F_OFD_SETLKW),
     {0, NULL},
 };
 static const struct trace_name k_ioctl[] = {
-    N(TCGETS), N(TCSETS), N(TCSETSW), N(TCSETSF), N(TIOCGPGRP), N(TIOCSPGRP), N(TIOCGWINSZ),
-    N(TIOCSWINSZ), N(TIOCSCTTY), N(TIOCNOTTY), N(TIOCGSID), N(TIOCGPTN), N(TIOCSPTLCK),
-    N(TIOCGPTPEER), N(TCSBRK), N(TCFLSH), N(TCXONC), N(FIONREAD), N(FIONBIO), N(FIOASYNC),
-    N(FIOCLEX), N(FIONCLEX), N(FICLONE),
-    {0, NULL},
+    N(TCGETS),     N(TCSETS),      N(TCSETSW),   N(TCSETSF),   N(TIOCGPGRP), N(TIOCSPGRP),
+    N(TIOCGWINSZ), N(TIOCSWINSZ),  N(TIOCSCTTY), N(TIOCNOTTY), N(TIOCGSID),  N(TIOCGPTN),
+    N(TIOCSPTLCK), N(TIOCGPTPEER), N(TCSBRK),    N(TCFLSH),    N(TCXONC),    N(FIONREAD),
+    N(FIONBIO),    N(FIOASYNC),    N(FIOCLEX),   N(FIONCLEX),  N(FICLONE),   {0, NULL},
 };
 static const struct trace_name k_clock[] = {
-    N(CLOCK_REALTIME), N(CLOCK_MONOTONIC), N(CLOCK_PROCESS_CPUTIME_ID),
-    N(CLOCK_THREAD_CPUTIME_ID), N(CLOCK_MONOTONIC_RAW), N(CLOCK_REALTIME_COARSE),
-    N(CLOCK_MONOTONIC_COARSE), N(CLOCK_BOOTTIME), N(CLOCK_TAI),
+    N(CLOCK_REALTIME),
+    N(CLOCK_MONOTONIC),
+    N(CLOCK_PROCESS_CPUTIME_ID),
+    N(CLOCK_THREAD_CPUTIME_ID),
+    N(CLOCK_MONOTONIC_RAW),
+    N(CLOCK_REALTIME_COARSE),
+    N(CLOCK_MONOTONIC_COARSE),
+    N(CLOCK_BOOTTIME),
+    N(CLOCK_TAI),
     {0, NULL},
 };
 static const struct trace_name k_resource[] = {
-    N(RLIMIT_CPU), N(RLIMIT_FSIZE), N(RLIMIT_DATA), N(RLIMIT_STACK), N(RLIMIT_CORE),
-    N(RLIMIT_RSS), N(RLIMIT_NPROC), N(RLIMIT_NOFILE), N(RLIMIT_MEMLOCK), N(RLIMIT_AS),
-    N(RLIMIT_LOCKS), N(RLIMIT_SIGPENDING), N(RLIMIT_MSGQUEUE), N(RLIMIT_NICE),
-    N(RLIMIT_RTPRIO), N(RLIMIT_RTTIME),
+    N(RLIMIT_CPU),      N(RLIMIT_FSIZE), N(RLIMIT_DATA),   N(RLIMIT_STACK),
+    N(RLIMIT_CORE),     N(RLIMIT_RSS),   N(RLIMIT_NPROC),  N(RLIMIT_NOFILE),
+    N(RLIMIT_MEMLOCK),  N(RLIMIT_AS),    N(RLIMIT_LOCKS),  N(RLIMIT_SIGPENDING),
+    N(RLIMIT_MSGQUEUE), N(RLIMIT_NICE),  N(RLIMIT_RTPRIO), N(RLIMIT_RTTIME),
     {0, NULL},
 };
 static const struct trace_name k_arch_prctl[] = {
-    N(ARCH_SET_GS), N(ARCH_SET_FS), N(ARCH_GET_FS), N(ARCH_GET_GS), N(ARCH_GET_CPUID),
-    N(ARCH_SET_CPUID),
-    {0, NULL},
+    N(ARCH_SET_GS),    N(ARCH_SET_FS),    N(ARCH_GET_FS), N(ARCH_GET_GS),
+    N(ARCH_GET_CPUID), N(ARCH_SET_CPUID), {0, NULL},
 };
 static const struct trace_name k_prctl[] = {
-    N(PR_SET_PDEATHSIG), N(PR_GET_PDEATHSIG), N(PR_GET_DUMPABLE), N(PR_SET_DUMPABLE),
-    N(PR_SET_NAME), N(PR_GET_NAME), N(PR_SET_SECCOMP), N(PR_CAPBSET_READ),
-    N(PR_SET_THP_DISABLE), N(PR_GET_THP_DISABLE), N(PR_SET_CHILD_SUBREAPER),
-    N(PR_GET_CHILD_SUBREAPER), N(PR_SET_NO_NEW_PRIVS), N(PR_GET_NO_NEW_PRIVS),
-    N(PR_SET_VMA), N(PR_SET_MM),
+    N(PR_SET_PDEATHSIG),
+    N(PR_GET_PDEATHSIG),
+    N(PR_GET_DUMPABLE),
+    N(PR_SET_DUMPABLE),
+    N(PR_SET_NAME),
+    N(PR_GET_NAME),
+    N(PR_SET_SECCOMP),
+    N(PR_CAPBSET_READ),
+    N(PR_SET_THP_DISABLE),
+    N(PR_GET_THP_DISABLE),
+    N(PR_SET_CHILD_SUBREAPER),
+    N(PR_GET_CHILD_SUBREAPER),
+    N(PR_SET_NO_NEW_PRIVS),
+    N(PR_GET_NO_NEW_PRIVS),
+    N(PR_SET_VMA),
+    N(PR_SET_MM),
     {0, NULL},
 };
 static const struct trace_name k_af[] = {
-    {0, "AF_UNSPEC"}, {1, "AF_UNIX"}, {2, "AF_INET"}, {10, "AF_INET6"}, {16, "AF_NETLINK"},
-    {17, "AF_PACKET"},
-    {0, NULL},
+    {0, "AF_UNSPEC"},   {1, "AF_UNIX"},    {2, "AF_INET"}, {10, "AF_INET6"},
+    {16, "AF_NETLINK"}, {17, "AF_PACKET"}, {0, NULL},
 };
 static const struct trace_name k_sock[] = {
-    {0x800, "SOCK_NONBLOCK"}, {0x80000, "SOCK_CLOEXEC"}, {1, "SOCK_STREAM"}, {2,
-    "SOCK_DGRAM"}, {3, "SOCK_RAW"}, {5, "SOCK_SEQPACKET"},
-    {0, NULL},
+    {0x800, "SOCK_NONBLOCK"}, {0x80000, "SOCK_CLOEXEC"}, {1, "SOCK_STREAM"}, {2, "SOCK_DGRAM"},
+    {3, "SOCK_RAW"},          {5, "SOCK_SEQPACKET"},     {0, NULL},
 };
 static const struct trace_name k_msg[] = {
-    {0x1, "MSG_OOB"}, {0x2, "MSG_PEEK"}, {0x4, "MSG_DONTROUTE"}, {0x20, "MSG_TRUNC"}, {0x40,
-    "MSG_DONTWAIT"}, {0x100, "MSG_WAITALL"}, {0x4000, "MSG_NOSIGNAL"}, {0x8000, "MSG_MORE"},
+    {0x1, "MSG_OOB"},
+    {0x2, "MSG_PEEK"},
+    {0x4, "MSG_DONTROUTE"},
+    {0x20, "MSG_TRUNC"},
+    {0x40, "MSG_DONTWAIT"},
+    {0x100, "MSG_WAITALL"},
+    {0x4000, "MSG_NOSIGNAL"},
+    {0x8000, "MSG_MORE"},
     {0x40000000, "MSG_CMSG_CLOEXEC"},
     {0, NULL},
 };
 static const struct trace_name k_grnd[] = {
-    N(GRND_NONBLOCK), N(GRND_RANDOM), N(GRND_INSECURE),
+    N(GRND_NONBLOCK),
+    N(GRND_RANDOM),
+    N(GRND_INSECURE),
     {0, NULL},
 };
 static const struct trace_name k_epoll_ctl[] = {
-    N(EPOLL_CTL_ADD), N(EPOLL_CTL_DEL), N(EPOLL_CTL_MOD),
+    N(EPOLL_CTL_ADD),
+    N(EPOLL_CTL_DEL),
+    N(EPOLL_CTL_MOD),
     {0, NULL},
 };
 
@@ -313,7 +358,9 @@ static const struct {
 
 const char *trace_errno_name(int error)
 {
-    return error > 0 && (size_t)error < sizeof(k_errors) / sizeof(k_errors[0]) ? k_errors[error].name : NULL;
+    return error > 0 && (size_t)error < sizeof(k_errors) / sizeof(k_errors[0])
+               ? k_errors[error].name
+               : NULL;
 }
 
 const char *trace_errno_text(int error)
@@ -322,14 +369,14 @@ const char *trace_errno_text(int error)
 }
 
 static const char *const k_signals[] = {
-    NULL,
-    "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE",
-    "SIGKILL", "SIGUSR1", "SIGSEGV", "SIGUSR2", "SIGPIPE", "SIGALRM", "SIGTERM",
-    "SIGSTKFLT", "SIGCHLD", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG",
-    "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS",
+    NULL,        "SIGHUP",  "SIGINT",    "SIGQUIT", "SIGILL",   "SIGTRAP", "SIGABRT", "SIGBUS",
+    "SIGFPE",    "SIGKILL", "SIGUSR1",   "SIGSEGV", "SIGUSR2",  "SIGPIPE", "SIGALRM", "SIGTERM",
+    "SIGSTKFLT", "SIGCHLD", "SIGCONT",   "SIGSTOP", "SIGTSTP",  "SIGTTIN", "SIGTTOU", "SIGURG",
+    "SIGXCPU",   "SIGXFSZ", "SIGVTALRM", "SIGPROF", "SIGWINCH", "SIGIO",   "SIGPWR",  "SIGSYS",
 };
 
 const char *trace_signal_name(int sig)
 {
-    return sig > 0 && (size_t)sig < sizeof(k_signals) / sizeof(k_signals[0]) ? k_signals[sig] : NULL;
+    return sig > 0 && (size_t)sig < sizeof(k_signals) / sizeof(k_signals[0]) ? k_signals[sig]
+                                                                             : NULL;
 }

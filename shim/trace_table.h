@@ -15,17 +15,17 @@ enum trace_kind {
     T_OCTAL,
     T_FD,
     T_DIRFD,
-    T_PATH,     /* whole string */
-    T_STRINGS,  /* char *[] */
-    T_VARS,     /* envp: address and count */
-    T_IN,       /* bytes; the next argument is their number */
-    T_IOV_IN,   /* struct iovec[]; the next argument is their number */
+    T_PATH,    /* whole string */
+    T_STRINGS, /* char *[] */
+    T_VARS,    /* envp: address and count */
+    T_IN,      /* bytes; the next argument is their number */
+    T_IOV_IN,  /* struct iovec[]; the next argument is their number */
     T_SIGNAL,
-    T_SIGSET,   /* in */
+    T_SIGSET, /* in */
     T_SIGACTION,
     T_TIMESPEC,
     T_TIMEVAL,
-    T_POLLFDS,  /* in; the next argument is their number */
+    T_POLLFDS, /* in; the next argument is their number */
     T_SOCKADDR,
     T_RLIMIT,
     /* flag words and enumerations: names in trace_names.c */
@@ -87,14 +87,16 @@ enum trace_names_style { TRACE_FLAGS, TRACE_ENUM };
 struct trace_names {
     const struct trace_name *names; /* ends with a NULL name */
     enum trace_names_style style;
-    uint64_t mask;        /* of the bits that are an enumeration inside a flag word (O_ACCMODE, the clone signal); 0: none */
-    const char *zero;     /* what 0 is called; NULL: "0" */
+    /* Of the bits that are an enumeration inside a flag word (O_ACCMODE, the clone signal); 0:
+     * none */
+    uint64_t mask;
+    const char *zero; /* what 0 is called; NULL: "0" */
 };
 /* For kinds T_OPEN to T_EPOLL_CTL; names NULL for others. */
 extern const struct trace_names g_trace_names[T_KIND_COUNT_IN];
 
-const char *trace_errno_name(int error);  /* "ENOENT"; NULL: unknown */
-const char *trace_errno_text(int error);  /* "No such file or directory" */
-const char *trace_signal_name(int sig);   /* "SIGCHLD"; NULL: real-time or unknown */
+const char *trace_errno_name(int error); /* "ENOENT"; NULL: unknown */
+const char *trace_errno_text(int error); /* "No such file or directory" */
+const char *trace_signal_name(int sig);  /* "SIGCHLD"; NULL: real-time or unknown */
 
 #endif

@@ -78,7 +78,8 @@ static int look(struct process *self, const struct wait_request *req, struct wai
 {
     struct process *child;
     bool any = false;
-    DL_FOREACH2 (self->children, child, sibling_next) {
+    DL_FOREACH2(self->children, child, sibling_next)
+    {
         if (!matches(req, child))
             continue;
         any = true;
@@ -190,7 +191,8 @@ long sys_waitid(struct task *task, const struct syscall_args *args)
     struct wait_result result = {0};
     bool nonblocking = false;
 
-    if (options & ~(unsigned)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD | __WALL | __WCLONE))
+    if (options & ~(unsigned)(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | __WNOTHREAD |
+                              __WALL | __WCLONE))
         return -EINVAL;
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
@@ -233,12 +235,13 @@ long sys_waitid(struct task *task, const struct syscall_args *args)
         info.chld.pid = result.pid;
         info.chld.uid = result.uid;
         info.chld.status = result.cause == CLD_CONTINUED ? SIGCONT
-                           : result.cause == CLD_EXITED ? (result.status >> 8) & 0xff
+                           : result.cause == CLD_EXITED  ? (result.status >> 8) & 0xff
                            : result.cause == CLD_STOPPED ? (result.status >> 8) & 0xff
                                                          : result.status & 0x7f;
     }
     /* The kernel stores six fields and leaves the rest of the caller's siginfo alone; so do we up to the last of them. */
-    if (args->a[2] && user_write(args->a[2], &info, offsetof(struct abi_siginfo, chld.status) + sizeof(int32_t)))
+    if (args->a[2] &&
+        user_write(args->a[2], &info, offsetof(struct abi_siginfo, chld.status) + sizeof(int32_t)))
         return -EFAULT;
     return r && args->a[4] ? write_usage(args->a[4], &result) : 0;
 }

@@ -17,7 +17,8 @@ uint64_t wait_deadline(int64_t sec, int64_t nsec)
         return 0;
     if (sec >= INT64_MAX / NS_PER_SEC)
         return THREAD_WAIT_FOREVER;
-    return clock_now(g_platform, CLOCK_KIND_MONOTONIC) + (uint64_t)sec * NS_PER_SEC + (uint64_t)nsec;
+    return clock_now(g_platform, CLOCK_KIND_MONOTONIC) + (uint64_t)sec * NS_PER_SEC +
+           (uint64_t)nsec;
 }
 
 uint64_t wait_deadline_ms(int timeout_ms)

@@ -11,8 +11,9 @@
 
 struct task;
 
-uint64_t wait_deadline(int64_t sec, int64_t nsec); /* 0, 0: do not wait; beyond the end of time: forever */
-uint64_t wait_deadline_ms(int timeout_ms);         /* negative: forever */
+/* 0, 0: do not wait; beyond the end of time: forever */
+uint64_t wait_deadline(int64_t sec, int64_t nsec);
+uint64_t wait_deadline_ms(int timeout_ms); /* negative: forever */
 /* From a struct timespec; addr 0: forever. Errors: -EFAULT, -EINVAL. */
 MUST_USE int wait_deadline_user(uint64_t addr, uint64_t *deadline_ns);
 uint64_t wait_left(uint64_t deadline_ns); /* nanoseconds */

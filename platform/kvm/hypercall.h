@@ -58,7 +58,9 @@ enum kvm_operation {
     KVM_OP_COPY,      /* buffer: from; a0: guest-physical target */
     KVM_OP_EVENT,     /* submit: result: number of the next signal the host's user sent */
     KVM_OP_SUSPEND,   /* stop the host process until it is continued */
-    KVM_OP_CANCEL, /* a0: guest-physical address of a submitted request: it ends with -ECANCELED, if it has not ended */
+    /* A0: guest-physical address of a submitted request: it ends with -ECANCELED, if it has not
+     * ended */
+    KVM_OP_CANCEL,
 
     /* Files: a0 is a handle unless said. Names and data are in the buffer. Contracts: platform/host_file.h. */
     KVM_OP_FILE_GRANTED,  /* buffer: name. result: handle */

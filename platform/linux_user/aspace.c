@@ -38,7 +38,8 @@ static struct lu_aspace *slot_take(struct platform *p, struct lu_carrier *c)
         as->carrier = c;
         as->inside = 0;
         as->stats = (struct aspace_stats){
-            .known = ASPACE_STAT_FORKS | ASPACE_STAT_FAULTS | ASPACE_STAT_COPIED_EAGERLY | ASPACE_STAT_RESIDENT,
+            .known = ASPACE_STAT_FORKS | ASPACE_STAT_FAULTS | ASPACE_STAT_COPIED_EAGERLY |
+                     ASPACE_STAT_RESIDENT,
         };
     }
     lu_unlock(&g_slots_lock);
@@ -150,7 +151,8 @@ bool lu_aspace_destroy_by(struct aspace *base, const struct lu_worker *w)
     return true;
 }
 
-static void lu_aspace_stats(struct platform *p UNUSED, const struct aspace *base, struct aspace_stats *out)
+static void lu_aspace_stats(struct platform *p UNUSED, const struct aspace *base,
+                            struct aspace_stats *out)
 {
     struct lu_aspace *as = mutable_of(base);
     *out = as->stats;

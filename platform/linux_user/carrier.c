@@ -10,7 +10,8 @@
 #include <asm/signal.h>
 
 static struct lu_lock g_table_lock;
-static struct lu_carrier *g_carriers; /* every record ever made, by next_made: reaping and ending walk it */
+/* Every record ever made, by next_made: reaping and ending walk it */
+static struct lu_carrier *g_carriers;
 static struct lu_carrier *g_carrier_free;
 static struct lu_worker *g_worker_free;
 
@@ -20,7 +21,8 @@ struct leader_block {
     struct lu_carrier carrier;
 };
 _Static_assert(offsetof(struct leader_block, leader) == 0, "lu_park_stack_top");
-_Static_assert(sizeof(struct leader_block) < 512, "leaves seven eighths of the block to the park stack");
+_Static_assert(sizeof(struct leader_block) < 512,
+               "leaves seven eighths of the block to the park stack");
 
 #define POOL_WARM 3u
 
@@ -43,8 +45,11 @@ struct lu_carrier *lu_carrier_alloc(void)
         return NULL;
     struct lu_carrier *made = block->carrier.next_made;
     block->leader = (struct lu_worker){.carrier = &block->carrier};
-    block->carrier = (struct lu_carrier){
-        .state = LU_CARRIER_LIVE, .next_made = made, .leader = &block->leader, .workers = &block->leader, .slot_count = 1};
+    block->carrier = (struct lu_carrier){.state = LU_CARRIER_LIVE,
+                                         .next_made = made,
+                                         .leader = &block->leader,
+                                         .workers = &block->leader,
+                                         .slot_count = 1};
     if (!c) {
         lu_lock(&g_table_lock);
         block->carrier.next_made = g_carriers;
@@ -142,10 +147,11 @@ struct lu_carrier *lu_carrier_clone(int *err)
     struct lu_worker *leader = c->leader;
     /* The leader counts as parked before it runs: a job posted meanwhile is found when it gets there. */
     c->idle = leader;
-    unsigned long flags = CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT | CLONE_PARENT_SETTID;
+    unsigned long flags =
+        CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT | CLONE_PARENT_SETTID;
     long pid = lu_fault_hit() ? -EAGAIN
-                              : lu_clone_call(flags | SIGCHLD, lu_park_stack_top(leader), &c->tgid, NULL, leader_start,
-                                              leader);
+                              : lu_clone_call(flags | SIGCHLD, lu_park_stack_top(leader), &c->tgid,
+                                              NULL, leader_start, leader);
     if (pid < 0) {
         *err = (int)pid;
         lu_carrier_free(c);
@@ -184,7 +190,8 @@ struct lu_carrier *lu_pool_take(int *err)
             return c;
         /* The zygote answers every request, with a carrier or an error. */
         uint32_t answered;
-        while ((int32_t)((answered = __atomic_load_n(&g_lu.pool_answered, __ATOMIC_ACQUIRE)) - request) < 0)
+        while ((int32_t)((answered = __atomic_load_n(&g_lu.pool_answered, __ATOMIC_ACQUIRE)) -
+                         request) < 0)
             host_call(__NR_futex, &g_lu.pool_answered, FUTEX_WAIT, answered, 0);
         int failed = __atomic_load_n(&g_lu.pool_error, __ATOMIC_RELAXED);
         if (failed && !__atomic_load_n(&g_lu.pool, __ATOMIC_RELAXED)) {

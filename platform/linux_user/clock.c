@@ -21,7 +21,8 @@ static uint64_t lu_clock_now(struct platform *p UNUSED, enum clock_kind kind)
     struct {
         int64_t sec, nsec;
     } now = {0, 0};
-    long (*in_user_mode)(long, void *) = (long (*)(long, void *))g_lu.vdso_entry[CLOCK_GUEST_GETTIME];
+    long (*in_user_mode)(long, void *) =
+        (long (*)(long, void *))g_lu.vdso_entry[CLOCK_GUEST_GETTIME];
     if (!in_user_mode || in_user_mode(host_clock[kind], &now) != 0)
         host_call(__NR_clock_gettime, host_clock[kind], &now);
     return (uint64_t)now.sec * 1000000000u + (uint64_t)now.nsec;

@@ -43,7 +43,8 @@ struct kernel_siginfo {
     };
 };
 struct kernel_context {
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, rflags;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip,
+        rflags;
     uint16_t cs, gs, fs, ss;
     uint64_t err, trapno, oldmask, cr2;
     const void *fpstate;
@@ -54,8 +55,10 @@ struct kernel_ucontext {
     uint64_t stack[3];
     struct kernel_context mc;
 };
-_Static_assert(sizeof(struct kernel_context) + 64 == sizeof(struct sigcontext), "sigcontext: eight reserved words follow");
-_Static_assert(offsetof(struct kernel_ucontext, mc) == offsetof(struct ucontext, uc_mcontext), "ucontext");
+_Static_assert(sizeof(struct kernel_context) + 64 == sizeof(struct sigcontext),
+               "sigcontext: eight reserved words follow");
+_Static_assert(offsetof(struct kernel_ucontext, mc) == offsetof(struct ucontext, uc_mcontext),
+               "ucontext");
 
 void lu_signal_return(void);
 __asm__(".text\n.globl lu_signal_return\n.type lu_signal_return, @function\n"
@@ -83,7 +86,8 @@ static void save_registers(struct guest_regs *regs, const struct kernel_context 
     regs->rsp = mc->rsp;
 }
 
-static void classify_segv(struct guest_exit *exit, const struct kernel_siginfo *info, const struct kernel_context *mc)
+static void classify_segv(struct guest_exit *exit, const struct kernel_siginfo *info,
+                          const struct kernel_context *mc)
 {
     if (mc->trapno != 14) {
         exit->fault = GUEST_FAULT_GENERAL;
@@ -94,7 +98,8 @@ static void classify_segv(struct guest_exit *exit, const struct kernel_siginfo *
     exit->addr = guest_addr(mc->cr2);
 }
 
-static void classify(struct guest_exit *exit, const struct kernel_siginfo *info, const struct kernel_context *mc)
+static void classify(struct guest_exit *exit, const struct kernel_siginfo *info,
+                     const struct kernel_context *mc)
 {
     if (info->signo == LU_KICK_SIGNAL) {
         exit->reason = GUEST_INTERRUPT;
@@ -146,15 +151,17 @@ static uint64_t fixup_of(uint64_t rip)
 static NO_RETURN void shim_bug(const struct kernel_siginfo *info, const struct kernel_context *mc)
 {
     char line[200];
-    shim_snprintf(line, sizeof(line),
-                  "signal %d in shim code at text+0x%llx, address 0x%llx, stack 0x%llx, thread stack 0x%llx", info->signo,
-                  (unsigned long long)(mc->rip - g_lu.text_start), (unsigned long long)mc->cr2,
-                  (unsigned long long)mc->rsp, (unsigned long long)(mc->rsp & ~(uint64_t)(THREAD_STACK_SIZE - 1)));
+    shim_snprintf(
+        line, sizeof(line),
+        "signal %d in shim code at text+0x%llx, address 0x%llx, stack 0x%llx, thread stack 0x%llx",
+        info->signo, (unsigned long long)(mc->rip - g_lu.text_start), (unsigned long long)mc->cr2,
+        (unsigned long long)mc->rsp,
+        (unsigned long long)(mc->rsp & ~(uint64_t)(THREAD_STACK_SIZE - 1)));
     platform_panic(line);
 }
 
-static void leave_guest(struct thread *t, const struct kernel_siginfo *info, const struct kernel_context *mc,
-                        bool in_window)
+static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
+                        const struct kernel_context *mc, bool in_window)
 {
     struct guest_context *ctx = t->entry.ctx;
     struct guest_exit *exit = t->entry.exit;
@@ -190,15 +197,16 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     uint64_t rip = mc->rip;
     struct thread *t = w->running;
     bool in_guest = t && __atomic_load_n(&t->entry.in_guest, __ATOMIC_RELAXED);
-    bool in_vdso = rip >= g_lu.vdso_start && rip < g_lu.vdso_end && !in_guest; /* called by us: the guest calls it, too */
+    /* Called by us: the guest calls it, too */
+    bool in_vdso = rip >= g_lu.vdso_start && rip < g_lu.vdso_end && !in_guest;
     bool ours = (rip >= g_lu.text_start && rip < g_lu.text_end) || in_vdso;
     bool in_window = rip >= (uint64_t)lu_enter_window_start && rip < (uint64_t)lu_enter_window_end;
 
     if (signo == LU_KICK_SIGNAL && w->carrier->spawn_requests)
         lu_serve_spawn_requests(w->carrier);
     if (signo == SIGSYS && in_vdso) {
-        mc->rax = (uint64_t)host_call6(info->sys.nr, (long)mc->rdi, (long)mc->rsi, (long)mc->rdx, (long)mc->r10,
-                                       (long)mc->r8, (long)mc->r9);
+        mc->rax = (uint64_t)host_call6(info->sys.nr, (long)mc->rdi, (long)mc->rsi, (long)mc->rdx,
+                                       (long)mc->r10, (long)mc->r8, (long)mc->r9);
         return;
     }
     if (!ours || in_window) {
@@ -233,10 +241,11 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
 
 int lu_signals_install(void)
 {
-    static const uint8_t caught[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, LU_KICK_SIGNAL};
+    static const uint8_t caught[] = {SIGSYS, SIGSEGV, SIGBUS,        SIGFPE,
+                                     SIGILL, SIGTRAP, LU_KICK_SIGNAL};
     /* Of the terminal and of dying readers: the supervisor or the failing call tells us. */
-    static const uint8_t ignored[] = {SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP, SIGTERM, SIGPIPE,
-                                      SIGUSR2, SIGALRM, SIGWINCH};
+    static const uint8_t ignored[] = {SIGINT,  SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGHUP,
+                                      SIGTERM, SIGPIPE, SIGUSR2, SIGALRM, SIGWINCH};
     struct kernel_sigaction act = {
         .handler = (void *)on_signal,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTORER_FLAG,

@@ -5,9 +5,12 @@
 
 #include <asm/prctl.h>
 
-#define XSAVE_HEADER 512u /* after the FXSAVE area: xstate_bv, xcomp_bv, reserved. SDM vol. 1, 13.4 */
-#define XFEATURE_AMX (3ull << 17) /* needs permission from the host kernel, which guests are not given */
-#define RFLAGS_GUEST 0x240dd5ull  /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL: iretq would fault */
+/* After the FXSAVE area: xstate_bv, xcomp_bv, reserved. SDM vol. 1, 13.4 */
+#define XSAVE_HEADER 512u
+/* Needs permission from the host kernel, which guests are not given */
+#define XFEATURE_AMX (3ull << 17)
+/* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL: iretq would fault */
+#define RFLAGS_GUEST 0x240dd5ull
 #define RFLAGS_ALWAYS 0x202ull
 #define RFLAGS_TF 0x100ull
 #define USER_CS 0x33
@@ -19,7 +22,9 @@ static struct lu_pool g_contexts = {.size = CONTEXT_SIZE};
 
 static void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
-    __asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(subleaf));
+    __asm__ volatile("cpuid"
+                     : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
+                     : "a"(leaf), "c"(subleaf));
 }
 
 void lu_cpu_probe(void)
@@ -59,7 +64,8 @@ static void area_save(void *area)
         __builtin_memset((char *)area + XSAVE_HEADER, 0, 64);
         __asm__ volatile("xsave64 (%0)"
                          :
-                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask), "d"((uint32_t)(g_lu.xsave_mask >> 32))
+                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask),
+                           "d"((uint32_t)(g_lu.xsave_mask >> 32))
                          : "memory");
     } else {
         __asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
@@ -71,7 +77,8 @@ static void area_restore(const void *area)
     if (g_lu.has_xsave)
         __asm__ volatile("xrstor64 (%0)"
                          :
-                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask), "d"((uint32_t)(g_lu.xsave_mask >> 32))
+                         : "r"(area), "a"((uint32_t)g_lu.xsave_mask),
+                           "d"((uint32_t)(g_lu.xsave_mask >> 32))
                          : "memory");
     else
         __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
@@ -121,7 +128,8 @@ void lu_context_store(struct guest_context *ctx)
     area_save(ctx->extended);
 }
 
-static void lu_guest_context_copy(struct platform *p UNUSED, struct guest_context *dst, struct guest_context *src)
+static void lu_guest_context_copy(struct platform *p UNUSED, struct guest_context *dst,
+                                  struct guest_context *src)
 {
     struct thread *t = lu_current();
     if (t->live_ctx == dst)
@@ -158,7 +166,8 @@ static void lu_guest_extended_save(struct platform *p UNUSED, struct guest_conte
     __builtin_memcpy(out, ctx->extended, g_lu.xsave_size);
 }
 
-static int lu_guest_extended_load(struct platform *p UNUSED, struct guest_context *ctx, const void *in, size_t size)
+static int lu_guest_extended_load(struct platform *p UNUSED, struct guest_context *ctx,
+                                  const void *in, size_t size)
 {
     struct thread *t = lu_current();
     const uint8_t *image = in;
@@ -226,10 +235,12 @@ static enum lu_enter_mode load_segment_bases(struct lu_context *ctx, struct lu_a
 static bool segment_bases_loaded(const struct lu_context *ctx)
 {
     const struct guest_regs *regs = &ctx->base.regs;
-    return regs->fs_base == ctx->loaded_fs && regs->gs_base == 0 && ctx->gs_is_ours && !(regs->rflags & RFLAGS_TF);
+    return regs->fs_base == ctx->loaded_fs && regs->gs_base == 0 && ctx->gs_is_ours &&
+           !(regs->rflags & RFLAGS_TF);
 }
 
-static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base, struct guest_exit *exit)
+static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
+                         struct guest_exit *exit)
 {
     struct thread *t = lu_current();
     struct lu_context *ctx = (struct lu_context *)base;
@@ -276,7 +287,8 @@ static void lu_guest_interrupt(struct platform *p UNUSED, struct thread *t)
     if (lu_give_token(t) || pending)
         return;
     struct lu_worker *w = __atomic_load_n(&t->worker, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&w->running, __ATOMIC_SEQ_CST) == t) /* else it is on its way, and looks when it is there */
+    /* Else it is on its way, and looks when it is there */
+    if (__atomic_load_n(&w->running, __ATOMIC_SEQ_CST) == t)
         lu_kick(w);
 }
 

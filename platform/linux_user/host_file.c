@@ -74,12 +74,14 @@ static struct host_file *lu_file_granted(struct platform *p UNUSED, const char *
 {
     for (uint32_t i = 0; i < g_grant_count; i++)
         if (same(g_grants[i].name, name))
-            return wrap(lu_host(__NR_fcntl, g_grants[i].fd, F_DUPFD_CLOEXEC, 3), !g_grants[i].writable, err);
+            return wrap(lu_host(__NR_fcntl, g_grants[i].fd, F_DUPFD_CLOEXEC, 3),
+                        !g_grants[i].writable, err);
     *err = -ENOENT;
     return NULL;
 }
 
-static struct host_file *lu_file_standard(struct platform *p UNUSED, enum host_standard_stream which, int *err)
+static struct host_file *lu_file_standard(struct platform *p UNUSED,
+                                          enum host_standard_stream which, int *err)
 {
     struct stat st;
     long found = lu_host(__NR_fstat, which, &st);
@@ -95,7 +97,8 @@ static struct host_file *lu_file_standard(struct platform *p UNUSED, enum host_s
     struct termios attr;
     *file = (struct host_file){.refs = 1, .fd = (int)which, .standard = true};
     file->is_regular = (st.st_mode & S_IFMT) == S_IFREG;
-    file->is_tty = (st.st_mode & S_IFMT) == S_IFCHR && host_call(__NR_ioctl, which, TCGETS, &attr) == 0;
+    file->is_tty =
+        (st.st_mode & S_IFMT) == S_IFCHR && host_call(__NR_ioctl, which, TCGETS, &attr) == 0;
     return file;
 }
 
@@ -124,14 +127,15 @@ static bool writes(unsigned flags)
     return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE);
 }
 
-static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_file *dir, const char *name,
-                                      unsigned flags, uint32_t mode, int *err)
+static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_file *dir,
+                                      const char *name, unsigned flags, uint32_t mode, int *err)
 {
     if (dir->read_only && writes(flags)) {
         *err = -EROFS;
         return NULL;
     }
-    return wrap(lu_host(__NR_openat, dir->fd, name, open_flags(flags), mode & 07777), dir->read_only, err);
+    return wrap(lu_host(__NR_openat, dir->fd, name, open_flags(flags), mode & 07777),
+                dir->read_only, err);
 }
 
 /* /proc/self/fd/N names exactly the file the handle names, so no lookup can be diverted. */
@@ -151,7 +155,8 @@ static void fd_path(char out[32], int fd)
     out[at] = '\0';
 }
 
-static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_file *file, unsigned flags, int *err)
+static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_file *file,
+                                        unsigned flags, int *err)
 {
     if (file->read_only && writes(flags)) {
         *err = -EROFS;
@@ -167,7 +172,8 @@ static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_f
     }
     char path[32];
     fd_path(path, file->fd);
-    return wrap(lu_host(__NR_openat, AT_FDCWD, path, open_flags(flags) & ~O_NOFOLLOW, 0), file->read_only, err);
+    return wrap(lu_host(__NR_openat, AT_FDCWD, path, open_flags(flags) & ~O_NOFOLLOW, 0),
+                file->read_only, err);
 }
 
 static void lu_file_get(struct platform *p UNUSED, struct host_file *file)
@@ -227,17 +233,20 @@ static int lu_file_stat_at(struct platform *p UNUSED, struct host_file *dir, con
 int64_t lu_transfer(long nr, int fd, struct mem_ref m, uint64_t offset)
 {
     uint64_t address = m.shim ? (uint64_t)m.shim : m.guest.raw;
-    if (!m.shim && m.size > 0 && (address < LU_GUEST_MIN || address >= LU_GUEST_END || m.size > LU_GUEST_END - address))
+    if (!m.shim && m.size > 0 &&
+        (address < LU_GUEST_MIN || address >= LU_GUEST_END || m.size > LU_GUEST_END - address))
         return -EFAULT;
     return lu_host(nr, fd, address, m.size, offset);
 }
 
-static int64_t lu_file_pread(struct platform *p UNUSED, struct host_file *file, uint64_t offset, struct mem_ref into)
+static int64_t lu_file_pread(struct platform *p UNUSED, struct host_file *file, uint64_t offset,
+                             struct mem_ref into)
 {
     return lu_transfer(__NR_pread64, file->fd, into, offset);
 }
 
-static int64_t lu_file_pwrite(struct platform *p UNUSED, struct host_file *file, uint64_t offset, struct mem_ref from)
+static int64_t lu_file_pwrite(struct platform *p UNUSED, struct host_file *file, uint64_t offset,
+                              struct mem_ref from)
 {
     return file->read_only ? -EROFS : lu_transfer(__NR_pwrite64, file->fd, from, offset);
 }
@@ -253,12 +262,14 @@ static uint32_t ready_now(const struct host_file *file, uint32_t events)
  * A stream is shared with other host processes, so its O_NONBLOCK is not ours to set. RWF_NOWAIT asks for one call; where the file has
  * no such thing (terminals), readiness is asked for first, and a write stays within what a ready pipe or terminal takes at once.
  */
-static int64_t stream_transfer(long nowait_nr, long plain_nr, struct host_file *file, uint32_t event, struct mem_ref m)
+static int64_t stream_transfer(long nowait_nr, long plain_nr, struct host_file *file,
+                               uint32_t event, struct mem_ref m)
 {
     if (file->is_regular)
         return lu_transfer(plain_nr, file->fd, m, 0);
     uint64_t address = m.shim ? (uint64_t)m.shim : m.guest.raw;
-    if (!m.shim && m.size > 0 && (address < LU_GUEST_MIN || address >= LU_GUEST_END || m.size > LU_GUEST_END - address))
+    if (!m.shim && m.size > 0 &&
+        (address < LU_GUEST_MIN || address >= LU_GUEST_END || m.size > LU_GUEST_END - address))
         return -EFAULT;
     if (!file->is_tty) {
         struct iovec iov = {.iov_base = (void *)address, .iov_len = m.size};
@@ -294,7 +305,8 @@ struct linux_dirent64 {
     char name[];
 };
 
-static int64_t lu_file_readdir(struct platform *p UNUSED, struct host_file *dir, uint64_t offset, void *out, size_t size)
+static int64_t lu_file_readdir(struct platform *p UNUSED, struct host_file *dir, uint64_t offset,
+                               void *out, size_t size)
 {
     /* One reader at a time: the offset belongs to the open directory. The shim holds the directory's lock. */
     long err = lu_host(__NR_lseek, dir->fd, offset, 0);
@@ -315,16 +327,19 @@ static int64_t lu_file_readdir(struct platform *p UNUSED, struct host_file *dir,
         }
         at += length;
         if (at >= (size_t)got && kept == 0)
-            return lu_file_readdir(p, dir, (uint64_t)host_call(__NR_lseek, dir->fd, 0, 1), out, size);
+            return lu_file_readdir(p, dir, (uint64_t)host_call(__NR_lseek, dir->fd, 0, 1), out,
+                                   size);
     }
     return (int64_t)kept;
 }
 _Static_assert(offsetof(struct linux_dirent64, off) == offsetof(struct host_dirent, next_offset) &&
-                   offsetof(struct linux_dirent64, reclen) == offsetof(struct host_dirent, record_size) &&
+                   offsetof(struct linux_dirent64, reclen) ==
+                       offsetof(struct host_dirent, record_size) &&
                    offsetof(struct linux_dirent64, name) == offsetof(struct host_dirent, name),
                "getdents64 fills host_dirent records");
 
-static int64_t lu_file_readlink(struct platform *p UNUSED, struct host_file *link, char *out, size_t size)
+static int64_t lu_file_readlink(struct platform *p UNUSED, struct host_file *link, char *out,
+                                size_t size)
 {
     return lu_host(__NR_readlinkat, link->fd, "", out, size);
 }
@@ -347,7 +362,8 @@ static int set_times(const char *path, const struct host_stat *attr)
     return (int)lu_host(__NR_utimensat, AT_FDCWD, path, times, 0);
 }
 
-static int lu_file_setattr(struct platform *p UNUSED, struct host_file *file, unsigned mask, const struct host_stat *attr)
+static int lu_file_setattr(struct platform *p UNUSED, struct host_file *file, unsigned mask,
+                           const struct host_stat *attr)
 {
     if (file->read_only)
         return -EROFS;
@@ -370,7 +386,8 @@ static int lu_file_sync(struct platform *p UNUSED, struct host_file *file)
     return (int)lu_host(__NR_fsync, file->fd);
 }
 
-static int lu_file_statfs(struct platform *p UNUSED, struct host_file *file, struct host_statfs *out)
+static int lu_file_statfs(struct platform *p UNUSED, struct host_file *file,
+                          struct host_statfs *out)
 {
     struct statfs sf;
     long err = lu_host(__NR_fstatfs, file->fd, &sf);
@@ -389,28 +406,35 @@ static int lu_file_statfs(struct platform *p UNUSED, struct host_file *file, str
     return 0;
 }
 
-static int lu_file_mkdir(struct platform *p UNUSED, struct host_file *dir, const char *name, uint32_t mode)
+static int lu_file_mkdir(struct platform *p UNUSED, struct host_file *dir, const char *name,
+                         uint32_t mode)
 {
     return dir->read_only ? -EROFS : (int)lu_host(__NR_mkdirat, dir->fd, name, mode & 07777);
 }
 
-static int lu_file_symlink(struct platform *p UNUSED, struct host_file *dir, const char *name, const char *target)
+static int lu_file_symlink(struct platform *p UNUSED, struct host_file *dir, const char *name,
+                           const char *target)
 {
     return dir->read_only ? -EROFS : (int)lu_host(__NR_symlinkat, target, dir->fd, name);
 }
 
-static int lu_file_link(struct platform *p UNUSED, struct host_file *file, struct host_file *dir, const char *name)
+static int lu_file_link(struct platform *p UNUSED, struct host_file *file, struct host_file *dir,
+                        const char *name)
 {
     if (dir->read_only || file->read_only)
         return -EROFS;
     char path[32];
     fd_path(path, file->fd);
-    return (int)lu_host(__NR_linkat, AT_FDCWD, path, dir->fd, name, 0x400 /* AT_SYMLINK_FOLLOW: the /proc link itself */);
+    return (int)lu_host(__NR_linkat, AT_FDCWD, path, dir->fd, name,
+                        0x400 /* AT_SYMLINK_FOLLOW: the /proc link itself */);
 }
 
-static int lu_file_unlink(struct platform *p UNUSED, struct host_file *dir, const char *name, bool directory)
+static int lu_file_unlink(struct platform *p UNUSED, struct host_file *dir, const char *name,
+                          bool directory)
 {
-    return dir->read_only ? -EROFS : (int)lu_host(__NR_unlinkat, dir->fd, name, directory ? 0x200 /* AT_REMOVEDIR */ : 0);
+    return dir->read_only ? -EROFS
+                          : (int)lu_host(__NR_unlinkat, dir->fd, name,
+                                         directory ? 0x200 /* AT_REMOVEDIR */ : 0);
 }
 
 static int lu_file_rename(struct platform *p UNUSED, struct host_file *from_dir, const char *from,
@@ -421,12 +445,14 @@ static int lu_file_rename(struct platform *p UNUSED, struct host_file *from_dir,
     return (int)lu_host(__NR_renameat2, from_dir->fd, from, to_dir->fd, to, flags);
 }
 
-static int lu_file_mknod(struct platform *p UNUSED, struct host_file *dir, const char *name, uint32_t mode, uint64_t rdev)
+static int lu_file_mknod(struct platform *p UNUSED, struct host_file *dir, const char *name,
+                         uint32_t mode, uint64_t rdev)
 {
     return dir->read_only ? -EROFS : (int)lu_host(__NR_mknodat, dir->fd, name, mode, rdev);
 }
 
-static int lu_file_tty(struct platform *p UNUSED, struct host_file *file, enum host_tty_request request, void *arg)
+static int lu_file_tty(struct platform *p UNUSED, struct host_file *file,
+                       enum host_tty_request request, void *arg)
 {
     switch (request) {
     case HOST_TTY_GET_ATTR:

@@ -9,8 +9,8 @@
 struct host_file {
     uint32_t refs;
     int fd;
-    bool standard;   /* one of the supervisor's own streams: never closed */
-    bool read_only;  /* below a grant that may not be written */
+    bool standard;  /* one of the supervisor's own streams: never closed */
+    bool read_only; /* below a grant that may not be written */
     bool is_tty, is_regular;
 };
 

@@ -48,8 +48,8 @@ static void lu_suspend(struct platform *p UNUSED)
 static NO_RETURN void lu_finish(struct platform *p UNUSED, int wait_status)
 {
     uint32_t first = 0;
-    if (__atomic_compare_exchange_n(&g_lu.finishing, &first, LU_FINISH_CLAIMED, false, __ATOMIC_ACQ_REL,
-                                    __ATOMIC_RELAXED)) {
+    if (__atomic_compare_exchange_n(&g_lu.finishing, &first, LU_FINISH_CLAIMED, false,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
         if (g_lu.detailed_stats)
             lu_patch_report();
         g_lu.finish_status = wait_status;

@@ -19,7 +19,8 @@
 bool lu_sud_available(void)
 {
     /* Everything allowed, for a moment: only whether the kernel knows the call. */
-    if (host_call(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 1, INT64_MAX, 0) != 0)
+    if (host_call(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 1, INT64_MAX, 0) !=
+        0)
         return false;
     host_call(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
     return true;
@@ -29,8 +30,8 @@ int lu_intercept_arm_thread(void)
 {
     if (g_lu.use_seccomp)
         return 0;
-    return (int)host_call(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, g_lu.text_start,
-                          g_lu.text_end - g_lu.text_start, 0);
+    return (int)host_call(__NR_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON,
+                          g_lu.text_start, g_lu.text_end - g_lu.text_start, 0);
 }
 
 int lu_intercept_arm_process(void)

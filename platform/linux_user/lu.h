@@ -30,8 +30,10 @@
 #include "platform/platform.h"
 #include "platform/thread.h"
 
-#define LU_GUEST_MIN 0x20000ull /* the 64 KiB below, from mmap_min_addr, hold stubs (patch_write.c) */
-#define LU_GUEST_END 0x7e0000000000ull /* the runner, its stack and shared memory lie above (checked at start) */
+/* The 64 KiB below, from mmap_min_addr, hold stubs (patch_write.c) */
+#define LU_GUEST_MIN 0x20000ull
+/* The runner, its stack and shared memory lie above (checked at start) */
+#define LU_GUEST_END 0x7e0000000000ull
 
 /* Simple lock over shared memory: 0 free, 1 held, 2 held and waited for. */
 struct lu_lock {
@@ -49,31 +51,34 @@ void lu_unlock(struct lu_lock *l);
 enum lu_job { LU_JOB_NONE, LU_JOB_POSTED, LU_JOB_SLEEPING };
 
 struct lu_worker {
-    uint32_t job;             /* enum lu_job; futex word */
-    struct thread *incoming;  /* valid when LU_JOB_POSTED */
+    uint32_t job;            /* enum lu_job; futex word */
+    struct thread *incoming; /* valid when LU_JOB_POSTED */
     struct lu_carrier *carrier;
-    struct thread *running;   /* NULL while parked */
-    uint32_t tid;             /* host tid; set by the kernel before the worker runs */
-    uint32_t slot;            /* of the carrier's altstack arena */
-    int32_t spawn_result;     /* futex word: 1 pending, else 0 or -errno of the clone made on request */
-    struct lu_worker *next_idle;    /* under carrier->lock */
-    struct lu_worker *next_spawn;   /* carrier->spawn_requests, lock-free */
+    struct thread *running; /* NULL while parked */
+    uint32_t tid;           /* host tid; set by the kernel before the worker runs */
+    uint32_t slot;          /* of the carrier's altstack arena */
+    /* Futex word: 1 pending, else 0 or -errno of the clone made on request */
+    int32_t spawn_result;
+    struct lu_worker *next_idle;  /* under carrier->lock */
+    struct lu_worker *next_spawn; /* carrier->spawn_requests, lock-free */
     struct lu_worker *next_of_carrier;
-    bool used;                      /* has carried a thread before: its processor time is not 0 */
-    uint64_t user_ns, system_ns;    /* processor time of the host thread when `running` came here */
+    bool used;                   /* has carried a thread before: its processor time is not 0 */
+    uint64_t user_ns, system_ns; /* processor time of the host thread when `running` came here */
 };
 
 enum lu_carrier_state {
     LU_CARRIER_FREE,
     LU_CARRIER_LIVE,
-    LU_CARRIER_DYING, /* asked to die, or exiting by itself; the supervisor frees the slot when it has reaped it */
-    LU_CARRIER_LOST,  /* died from outside while a token named it; destroy frees the slot */
+    /* Asked to die, or exiting by itself; the supervisor frees the slot when it has reaped it */
+    LU_CARRIER_DYING,
+    LU_CARRIER_LOST, /* died from outside while a token named it; destroy frees the slot */
 };
 
 struct lu_aspace {
     struct aspace base; /* offset 0, asserted */
     struct lu_carrier *carrier;
-    uint32_t inside; /* threads inside; atomic; raised on the way in, lowered on the arriving side */
+    /* Threads inside; atomic; raised on the way in, lowered on the arriving side */
+    uint32_t inside;
     struct aspace_stats stats;
     struct lu_patch *patch; /* patch.c; NULL: nothing patchable yet */
     bool patch_refused;     /* the guest uses GS: every call traps */
@@ -81,7 +86,8 @@ struct lu_aspace {
 _Static_assert(offsetof(struct lu_aspace, base) == 0, "a token is a pointer to its lu_aspace");
 
 struct lu_carrier {
-    uint32_t tgid;  /* published by the kernel (CLONE_PARENT_SETTID) before the child can run or die */
+    /* Published by the kernel (CLONE_PARENT_SETTID) before the child can run or die */
+    uint32_t tgid;
     uint32_t state; /* enum lu_carrier_state; atomic */
     struct lu_lock lock;
     struct lu_worker *idle;           /* under lock: parked, LIFO */
@@ -103,16 +109,17 @@ enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
  */
 struct thread {
     struct lu_thread_entry entry; /* first: assembly uses it; guest_frame.h */
-    uint64_t saved_sp;       /* while it runs on no worker */
+    uint64_t saved_sp;            /* while it runs on no worker */
     struct lu_worker *worker;
     struct lu_aspace *aspace; /* active space; NULL: none */
-    struct guest_context *live_ctx; /* whose extended state is in this host thread's registers; NULL: nobody's */
-    uint32_t park;           /* enum lu_park_state; futex word */
+    /* Whose extended state is in this host thread's registers; NULL: nobody's */
+    struct guest_context *live_ctx;
+    uint32_t park; /* enum lu_park_state; futex word */
     uint32_t exited;
     thread_entry fn;
     void *arg;
     struct aspace *destroy_on_exit;
-    struct thread *next;     /* free list; spawn list */
+    struct thread *next; /* free list; spawn list */
     uint64_t cpu_user_ns, cpu_system_ns;
     uint64_t canary;
 } __attribute__((aligned(64)));
@@ -130,7 +137,8 @@ static inline struct thread *lu_thread_of_stack(uint64_t address_in_stack)
 #define LU_ALTSTACK_SLOTS 4096u
 #define LU_VDSO_ROOM LU_ALTSTACK_SIZE
 #define LU_VDSO_ENTRIES (CLOCK_GUEST_GETCPU + 1)
-#define LU_HANDLER_FRAMES 1200u /* frame of the kernel without extended state, our handler's, the control block */
+/* Frame of the kernel without extended state, our handler's, the control block */
+#define LU_HANDLER_FRAMES 1200u
 struct lu_altstack_control {
     struct lu_worker *worker;
     uint64_t unused[7];
@@ -138,9 +146,9 @@ struct lu_altstack_control {
 static inline struct lu_altstack_control *lu_altstack_control(uint64_t address_in_slot)
 {
     uint64_t base = address_in_slot & ~(uint64_t)(LU_ALTSTACK_SIZE - 1);
-    return (struct lu_altstack_control *)(base + LU_ALTSTACK_SIZE - sizeof(struct lu_altstack_control));
+    return (struct lu_altstack_control *)(base + LU_ALTSTACK_SIZE -
+                                          sizeof(struct lu_altstack_control));
 }
-
 
 #define LU_FINISH_CLAIMED 1u
 #define LU_FINISH_NORMAL 2u
@@ -150,15 +158,15 @@ struct lu_globals {
     struct platform platform;
     /* fixed at start */
     uint32_t supervisor_pid;
-    uint64_t text_start, text_end;   /* the runner's code: its system calls are the host's */
-    char *heap_base;                 /* shared pages */
-    char *altstack_base;             /* private in every carrier, same address */
+    uint64_t text_start, text_end; /* the runner's code: its system calls are the host's */
+    char *heap_base;               /* shared pages */
+    char *altstack_base;           /* private in every carrier, same address */
     bool use_seccomp;
     bool patching; /* rewrite sites that trap often */
     bool has_fsgsbase, has_xsave;
     /* The host's vDSO, moved to where carriers share page tables with the signal stacks. */
-    uint64_t vdso_room;              /* LU_VDSO_ROOM bytes below the signal stacks */
-    uint64_t vdso_start, vdso_end;   /* its code, in carriers; 0: none */
+    uint64_t vdso_room;                   /* LU_VDSO_ROOM bytes below the signal stacks */
+    uint64_t vdso_start, vdso_end;        /* its code, in carriers; 0: none */
     uint64_t vdso_entry[LU_VDSO_ENTRIES]; /* by enum clock_guest_call; 0: none */
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
@@ -172,23 +180,25 @@ struct lu_globals {
 
     /* pool of carriers with nothing mapped */
     struct lu_lock pool_lock;
-    struct lu_carrier *pool;         /* by next_free */
+    struct lu_carrier *pool; /* by next_free */
     uint32_t pool_count;
-    uint32_t pool_request;           /* futex word the zygote sleeps on: raised by each taker */
-    uint32_t pool_answered;          /* futex word takers sleep on: last request the zygote has dealt with */
+    uint32_t pool_request; /* futex word the zygote sleeps on: raised by each taker */
+    /* Futex word takers sleep on: last request the zygote has dealt with */
+    uint32_t pool_answered;
     uint32_t pool_sleeping;
-    int pool_error;                  /* -errno of the last failed attempt; 0 */
+    int pool_error; /* -errno of the last failed attempt; 0 */
 
     /* instance end and events */
     uint32_t finishing; /* LU_FINISH_*; atomic */
     int finish_status;
     uint32_t suspend_requested;
-    uint32_t event_word;             /* futex: raised with each event */
-    uint64_t signal_events;          /* bits: signal n at n-1 */
-    uint64_t lost_space[16];         /* ids; 0 empty */
+    uint32_t event_word;     /* futex: raised with each event */
+    uint64_t signal_events;  /* bits: signal n at n-1 */
+    uint64_t lost_space[16]; /* ids; 0 empty */
     uint64_t reaped_user_ns, reaped_system_ns;
 
-    uint64_t calls_patched __attribute__((aligned(64))); /* with detailed_stats: guest calls that came without a trap */
+    /* With detailed_stats: guest calls that came without a trap */
+    uint64_t calls_patched __attribute__((aligned(64)));
 };
 extern struct lu_globals g_lu;
 
@@ -292,7 +302,8 @@ void lu_patch_text_mapped(struct lu_aspace *as, const struct memory_map_request 
 void lu_patch_forget(struct lu_aspace *as, uint64_t start, uint64_t size);
 void lu_patch_unmap(struct lu_aspace *as, uint64_t start, uint64_t size);
 /* A trapped call: count it and rewrite its site when it comes often. regs as they were at the trap. */
-void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c, const struct guest_regs *regs);
+void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
+                       const struct guest_regs *regs);
 /* Take all patches back and make no more: the guest uses GS. */
 void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c);
 /* Around clone: no site is half written in between. -ENOMEM: nothing was begun. `child` NULL: clone failed. */

@@ -21,7 +21,7 @@
 struct memory_object {
     uint32_t refs;
     int fd;
-    struct host_file *file; /* NULL: a memfd of our own */
+    struct host_file *file;            /* NULL: a memfd of our own */
     struct memory_object *prev, *next; /* g_memfds; under its lock */
 };
 static struct lu_pool g_objects = {.size = sizeof(struct memory_object)};
@@ -42,10 +42,12 @@ static bool inside(const struct aspace *as)
     return t->aspace && &t->aspace->base == as;
 }
 
-static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as, const struct memory_map_request *req)
+static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
+                         const struct memory_map_request *req)
 {
     PLATFORM_REQUIRE(inside(as));
-    int flags = MAP_FIXED | MAP_NORESERVE | (req->sharing == MEMORY_SHARED ? MAP_SHARED : MAP_PRIVATE);
+    int flags =
+        MAP_FIXED | MAP_NORESERVE | (req->sharing == MEMORY_SHARED ? MAP_SHARED : MAP_PRIVATE);
     if (!req->object)
         flags |= MAP_ANONYMOUS;
     struct lu_aspace *space = lu_current()->aspace;
@@ -55,22 +57,24 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as, con
     if (at < 0)
         return (int)at;
     if (!req->object && req->size >= HUGE_FROM && !req->no_huge)
-        host_call(__NR_madvise, req->addr.raw, req->size, MADV_HUGEPAGE); /* a wish: may be refused */
-    if (req->object && req->object->file && req->sharing == MEMORY_PRIVATE && (req->prot & MEMORY_EXEC) &&
-        !(req->prot & MEMORY_WRITE))
+        host_call(__NR_madvise, req->addr.raw, req->size,
+                  MADV_HUGEPAGE); /* a wish: may be refused */
+    if (req->object && req->object->file && req->sharing == MEMORY_PRIVATE &&
+        (req->prot & MEMORY_EXEC) && !(req->prot & MEMORY_WRITE))
         lu_patch_text_mapped(space, req);
     return 0;
 }
 
-static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size)
+static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as,
+                           struct guest_addr addr, uint64_t size)
 {
     PLATFORM_REQUIRE(inside(as));
     lu_patch_unmap(lu_current()->aspace, addr.raw, size);
     return (int)lu_host(__NR_munmap, addr.raw, size);
 }
 
-static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size,
-                             unsigned prot)
+static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
+                             struct guest_addr addr, uint64_t size, unsigned prot)
 {
     PLATFORM_REQUIRE(inside(as));
     if (prot & MEMORY_WRITE)
@@ -78,8 +82,9 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
     return (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
 }
 
-static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as, struct guest_addr from, uint64_t old_size,
-                          struct guest_addr to, uint64_t new_size)
+static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
+                          struct guest_addr from, uint64_t old_size, struct guest_addr to,
+                          uint64_t new_size)
 {
     PLATFORM_REQUIRE(inside(as));
     lu_patch_forget(lu_current()->aspace, from.raw, old_size);
@@ -104,28 +109,34 @@ static int populate_by_touch(uint64_t addr, uint64_t size, enum memory_advice ad
     return 0;
 }
 
-static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size,
-                            enum memory_advice advice)
+static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as,
+                            struct guest_addr addr, uint64_t size, enum memory_advice advice)
 {
     static const int host_advice[] = {
-        [MEMORY_ADVICE_DONTNEED] = MADV_DONTNEED,     [MEMORY_ADVICE_FREE] = MADV_FREE,
-        [MEMORY_ADVICE_DONTFORK] = MADV_DONTFORK,     [MEMORY_ADVICE_DOFORK] = MADV_DOFORK,
-        [MEMORY_ADVICE_WIPEONFORK] = MADV_WIPEONFORK, [MEMORY_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
-        [MEMORY_ADVICE_HUGEPAGE] = MADV_HUGEPAGE,     [MEMORY_ADVICE_NOHUGEPAGE] = MADV_NOHUGEPAGE,
-        [MEMORY_ADVICE_WILLNEED] = MADV_WILLNEED,     [MEMORY_ADVICE_POPULATE_READ] = MADV_POPULATE_READ,
+        [MEMORY_ADVICE_DONTNEED] = MADV_DONTNEED,
+        [MEMORY_ADVICE_FREE] = MADV_FREE,
+        [MEMORY_ADVICE_DONTFORK] = MADV_DONTFORK,
+        [MEMORY_ADVICE_DOFORK] = MADV_DOFORK,
+        [MEMORY_ADVICE_WIPEONFORK] = MADV_WIPEONFORK,
+        [MEMORY_ADVICE_KEEPONFORK] = MADV_KEEPONFORK,
+        [MEMORY_ADVICE_HUGEPAGE] = MADV_HUGEPAGE,
+        [MEMORY_ADVICE_NOHUGEPAGE] = MADV_NOHUGEPAGE,
+        [MEMORY_ADVICE_WILLNEED] = MADV_WILLNEED,
+        [MEMORY_ADVICE_POPULATE_READ] = MADV_POPULATE_READ,
         [MEMORY_ADVICE_POPULATE_WRITE] = MADV_POPULATE_WRITE,
     };
     PLATFORM_REQUIRE(inside(as));
     if (advice <= MEMORY_ADVICE_KEEPONFORK)
-        lu_patch_forget(lu_current()->aspace, addr.raw, size); /* part of a patch could vanish, here or in a child */
+        lu_patch_forget(lu_current()->aspace, addr.raw,
+                        size); /* part of a patch could vanish, here or in a child */
     long err = lu_host(__NR_madvise, addr.raw, size, host_advice[advice]);
     if (err == -EINVAL && advice >= MEMORY_ADVICE_POPULATE_READ)
         return populate_by_touch(addr.raw, size, advice);
     return (int)err;
 }
 
-static int lu_memory_resident(struct platform *p UNUSED, const struct aspace *as, struct guest_addr addr, uint64_t size,
-                              unsigned char *vec)
+static int lu_memory_resident(struct platform *p UNUSED, const struct aspace *as,
+                              struct guest_addr addr, uint64_t size, unsigned char *vec)
 {
     PLATFORM_REQUIRE(inside(as));
     return (int)lu_host(__NR_mincore, addr.raw, size, vec);
@@ -145,7 +156,8 @@ static size_t lu_copy_in(struct platform *p UNUSED, void *dst, struct guest_addr
     return size - take + (take ? lu_copy_fallible(dst, (const void *)src.raw, take) : 0);
 }
 
-static size_t lu_copy_out(struct platform *p UNUSED, struct guest_addr dst, const void *src, size_t size)
+static size_t lu_copy_out(struct platform *p UNUSED, struct guest_addr dst, const void *src,
+                          size_t size)
 {
     size_t take = reachable(dst, size);
     return size - take + (take ? lu_copy_fallible((void *)dst.raw, src, take) : 0);
@@ -157,7 +169,8 @@ static size_t lu_zero(struct platform *p UNUSED, struct guest_addr dst, size_t s
     return size - take + (take ? lu_zero_fallible((void *)dst.raw, take) : 0);
 }
 
-static int64_t lu_string_in(struct platform *p UNUSED, char *dst, struct guest_addr src, size_t size)
+static int64_t lu_string_in(struct platform *p UNUSED, char *dst, struct guest_addr src,
+                            size_t size)
 {
     size_t take = reachable(src, size);
     if (take == 0)
@@ -171,15 +184,17 @@ static int lu_load32(struct platform *p UNUSED, struct guest_addr addr, uint32_t
     return reachable(addr, 4) == 4 ? lu_load32_fallible(value, (const void *)addr.raw) : -EFAULT;
 }
 
-static int lu_cmpxchg32(struct platform *p UNUSED, struct guest_addr addr, uint32_t expected, uint32_t desired,
-                        uint32_t *old)
+static int lu_cmpxchg32(struct platform *p UNUSED, struct guest_addr addr, uint32_t expected,
+                        uint32_t desired, uint32_t *old)
 {
-    return reachable(addr, 4) == 4 ? lu_cmpxchg32_fallible((void *)addr.raw, expected, desired, old) : -EFAULT;
+    return reachable(addr, 4) == 4 ? lu_cmpxchg32_fallible((void *)addr.raw, expected, desired, old)
+                                   : -EFAULT;
 }
 
 /* process_vm_readv and _writev stop at a page that cannot be reached, but only between pages they have pinned: go page by page
  * past the first short answer so that the prefix is exact. */
-static size_t cross_copy(long nr, const struct aspace *as, char *local, uint64_t remote, size_t size)
+static size_t cross_copy(long nr, const struct aspace *as, char *local, uint64_t remote,
+                         size_t size)
 {
     const struct lu_carrier *c = ((const struct lu_aspace *)as)->carrier;
     while (size > 0 && remote >= LU_GUEST_MIN && remote < LU_GUEST_END) {
@@ -198,13 +213,14 @@ static size_t cross_copy(long nr, const struct aspace *as, char *local, uint64_t
     return size;
 }
 
-static size_t lu_peek(struct platform *p UNUSED, const struct aspace *as, void *dst, struct guest_addr src, size_t size)
+static size_t lu_peek(struct platform *p UNUSED, const struct aspace *as, void *dst,
+                      struct guest_addr src, size_t size)
 {
     return cross_copy(__NR_process_vm_readv, as, dst, src.raw, size);
 }
 
-static size_t lu_poke(struct platform *p UNUSED, const struct aspace *as, struct guest_addr dst, const void *src,
-                      size_t size)
+static size_t lu_poke(struct platform *p UNUSED, const struct aspace *as, struct guest_addr dst,
+                      const void *src, size_t size)
 {
     return cross_copy(__NR_process_vm_writev, as, (char *)(uintptr_t)src, dst.raw, size);
 }
@@ -246,7 +262,8 @@ static struct memory_object *lu_object_create(struct platform *p UNUSED, uint64_
     return obj;
 }
 
-static struct memory_object *lu_object_from_file(struct platform *p, struct host_file *file, int *err)
+static struct memory_object *lu_object_from_file(struct platform *p, struct host_file *file,
+                                                 int *err)
 {
     struct memory_object *obj = object_make(file->fd, file, err);
     if (obj)
@@ -315,17 +332,21 @@ static int lu_object_resize(struct platform *p UNUSED, struct memory_object *obj
     return (int)lu_host(__NR_ftruncate, obj->fd, size);
 }
 
-static int lu_object_punch(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset, uint64_t size)
+static int lu_object_punch(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset,
+                           uint64_t size)
 {
-    return (int)lu_host(__NR_fallocate, obj->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+    return (int)lu_host(__NR_fallocate, obj->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                        size);
 }
 
-static int64_t lu_object_read(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset, struct mem_ref into)
+static int64_t lu_object_read(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset,
+                              struct mem_ref into)
 {
     return lu_transfer(__NR_pread64, obj->fd, into, offset);
 }
 
-static int64_t lu_object_write(struct platform *p, struct memory_object *obj, uint64_t offset, struct mem_ref from)
+static int64_t lu_object_write(struct platform *p, struct memory_object *obj, uint64_t offset,
+                               struct mem_ref from)
 {
     uint64_t size = lu_object_size(p, obj);
     if (offset >= size)

@@ -13,7 +13,7 @@
 #include <linux/resource.h>
 
 #define PAGE 4096ull
-#define HEAP_PAGES (4ull << 20) /* 16 GiB of addresses; pages come when touched */
+#define HEAP_PAGES (4ull << 20)          /* 16 GiB of addresses; pages come when touched */
 #define HUGE_PAGES (LU_HUGE_PAGE / PAGE) /* as many of the heap's first pages are one huge page */
 #define STACK_PAGES (THREAD_STACK_SIZE / PAGE)
 /* From this size on freed memory goes back to the host; below, and in the huge page, it is zeroed in place. */
@@ -34,7 +34,8 @@ void lu_lock(struct lu_lock *l)
     for (int spin = 0; spin < 100; spin++) {
         seen = 0;
         if (__atomic_load_n(&l->state, __ATOMIC_RELAXED) == 0 &&
-            __atomic_compare_exchange_n(&l->state, &seen, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            __atomic_compare_exchange_n(&l->state, &seen, 1, false, __ATOMIC_ACQUIRE,
+                                        __ATOMIC_RELAXED))
             return;
         __builtin_ia32_pause();
     }
@@ -50,7 +51,8 @@ void lu_unlock(struct lu_lock *l)
 
 static char *map_private(uint64_t size, uint64_t align)
 {
-    long at = host_call(__NR_mmap, 0, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    long at = host_call(__NR_mmap, 0, size + align, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at < 0 && at > -4096)
         return NULL;
     uint64_t start = ((uint64_t)at + align - 1) & ~(align - 1);
@@ -82,8 +84,9 @@ char *lu_shared_map(uint64_t size)
     if (!at)
         return NULL;
     long fd = memory_file(size);
-    long mapped = host_call(__NR_mmap, at, size, PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
+    long mapped =
+        host_call(__NR_mmap, at, size, PROT_READ | PROT_WRITE,
+                  MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0), fd, 0);
     if (fd >= 0)
         host_call(__NR_close, fd);
     return mapped < 0 && mapped > -4096 ? NULL : at;

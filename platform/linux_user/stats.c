@@ -36,7 +36,8 @@ static char *reader_next(struct line_reader *r)
             return line;
         }
         if (r->start == 0 && r->end == sizeof(r->buffer)) {
-            r->buffer[r->end - 1] = '\n'; /* cut: what follows looks like a line of its own and matches no key */
+            /* Cut: what follows looks like a line of its own and matches no key */
+            r->buffer[r->end - 1] = '\n';
             continue;
         }
         __builtin_memmove(r->buffer, r->buffer + r->start, r->end - r->start);
@@ -139,7 +140,8 @@ void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out)
     out->pages_resident = pages.present;
     /* Pages shared at fork that are shared no longer were copied here or by a relative. One whose relatives have all gone looks
      * the same without a copy, so the number is an upper bound then. */
-    if (out->known & ASPACE_STAT_COPIED_BY_WRITE && out->pages_shared_at_fork > pages.shared_with_others)
+    if (out->known & ASPACE_STAT_COPIED_BY_WRITE &&
+        out->pages_shared_at_fork > pages.shared_with_others)
         out->pages_copied_by_write = out->pages_shared_at_fork - pages.shared_with_others;
 }
 
@@ -174,8 +176,8 @@ static uint64_t anonymous_share(const struct lu_carrier *c)
 
 static bool is_space(const struct lu_carrier *c)
 {
-    return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_LIVE && __atomic_load_n(&c->aspace, __ATOMIC_RELAXED) &&
-           c->tgid != 0;
+    return __atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_LIVE &&
+           __atomic_load_n(&c->aspace, __ATOMIC_RELAXED) && c->tgid != 0;
 }
 
 uint64_t lu_carriers_used(uint64_t enough)

@@ -55,11 +55,16 @@ static int fail(char *why, size_t size, int err, const char *what)
 static bool lu_probe(char *why, size_t size)
 {
     if (lu_sud_available())
-        snprintf(why, size, "system calls by syscall user dispatch; copy-on-write by the host kernel");
+        snprintf(why, size,
+                 "system calls by syscall user dispatch; copy-on-write by the host kernel");
     else if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
-        snprintf(why, size, "system calls by seccomp trap (no syscall user dispatch here); copy-on-write by the host kernel");
+        snprintf(why, size,
+                 "system calls by seccomp trap (no syscall user dispatch here); copy-on-write by "
+                 "the host kernel");
     else {
-        snprintf(why, size, "the host kernel has neither syscall user dispatch (Linux 5.11) nor seccomp filters");
+        snprintf(
+            why, size,
+            "the host kernel has neither syscall user dispatch (Linux 5.11) nor seccomp filters");
         return false;
     }
     return true;
@@ -97,8 +102,10 @@ static int share_data_segment(void)
     if (start == 0)
         return -ENOEXEC;
     g_data_start = start;
-    uintptr_t low = start & ~(LU_HUGE_PAGE - 1), high = (end + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
-    bool before = g_text_file_end <= low && reserve(low, start), whole = before && reserve(end, high);
+    uintptr_t low = start & ~(LU_HUGE_PAGE - 1),
+              high = (end + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
+    bool before = g_text_file_end <= low && reserve(low, start),
+         whole = before && reserve(end, high);
     if (before && !whole)
         host_call(__NR_munmap, low, start - low);
     char *copy = lu_shared_map(high - low);
@@ -109,7 +116,8 @@ static int share_data_segment(void)
         for (uintptr_t at = 0; at < high - low; at += LU_HUGE_PAGE)
             lu_shared_collapse(copy + at);
     memcpy(copy + (start - low), (void *)start, end - start);
-    long moved = host_call(__NR_mremap, copy + (to - low), to_end - to, to_end - to, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    long moved = host_call(__NR_mremap, copy + (to - low), to_end - to, to_end - to,
+                           MREMAP_MAYMOVE | MREMAP_FIXED, to);
     return moved < 0 && moved > -4096 ? (int)moved : 0;
 }
 
@@ -122,7 +130,8 @@ static int find_unneeded(void)
     FILE *maps = fopen("/proc/self/maps", "re");
     if (!maps)
         return -errno;
-    uintptr_t runner_start = (uintptr_t)__executable_start & ~4095ul, runner_end = ((uintptr_t)_end + 4095) & ~4095ul;
+    uintptr_t runner_start = (uintptr_t)__executable_start & ~4095ul,
+              runner_end = ((uintptr_t)_end + 4095) & ~4095ul;
     uintptr_t arena = (uintptr_t)g_lu.altstack_base;
     char line[512];
     g_unneeded_count = 0;
@@ -130,8 +139,8 @@ static int find_unneeded(void)
         line[strcspn(line, "\n")] = '\0';
         unsigned long start, end;
         char perms[8];
-        if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 || perms[3] != 'p' || start < LU_GUEST_END ||
-            start >= 1ul << 47)
+        if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 || perms[3] != 'p' ||
+            start < LU_GUEST_END || start >= 1ul << 47)
             continue;
         if ((start >= runner_start && start < runner_end) || (start <= arena && arena < end))
             continue;
@@ -180,10 +189,12 @@ static void boot_thread(void *arg)
  */
 static void move_text_to_huge_pages(void)
 {
-    uint64_t start = (uint64_t)__executable_start, size = ((uint64_t)etext - start + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
+    uint64_t start = (uint64_t)__executable_start,
+             size = ((uint64_t)etext - start + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
     if (start % LU_HUGE_PAGE != 0 || start + size > g_data_start)
         return;
-    long at = host_call(__NR_mmap, 0, size + LU_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long at = host_call(__NR_mmap, 0, size + LU_HUGE_PAGE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at < 0 && at > -4096)
         return;
     uint64_t copy = ((uint64_t)at + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
@@ -205,7 +216,8 @@ static void zygote_start(void *arg)
         host_call(__NR_exit_group, 0);
     /* What libc registered with the host kernel points into memory that goes away now. */
     if (__rseq_size > 0)
-        host_call(__NR_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
+        host_call(__NR_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, 32,
+                  1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
     host_call(__NR_set_robust_list, 0, 24);
     host_call(__NR_umask, 0); /* all carriers': modes of host files are as the shim asks */
     host_call(__NR_munmap, LU_GUEST_MIN, LU_GUEST_END - LU_GUEST_MIN);
@@ -214,7 +226,8 @@ static void zygote_start(void *arg)
     move_text_to_huge_pages();
     lu_vdso_move();
     if (host_call(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0)
-        g_lu.patching = false; /* text could not be changed under several threads; inherited by all carriers */
+        /* Text could not be changed under several threads; inherited by all carriers. */
+        g_lu.patching = false;
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)
@@ -263,20 +276,24 @@ static bool carrier_died(pid_t pid, int status)
         uint64_t id = as->base.id;
         __atomic_store_n(&as->inside, 0, __ATOMIC_RELEASE);
         uint32_t live = LU_CARRIER_LIVE;
-        if (!__atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (!__atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false, __ATOMIC_ACQ_REL,
+                                         __ATOMIC_ACQUIRE)) {
             lu_carrier_free(c);
             return true;
         }
         for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
             uint64_t empty = 0;
-            if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+            if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false,
+                                            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
                 post_event();
                 return true;
             }
         }
     }
-    fprintf(stderr, "pal: host process %d of the instance died unexpectedly (%s %d); ending the instance\n", (int)pid,
-            WIFSIGNALED(status) ? "signal" : "status", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    fprintf(stderr,
+            "pal: host process %d of the instance died unexpectedly (%s %d); ending the instance\n",
+            (int)pid, WIFSIGNALED(status) ? "signal" : "status",
+            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     return false;
 }
 
@@ -287,8 +304,10 @@ static bool reap(void)
     pid_t pid;
     bool alive = true;
     while ((pid = (pid_t)wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
-        g_lu.reaped_user_ns += (uint64_t)usage.ru_utime.tv_sec * 1000000000u + (uint64_t)usage.ru_utime.tv_usec * 1000u;
-        g_lu.reaped_system_ns += (uint64_t)usage.ru_stime.tv_sec * 1000000000u + (uint64_t)usage.ru_stime.tv_usec * 1000u;
+        g_lu.reaped_user_ns += (uint64_t)usage.ru_utime.tv_sec * 1000000000u +
+                               (uint64_t)usage.ru_utime.tv_usec * 1000u;
+        g_lu.reaped_system_ns += (uint64_t)usage.ru_stime.tv_sec * 1000000000u +
+                                 (uint64_t)usage.ru_stime.tv_usec * 1000u;
         if (!carrier_died(pid, status))
             alive = false;
     }
@@ -314,7 +333,8 @@ static void kill_all(void)
 
 static void forwarded_signals(sigset_t *set)
 {
-    static const int forwarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM};
+    static const int forwarded[] = {SIGINT,  SIGQUIT,  SIGTERM, SIGHUP,  SIGTSTP,
+                                    SIGCONT, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM};
     for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
         sigaddset(set, forwarded[i]);
 }
@@ -418,23 +438,26 @@ static int choose_interception(const char *wanted, char *why, size_t size)
 
 static bool same_terminal(const struct termios *a, const struct termios *b)
 {
-    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag && a->c_lflag == b->c_lflag &&
-           memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+           a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
 }
 
 static int check_layout(char *why, size_t size)
 {
     uintptr_t low = (uintptr_t)__executable_start;
     if (low < LU_GUEST_END || (uintptr_t)&low < LU_GUEST_END) {
-        snprintf(why, size, "the runner was loaded at %#lx, inside the guest's range (an unlimited stack size or a "
-                            "debugger's layout does that)", (unsigned long)low);
+        snprintf(
+            why, size,
+            "the runner was loaded at %#lx, inside the guest's range (an unlimited stack size or a "
+            "debugger's layout does that)",
+            (unsigned long)low);
         return -ENOTSUP;
     }
     return 0;
 }
 
-static int lu_run(const struct platform_options *options, platform_main entry, const void *blob, size_t size,
-                  int *wait_status, char *why, size_t why_size)
+static int lu_run(const struct platform_options *options, platform_main entry, const void *blob,
+                  size_t size, int *wait_status, char *why, size_t why_size)
 {
     int err = check_layout(why, why_size);
     if (err < 0)
@@ -467,7 +490,8 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     g_lu.platform = (struct platform){
         .version = PLATFORM_INTERFACE_VERSION,
         .page_size = 4096,
-        .features = PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES,
+        .features = PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS |
+                    PLATFORM_FEATURE_HOST_FILES,
         .name = "linux_user",
         .guest_min = LU_GUEST_MIN,
         .guest_end = LU_GUEST_END,
@@ -481,7 +505,8 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     };
     platform_check(&g_lu.platform);
     platform_panic_through(&g_lu.platform);
-    g_boot = (struct boot){.entry = entry, .blob = lu_shared_pages_alloc((size + 4096) & ~4095ul), .size = size};
+    g_boot = (struct boot){
+        .entry = entry, .blob = lu_shared_pages_alloc((size + 4096) & ~4095ul), .size = size};
     if (!g_boot.blob)
         return fail(why, why_size, -ENOMEM, "configuration");
     if (size > 0)

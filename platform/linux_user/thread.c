@@ -51,8 +51,8 @@ static struct thread *thread_prepare(thread_entry entry, void *arg)
     return t;
 }
 
-static int lu_spawn(struct platform *p UNUSED, const struct aspace *base, thread_entry entry, void *arg,
-                    struct thread **out)
+static int lu_spawn(struct platform *p UNUSED, const struct aspace *base, thread_entry entry,
+                    void *arg, struct thread **out)
 {
     struct lu_aspace *as = base ? (struct lu_aspace *)((uintptr_t)base) : NULL;
     struct thread *t = thread_prepare(entry, arg);
@@ -113,7 +113,8 @@ static struct thread *lu_thread_current(struct platform *p UNUSED)
     return lu_current();
 }
 
-static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_wait_file *files, size_t count)
+static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_wait_file *files,
+                         size_t count)
 {
     struct pollfd pfds[PARK_FILES_MAX];
     if (count > PARK_FILES_MAX)
@@ -125,7 +126,8 @@ static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_w
         uint64_t now = monotonic_ns();
         timeout = timespec_of(deadline_ns > now ? deadline_ns - now : 0);
     }
-    const long args[6] = {(long)pfds, (long)count, deadline_ns == THREAD_WAIT_FOREVER ? 0 : (long)&timeout, 0, 8, 0};
+    const long args[6] = {
+        (long)pfds, (long)count, deadline_ns == THREAD_WAIT_FOREVER ? 0 : (long)&timeout, 0, 8, 0};
     long ready = lu_interruptible_call(__NR_ppoll, args, &t->park, LU_PARK_POLL);
     if (ready == 0)
         return -ETIMEDOUT;
@@ -134,23 +136,27 @@ static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_w
     return ready > 0 ? 1 : 0;
 }
 
-static int lu_park(struct platform *p UNUSED, uint64_t deadline_ns, struct thread_wait_file *files, size_t count)
+static int lu_park(struct platform *p UNUSED, uint64_t deadline_ns, struct thread_wait_file *files,
+                   size_t count)
 {
     struct thread *t = lu_current();
     uint32_t none = LU_PARK_NONE;
     uint32_t waiting = count > 0 ? LU_PARK_POLL : LU_PARK_FUTEX;
     int result = 0;
-    if (__atomic_compare_exchange_n(&t->park, &none, waiting, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    if (__atomic_compare_exchange_n(&t->park, &none, waiting, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
         if (count > 0) {
             result = park_on_files(t, deadline_ns, files, count);
         } else {
             struct host_timespec until = timespec_of(deadline_ns);
             long woken = host_call(__NR_futex, &t->park, FUTEX_WAIT_BITSET, LU_PARK_FUTEX,
-                                   deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0, FUTEX_BITSET_MATCH_ANY);
+                                   deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
+                                   FUTEX_BITSET_MATCH_ANY);
             result = woken == -ETIMEDOUT ? -ETIMEDOUT : 0;
         }
     }
-    if (__atomic_exchange_n(&t->park, LU_PARK_NONE, __ATOMIC_SEQ_CST) == LU_PARK_TOKEN && result < 0)
+    if (__atomic_exchange_n(&t->park, LU_PARK_NONE, __ATOMIC_SEQ_CST) == LU_PARK_TOKEN &&
+        result < 0)
         result = 0;
     return result;
 }
@@ -170,13 +176,15 @@ static void lu_unpark(struct platform *p UNUSED, struct thread *t)
     lu_give_token(t);
 }
 
-static int lu_wait(struct platform *p UNUSED, uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+static int lu_wait(struct platform *p UNUSED, uint32_t *word, uint32_t expected,
+                   uint64_t deadline_ns)
 {
     struct host_timespec until = timespec_of(deadline_ns);
     long woken;
     do /* a kick finds the thread here, too; what it says waits for the way to the guest */
         woken = host_call(__NR_futex, word, FUTEX_WAIT_BITSET, expected,
-                          deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0, FUTEX_BITSET_MATCH_ANY);
+                          deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
+                          FUTEX_BITSET_MATCH_ANY);
     while (woken == -EINTR);
     return woken > 0 ? 0 : (int)woken;
 }
@@ -200,7 +208,8 @@ static unsigned lu_cpu_current(struct platform *p UNUSED)
 {
     uint32_t cpu = 0;
     host_call(__NR_getcpu, &cpu, 0, 0);
-    return cpu < g_lu.cpu_count ? cpu : 0; /* the host may have numbers beyond those we may run on */
+    /* The host may have numbers beyond those we may run on */
+    return cpu < g_lu.cpu_count ? cpu : 0;
 }
 
 static uint64_t host_cpu_clock(uint32_t id, int kind)
@@ -251,7 +260,8 @@ static uint64_t host_run_time(uint32_t tgid, uint32_t tid)
     return ns;
 }
 
-static void lu_cpu_time(struct platform *p UNUSED, struct thread *t, uint64_t *user_ns, uint64_t *system_ns)
+static void lu_cpu_time(struct platform *p UNUSED, struct thread *t, uint64_t *user_ns,
+                        uint64_t *system_ns)
 {
     if (t == lu_current()) {
         lu_thread_time_now(t, user_ns, system_ns);

@@ -26,8 +26,10 @@ static void host_thread_time(uint64_t *user_ns, uint64_t *system_ns)
 {
     struct rusage usage;
     host_call(__NR_getrusage, 1 /* RUSAGE_THREAD */, &usage);
-    *user_ns = (uint64_t)usage.ru_utime.tv_sec * 1000000000u + (uint64_t)usage.ru_utime.tv_usec * 1000u;
-    *system_ns = (uint64_t)usage.ru_stime.tv_sec * 1000000000u + (uint64_t)usage.ru_stime.tv_usec * 1000u;
+    *user_ns =
+        (uint64_t)usage.ru_utime.tv_sec * 1000000000u + (uint64_t)usage.ru_utime.tv_usec * 1000u;
+    *system_ns =
+        (uint64_t)usage.ru_stime.tv_sec * 1000000000u + (uint64_t)usage.ru_stime.tv_usec * 1000u;
 }
 
 /* Processor time of the thread on its present worker, added to what it used before. */
@@ -58,12 +60,14 @@ void lu_worker_post(struct lu_worker *w, struct thread *t)
 static NO_RETURN void wait_for_job(struct lu_worker *w)
 {
     uint32_t none = LU_JOB_NONE;
-    if (__atomic_compare_exchange_n(&w->job, &none, LU_JOB_SLEEPING, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+    if (__atomic_compare_exchange_n(&w->job, &none, LU_JOB_SLEEPING, false, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST)) {
         while (__atomic_load_n(&w->job, __ATOMIC_ACQUIRE) == LU_JOB_SLEEPING)
             host_call(__NR_futex, &w->job, FUTEX_WAIT, LU_JOB_SLEEPING, 0);
     }
     struct thread *t = w->incoming;
-    PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY); /* and a read first: the host maps the pages around it in one fault */
+    /* A read comes first: the host then maps the pages around it in one fault */
+    PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY);
     __atomic_store_n(&w->job, LU_JOB_NONE, __ATOMIC_RELAXED);
     w->running = t;
     if (w->used)
@@ -100,8 +104,8 @@ static void worker_start_arg(void *arg)
 
 long lu_worker_clone(struct lu_worker *w)
 {
-    unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-                          CLONE_PARENT_SETTID;
+    unsigned long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                          CLONE_SYSVSEM | CLONE_PARENT_SETTID;
     return lu_clone_call(flags, lu_park_stack_top(w), &w->tid, NULL, worker_start_arg, w);
 }
 
@@ -123,7 +127,8 @@ static int spawn_elsewhere(struct lu_carrier *c, struct lu_worker *w)
     struct lu_worker *head = __atomic_load_n(&c->spawn_requests, __ATOMIC_RELAXED);
     do {
         w->next_spawn = head;
-    } while (!__atomic_compare_exchange_n(&c->spawn_requests, &head, w, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&c->spawn_requests, &head, w, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
     host_call(__NR_tgkill, c->tgid, c->tgid, LU_KICK_SIGNAL);
     while (__atomic_load_n(&w->spawn_result, __ATOMIC_ACQUIRE) == 1)
         host_call(__NR_futex, &w->spawn_result, FUTEX_WAIT, 1, 0);

@@ -171,8 +171,8 @@ int shim_vsnprintf(char *out, size_t size, const char *fmt, va_list args)
         case 'x':
         case 'X':
         case 'o':
-            format_unsigned(&s, &spec, spec.length == 8 ? va_arg(args, uint64_t) : va_arg(args, unsigned),
-                            *p);
+            format_unsigned(&s, &spec,
+                            spec.length == 8 ? va_arg(args, uint64_t) : va_arg(args, unsigned), *p);
             break;
         case 'p':
             spec.alternate = true;

@@ -19,7 +19,7 @@ bool str_starts_with(const char *s, const char *prefix);
 int str_compare(const char *a, const char *b);
 /* Copies at most size-1 bytes and always terminates (size > 0). Result: length of src; >= size means it was cut. */
 size_t str_copy(char *dst, const char *src, size_t size);
-char *str_find(const char *s, char c);        /* NULL: not there */
+char *str_find(const char *s, char c); /* NULL: not there */
 char *str_find_last(const char *s, char c);
 /* Decimal, or hexadecimal after 0x. false: not a number, trailing bytes, or overflow. */
 bool str_to_u64(const char *s, uint64_t *out);

@@ -17,7 +17,13 @@
 #include "shim/process.h"
 #include "shim/shim.h"
 
-enum memory_device { DEVICE_NULL = 3, DEVICE_ZERO = 5, DEVICE_FULL = 7, DEVICE_RANDOM = 8, DEVICE_URANDOM = 9 };
+enum memory_device {
+    DEVICE_NULL = 3,
+    DEVICE_ZERO = 5,
+    DEVICE_FULL = 7,
+    DEVICE_RANDOM = 8,
+    DEVICE_URANDOM = 9
+};
 #define MEM_MAJOR 1
 #define TTY_MAJOR 5 /* 5:0 tty, 5:1 console, 5:2 ptmx */
 #define TTY_GID 5   /* Debian's group tty, owner of terminals */
@@ -91,8 +97,9 @@ static int64_t null_seek(struct task *task, struct file *f, int64_t offset, int 
 }
 
 /* Mapping /dev/zero is the old way to ask for anonymous memory: any size, from any offset. */
-static struct memory_object *zero_map(struct task *task, struct file *f, enum memory_sharing sharing,
-                                      unsigned prot, uint64_t *offset, int *err)
+static struct memory_object *zero_map(struct task *task, struct file *f,
+                                      enum memory_sharing sharing, unsigned prot, uint64_t *offset,
+                                      int *err)
 {
     (void)task, (void)f, (void)sharing, (void)prot;
     *offset = 0;
@@ -223,8 +230,8 @@ int devfs_add_pty(unsigned index, uint32_t uid)
         return 0;
     pty_name(index, name);
     mutex_lock(&g_pts->lock);
-    made = g_pts->ops->create(g_pts, name, S_IFCHR | 0620, DEVFS_RDEV(DEVFS_PTS_MAJOR, index), uid, TTY_GID,
-                              &err);
+    made = g_pts->ops->create(g_pts, name, S_IFCHR | 0620, DEVFS_RDEV(DEVFS_PTS_MAJOR, index), uid,
+                              TTY_GID, &err);
     mutex_unlock(&g_pts->lock);
     if (!made)
         return err;

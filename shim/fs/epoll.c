@@ -33,13 +33,13 @@ struct epoll_item {
     struct epoll *ep;
     /* under ep->lock */
     struct epoll_item *prev, *next; /* ep->items */
-    uint32_t events; /* only PRIVATE_BITS: disabled by EPOLLONESHOT */
+    uint32_t events;                /* only PRIVATE_BITS: disabled by EPOLLONESHOT */
     uint64_t data;
     struct epoll_hook hooks[ITEM_HOOKS];
     unsigned hook_count;
     struct host_file *host; /* owned; NULL: none */
     uint32_t host_events;
-    bool polled;            /* on ep->polled */
+    bool polled; /* on ep->polled */
     struct epoll_item *polled_prev, *polled_next;
     /* under ep->ready_lock */
     bool on_ready;
@@ -195,7 +195,8 @@ static struct epoll_item *item_find(struct epoll *ep, struct file *file, int fd)
 }
 
 /* Under both locks. */
-static int item_add(struct task *task, struct file *epf, int fd, struct file *file, const struct epoll_event *event)
+static int item_add(struct task *task, struct file *epf, int fd, struct file *file,
+                    const struct epoll_event *event)
 {
     struct epoll *ep = epf->data;
     struct epoll_item *item;
@@ -299,8 +300,8 @@ static int collect(struct task *task, struct epoll *ep, uint64_t addr, int max)
     struct epoll_item *item, *last = NULL;
     int count = 0, r = 0;
 
-    DL_FOREACH2 (ep->polled, item, polled_next)
-        item_make_ready(item);
+    DL_FOREACH2(ep->polled, item, polled_next)
+    item_make_ready(item);
     mutex_lock(&ep->ready_lock);
     if (ep->ready)
         last = ep->ready->ready_prev;
@@ -339,7 +340,8 @@ static void add_polled(struct task *task, struct epoll *ep, struct poll_table *t
 {
     struct epoll_item *item;
 
-    DL_FOREACH2 (ep->polled, item, polled_next) {
+    DL_FOREACH2(ep->polled, item, polled_next)
+    {
         if (!(item->events & ~(uint32_t)PRIVATE_BITS))
             continue;
         table->wanted = item->events;
@@ -360,7 +362,8 @@ static void drop_hosts(struct poll_table *table)
     table->registered = false;
 }
 
-int epoll_wait_events(struct task *task, struct file *epf, uint64_t addr, int max, uint64_t deadline_ns)
+int epoll_wait_events(struct task *task, struct file *epf, uint64_t addr, int max,
+                      uint64_t deadline_ns)
 {
     struct epoll *ep = epf->data;
     struct poll_table table;
@@ -399,10 +402,12 @@ static uint32_t epoll_poll(struct task *task, struct file *f, struct poll_table 
         poll_table_add(table, &ep->wait);
     mutex_lock(&ep->lock);
     for (item = ep->items; item && !mask; item = item->next)
-        if ((item->polled || __atomic_load_n(&item->on_ready, __ATOMIC_RELAXED)) && item_ask(task, item, NULL))
+        if ((item->polled || __atomic_load_n(&item->on_ready, __ATOMIC_RELAXED)) &&
+            item_ask(task, item, NULL))
             mask = POLLIN;
     if (table) {
-        DL_FOREACH2 (ep->polled, item, polled_next) {
+        DL_FOREACH2(ep->polled, item, polled_next)
+        {
             if (item->host)
                 poll_table_add_host(table, item->host, item->host_events & item->events);
             else

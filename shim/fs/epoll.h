@@ -16,7 +16,8 @@ struct file *epoll_create_file(int *err);
 int epoll_control(struct task *task, struct file *ep, int op, int fd, struct file *file,
                   const struct epoll_event *event);
 /* Events to the guest array at addr. Result: how many, 0 at the deadline, -ERESTARTSYS, -EFAULT, -EINVAL (no epoll file), -ENOMEM. */
-int epoll_wait_events(struct task *task, struct file *ep, uint64_t addr, int max, uint64_t deadline_ns);
+int epoll_wait_events(struct task *task, struct file *ep, uint64_t addr, int max,
+                      uint64_t deadline_ns);
 /* The last reference to a watched file went; called by file_put before release. */
 void epoll_file_gone(struct file *f);
 

@@ -13,7 +13,7 @@ enum eventfd_kind { EVENTFD_COUNTER, EVENTFD_SEMAPHORE };
 struct file *eventfd_create_file(uint64_t value, enum eventfd_kind kind, uint32_t flags, int *err);
 
 struct timerfd_setting { /* nanoseconds */
-    uint64_t value; /* until the next expiry; 0: disarmed */
+    uint64_t value;      /* until the next expiry; 0: disarmed */
     uint64_t interval;
 };
 struct file *timerfd_create_file(enum clock_kind clock, uint32_t flags, int *err);

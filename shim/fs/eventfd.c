@@ -16,7 +16,8 @@ struct eventfd {
     enum eventfd_kind kind;
 };
 
-static int64_t eventfd_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t eventfd_read(struct task *task, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
 {
     struct eventfd *e = f->data;
     struct waiter w = {0};
@@ -49,10 +50,12 @@ static int64_t eventfd_read(struct task *task, struct file *f, struct mem_ref in
     if (r)
         return r;
     wait_queue_wake_all(&e->wait);
-    return transfer_out(into, &value, sizeof(value)) == sizeof(value) ? (int64_t)sizeof(value) : -EFAULT;
+    return transfer_out(into, &value, sizeof(value)) == sizeof(value) ? (int64_t)sizeof(value)
+                                                                      : -EFAULT;
 }
 
-static int64_t eventfd_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t eventfd_write(struct task *task, struct file *f, struct mem_ref from,
+                             uint64_t *offset)
 {
     struct eventfd *e = f->data;
     struct waiter w = {0};

@@ -72,7 +72,7 @@ typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino
  * readv and writev move everything in one call.
  */
 struct file_ops {
-    const char *kind; /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
+    const char *kind;                /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
     const struct socket_ops *socket; /* fs/socket.h; NULL: not a socket */
     /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or
      * -errno. NULL: -EINVAL. */

@@ -25,8 +25,8 @@ struct pipe {
     struct mutex lock;
     /* under lock */
     struct ring ring;
-    unsigned readers, writers;             /* open files that may read, write */
-    uint64_t readers_ever, writers_ever;   /* opens so far: what a fifo's open waits for */
+    unsigned readers, writers;           /* open files that may read, write */
+    uint64_t readers_ever, writers_ever; /* opens so far: what a fifo's open waits for */
     struct wait_queue read_wait, write_wait;
     /* fixed */
     struct inode *inode; /* a fifo's; kept alive by the open files. NULL: a pipe */
@@ -317,8 +317,8 @@ static const struct file_ops fifo_ops = {
 };
 
 /* open(2) of one end sleeps until the other was opened since, even if it is closed again by then. */
-static int fifo_wait_peer(struct task *task, struct pipe *p, const unsigned *peers, const uint64_t *ever,
-                          struct wait_queue *q)
+static int fifo_wait_peer(struct task *task, struct pipe *p, const unsigned *peers,
+                          const uint64_t *ever, struct wait_queue *q)
 {
     struct waiter w = {0};
     uint64_t before = *ever;

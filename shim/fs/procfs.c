@@ -29,9 +29,9 @@ struct task *proc_task(const struct proc_target *t)
         return NULL;
     if (!t->tid)
         return p->tasks;
-    DL_FOREACH (p->tasks, task)
-        if (task->tid == t->tid)
-            return task;
+    DL_FOREACH(p->tasks, task)
+    if (task->tid == t->tid)
+        return task;
     return NULL;
 }
 
@@ -143,8 +143,8 @@ static struct inode *proc_lookup(struct inode *dir, const char *name, int *err)
 }
 
 /* What the tables do not have cannot be made: Linux says that it is not there, not that it is forbidden. */
-static struct inode *proc_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev, uint32_t uid,
-                                 uint32_t gid, int *err)
+static struct inode *proc_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
+                                 uint32_t uid, uint32_t gid, int *err)
 {
     (void)dir, (void)name, (void)mode, (void)rdev, (void)uid, (void)gid;
     *err = -ENOENT;
@@ -219,7 +219,8 @@ static int proc_open(struct task *task, struct inode *inode, struct file *f)
     return f->data ? 0 : -ENOMEM;
 }
 
-static int64_t proc_text_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t proc_text_read(struct task *task, struct file *f, struct mem_ref into,
+                              uint64_t *offset)
 {
     const struct proc_target *t = proc_file_target(f);
     struct proc_text *p = f->data;
@@ -248,7 +249,8 @@ static int64_t proc_text_read(struct task *task, struct file *f, struct mem_ref 
     return r;
 }
 
-static int64_t proc_text_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t proc_text_write(struct task *task, struct file *f, struct mem_ref from,
+                               uint64_t *offset)
 {
     const struct proc_target *t = proc_file_target(f);
     char text[256];
@@ -300,7 +302,8 @@ static unsigned dirent_type(uint32_t mode)
     return (mode & S_IFMT) >> 12;
 }
 
-static int proc_readdir(struct task *task, struct file *f, uint64_t *offset, dir_emit emit, void *arg)
+static int proc_readdir(struct task *task, struct file *f, uint64_t *offset, dir_emit emit,
+                        void *arg)
 {
     const struct proc_target *t = proc_file_target(f);
     const struct proc_entry *e = t->entry->children;
@@ -314,7 +317,8 @@ static int proc_readdir(struct task *task, struct file *f, uint64_t *offset, dir
             if (i < *offset)
                 continue;
             child.entry = e;
-            if (emit(arg, e->name, str_length(e->name), proc_ino(&child), dirent_type(e->mode), i + 1))
+            if (emit(arg, e->name, str_length(e->name), proc_ino(&child), dirent_type(e->mode),
+                     i + 1))
                 return 0;
             *offset = i + 1;
         }
@@ -326,7 +330,8 @@ static int proc_readdir(struct task *task, struct file *f, uint64_t *offset, dir
         size_t length = (size_t)shim_snprintf(name, sizeof(name), "%u", number);
         if (!t->entry->dynamic->lookup(t, name, &child))
             continue; /* gone since */
-        if (emit(arg, name, length, proc_ino(&child), dirent_type(child.entry->mode), DYNAMIC_OFFSET + at))
+        if (emit(arg, name, length, proc_ino(&child), dirent_type(child.entry->mode),
+                 DYNAMIC_OFFSET + at))
             return 0;
         *offset = DYNAMIC_OFFSET + at;
     }

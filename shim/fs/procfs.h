@@ -32,8 +32,8 @@ struct proc_dynamic {
 
 struct proc_entry {
     const char *name;
-    uint32_t mode; /* with type bits */
-    const struct proc_entry *children; /* directories; ends with a NULL name; NULL: none */
+    uint32_t mode;                      /* with type bits */
+    const struct proc_entry *children;  /* directories; ends with a NULL name; NULL: none */
     const struct proc_dynamic *dynamic; /* directories: names beyond `children`; NULL: none */
     /* Regular files: the whole text, made anew for each pass from offset 0. 0 or -errno. */
     int (*print)(struct task *task, const struct proc_target *t, struct str_buf *out);
@@ -45,12 +45,22 @@ struct proc_entry {
     const struct file_ops *file_ops; /* regular files that are not text (mem); NULL: text */
 };
 
-#define PROC_DIR(n, ...) {.name = n, .mode = S_IFDIR | 0555, __VA_ARGS__}
-#define PROC_TEXT(n, fn) {.name = n, .mode = S_IFREG | 0444, .print = fn}
-#define PROC_LINK(n, ...) {.name = n, .mode = S_IFLNK | 0777, __VA_ARGS__}
+#define PROC_DIR(n, ...)                                                                           \
+    {                                                                                              \
+        .name = n, .mode = S_IFDIR | 0555, __VA_ARGS__                                             \
+    }
+#define PROC_TEXT(n, fn)                                                                           \
+    {                                                                                              \
+        .name = n, .mode = S_IFREG | 0444, .print = fn                                             \
+    }
+#define PROC_LINK(n, ...)                                                                          \
+    {                                                                                              \
+        .name = n, .mode = S_IFLNK | 0777, __VA_ARGS__                                             \
+    }
 
-extern const struct proc_entry g_proc_root_children[];  /* procfs_system.c */
-extern const struct proc_entry g_proc_process;          /* procfs_pid.c: the directory of a process */
+extern const struct proc_entry g_proc_root_children[]; /* procfs_system.c */
+/* procfs_pid.c: the directory of a process */
+extern const struct proc_entry g_proc_process;
 
 /* The target of an open file of /proc. */
 const struct proc_target *proc_file_target(struct file *f);
@@ -63,7 +73,8 @@ void proc_put_mm(struct mm *mm);
 /* Under g_process_lock. The task a target names; NULL: gone. */
 struct task *proc_task(const struct proc_target *t);
 
-extern const struct proc_dynamic g_proc_fd_dynamic, g_proc_fdinfo_dynamic, g_proc_task_dynamic; /* procfs_fd.c */
+/* procfs_fd.c */
+extern const struct proc_dynamic g_proc_fd_dynamic, g_proc_fdinfo_dynamic, g_proc_task_dynamic;
 extern const struct file_ops g_proc_mem_ops; /* procfs_mem.c */
 int proc_print_maps(struct task *task, const struct proc_target *t, struct str_buf *out);
 int proc_print_smaps(struct task *task, const struct proc_target *t, struct str_buf *out);

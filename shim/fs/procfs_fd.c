@@ -11,7 +11,7 @@
 #include "shim/process.h"
 
 struct fd_search {
-    int wanted;      /* exactly this, or the lowest >= */
+    int wanted; /* exactly this, or the lowest >= */
     bool exact;
     int found;
     uint32_t flags;
@@ -99,7 +99,10 @@ static int fd_follow(struct task *task, const struct proc_target *t, struct path
 }
 
 /* The permission bits say how the descriptor was opened (proc(5)). */
-#define FD_LINK(bits) {.name = "", .mode = S_IFLNK | (bits), .readlink = fd_readlink, .follow = fd_follow}
+#define FD_LINK(bits)                                                                              \
+    {                                                                                              \
+        .name = "", .mode = S_IFLNK | (bits), .readlink = fd_readlink, .follow = fd_follow         \
+    }
 static const struct proc_entry fd_links[3] = {FD_LINK(0500), FD_LINK(0300), FD_LINK(0700)};
 
 static bool fd_lookup(const struct proc_target *dir, const char *name, struct proc_target *out)
@@ -127,7 +130,8 @@ static int print_fdinfo(struct task *task, const struct proc_target *t, struct s
     if (!fd_search(t, &s))
         return -ENOENT;
     pos = s.file->ops->seek ? s.file->pos : 0;
-    str_buf_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t20\nino:\t%llu\n", (unsigned long long)pos,
+    str_buf_printf(out, "pos:\t%llu\nflags:\t0%o\nmnt_id:\t20\nino:\t%llu\n",
+                   (unsigned long long)pos,
                    s.flags | (s.fd_flags == FD_CLOSE_ON_EXEC ? O_CLOEXEC : 0),
                    (unsigned long long)(s.file->inode ? s.file->inode->ino : s.file->id));
     if (pidfd_check(s.file) == 0) {
@@ -141,7 +145,8 @@ static int print_fdinfo(struct task *task, const struct proc_target *t, struct s
     return 0;
 }
 
-static const struct proc_entry fdinfo_entry = {.name = "", .mode = S_IFREG | 0444, .print = print_fdinfo};
+static const struct proc_entry fdinfo_entry = {
+    .name = "", .mode = S_IFREG | 0444, .print = print_fdinfo};
 
 static bool fdinfo_lookup(const struct proc_target *dir, const char *name, struct proc_target *out)
 {

@@ -115,7 +115,8 @@ int proc_print_auxv(struct task *task, const struct proc_target *t, struct str_b
 
 enum mem_direction { MEM_READ, MEM_WRITE };
 
-static int64_t mem_transfer(struct file *f, struct mem_ref ref, uint64_t *offset, enum mem_direction direction)
+static int64_t mem_transfer(struct file *f, struct mem_ref ref, uint64_t *offset,
+                            enum mem_direction direction)
 {
     char *buffer = shim_alloc(PEEK_STEP);
     size_t done = 0;

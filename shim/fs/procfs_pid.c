@@ -89,7 +89,8 @@ static int snapshot(const struct proc_target *t, struct snapshot *s)
     s->exit_code = p->exit_code;
     s->state = state_letter(p, task);
     str_copy(s->comm, name_of(p, task), sizeof(s->comm));
-    uint32_t uid[4] = {p->uid, p->euid, p->suid, p->fsuid}, gid[4] = {p->gid, p->egid, p->sgid, p->fsgid};
+    uint32_t uid[4] = {p->uid, p->euid, p->suid, p->fsuid},
+             gid[4] = {p->gid, p->egid, p->sgid, p->fsgid};
     memcpy(s->uid, uid, sizeof(uid));
     memcpy(s->gid, gid, sizeof(gid));
     memcpy(s->groups, p->groups, sizeof(s->groups));
@@ -109,8 +110,8 @@ static int snapshot(const struct proc_target *t, struct snapshot *s)
 
 /* Numbers of the memory; zero for a process that has none (zombies, init). */
 struct memory_numbers {
-    uint64_t pages, resident, locked, data, start_code, end_code, start_stack, start_data, end_data, start_brk, arg_start,
-        arg_end, env_start, env_end;
+    uint64_t pages, resident, locked, data, start_code, end_code, start_stack, start_data, end_data,
+        start_brk, arg_start, arg_end, env_start, env_end;
 };
 
 static void memory_numbers(const struct proc_target *t, struct memory_numbers *n)
@@ -152,8 +153,8 @@ static int print_stat(struct task *task, const struct proc_target *t, struct str
     if (r)
         return r;
     memory_numbers(t, &m);
-    str_buf_printf(out, "%d (%s) %c %d %d %d %llu %d %u 0 0 0 0 ", s.tid, s.comm, s.state, s.ppid, s.pgid,
-                   s.sid, LLU(s.tty_rdev), s.tty_pgid, 0x400000u);
+    str_buf_printf(out, "%d (%s) %c %d %d %d %llu %d %u 0 0 0 0 ", s.tid, s.comm, s.state, s.ppid,
+                   s.pgid, s.sid, LLU(s.tty_rdev), s.tty_pgid, 0x400000u);
     str_buf_printf(out, "%llu %llu %llu %llu %d %d %d 0 %llu ", LLU(s.utime_ns / NS_PER_TICK),
                    LLU(s.stime_ns / NS_PER_TICK), LLU(s.children_utime_ns / NS_PER_TICK),
                    LLU(s.children_stime_ns / NS_PER_TICK), 20 + s.nice, s.nice, s.threads,
@@ -161,11 +162,11 @@ static int print_stat(struct task *task, const struct proc_target *t, struct str
     str_buf_printf(out, "%llu %llu %llu %llu %llu %llu 0 0 ", LLU(m.pages * 4096), LLU(m.resident),
                    LLU(s.rss_limit), LLU(m.start_code), LLU(m.end_code), LLU(m.start_stack));
     str_buf_printf(out, "%llu %llu %llu %llu 0 0 0 %d %u 0 0 0 0 0 ", LLU(s.pending & INT32_MAX),
-                   LLU(s.blocked & INT32_MAX), LLU(s.ignored & INT32_MAX), LLU(s.caught & INT32_MAX),
-                   s.exit_signal, thread_cpu_current(g_platform));
-    str_buf_printf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", LLU(m.start_data), LLU(m.end_data),
-                   LLU(m.start_brk), LLU(m.arg_start), LLU(m.arg_end), LLU(m.env_start), LLU(m.env_end),
-                   s.exit_code);
+                   LLU(s.blocked & INT32_MAX), LLU(s.ignored & INT32_MAX),
+                   LLU(s.caught & INT32_MAX), s.exit_signal, thread_cpu_current(g_platform));
+    str_buf_printf(out, "%llu %llu %llu %llu %llu %llu %llu %d\n", LLU(m.start_data),
+                   LLU(m.end_data), LLU(m.start_brk), LLU(m.arg_start), LLU(m.arg_end),
+                   LLU(m.env_start), LLU(m.env_end), s.exit_code);
     return 0;
 }
 
@@ -210,14 +211,16 @@ static void print_memory_status(struct str_buf *out, const struct memory_numbers
 {
     unsigned long long size = LLU(m->pages * 4), resident = LLU(m->resident * 4);
 
-    str_buf_printf(out, "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\n", size,
-                   size, LLU(m->locked * 4));
-    str_buf_printf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\n", resident, resident,
-                   resident);
+    str_buf_printf(out,
+                   "VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmLck:\t%8llu kB\nVmPin:\t       0 kB\n",
+                   size, size, LLU(m->locked * 4));
+    str_buf_printf(out, "VmHWM:\t%8llu kB\nVmRSS:\t%8llu kB\nRssAnon:\t%8llu kB\n", resident,
+                   resident, resident);
     str_buf_printf(out, "RssFile:\t       0 kB\nRssShmem:\t       0 kB\nVmData:\t%8llu kB\n",
                    LLU(m->data * 4));
-    str_buf_printf(out, "VmStk:\t     132 kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\n",
-                   LLU((m->end_code - m->start_code) / 1024));
+    str_buf_printf(
+        out, "VmStk:\t     132 kB\nVmExe:\t%8llu kB\nVmLib:\t       0 kB\nVmPTE:\t       0 kB\n",
+        LLU((m->end_code - m->start_code) / 1024));
     str_buf_printf(out, "VmSwap:\t       0 kB\n");
 }
 
@@ -234,24 +237,30 @@ static int print_status(struct task *task, const struct proc_target *t, struct s
     if (r)
         return r;
     caps = s.uid[1] == 0 ? 0x1ffffffffffull : 0;
-    str_buf_printf(out, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n", s.comm,
-                   umask_of(t), state_word(s.state), s.pid, s.tid, s.ppid);
-    str_buf_printf(out, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t",
-                   s.uid[0], s.uid[1], s.uid[2], s.uid[3], s.gid[0], s.gid[1], s.gid[2], s.gid[3]);
+    str_buf_printf(
+        out, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n",
+        s.comm, umask_of(t), state_word(s.state), s.pid, s.tid, s.ppid);
+    str_buf_printf(
+        out, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t",
+        s.uid[0], s.uid[1], s.uid[2], s.uid[3], s.gid[0], s.gid[1], s.gid[2], s.gid[3]);
     for (unsigned i = 0; i < s.group_count; i++)
         str_buf_printf(out, "%u ", s.groups[i]);
-    str_buf_printf(out, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", s.pid, s.tid, s.pgid, s.sid);
+    str_buf_printf(out, "\nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", s.pid, s.tid,
+                   s.pgid, s.sid);
     memory_numbers(t, &m);
     if (m.pages)
         print_memory_status(out, &m);
-    str_buf_printf(out, "Threads:\t%d\nSigQ:\t0/31000\nSigPnd:\t%016llx\nShdPnd:\t%016llx\n", s.threads,
-                   LLU(s.pending), LLU(s.shared_pending));
-    str_buf_printf(out, "SigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n", LLU(s.blocked), LLU(s.ignored),
-                   LLU(s.caught));
-    str_buf_printf(out, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
+    str_buf_printf(out, "Threads:\t%d\nSigQ:\t0/31000\nSigPnd:\t%016llx\nShdPnd:\t%016llx\n",
+                   s.threads, LLU(s.pending), LLU(s.shared_pending));
+    str_buf_printf(out, "SigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n", LLU(s.blocked),
+                   LLU(s.ignored), LLU(s.caught));
+    str_buf_printf(out,
+                   "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:"
+                   "\t%016llx\n",
                    0ull, caps, caps, caps, 0ull);
     str_buf_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", s.no_new_privs);
-    str_buf_printf(out, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t", cpus >= 64 ? ~0ull : (1ull << cpus) - 1);
+    str_buf_printf(out, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t",
+                   cpus >= 64 ? ~0ull : (1ull << cpus) - 1);
     str_buf_printf(out, cpus > 1 ? "0-%u\n" : "%u\n", cpus - 1);
     str_buf_printf(out, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
                         "nonvoluntary_ctxt_switches:\t0\n");
@@ -270,7 +279,8 @@ static int print_comm(struct task *task, const struct proc_target *t, struct str
 }
 
 /* proc(5): a thread may name the threads of its own process. */
-static int64_t write_comm(struct task *task, const struct proc_target *t, const char *text, size_t size)
+static int64_t write_comm(struct task *task, const struct proc_target *t, const char *text,
+                          size_t size)
 {
     struct task *target;
     int r = 0;
@@ -295,14 +305,14 @@ static const struct limit_name {
     const char *name, *unit;
     unsigned index;
 } g_limits[] = {
-    {"Max cpu time", "seconds", 0},        {"Max file size", "bytes", 1},
-    {"Max data size", "bytes", 2},         {"Max stack size", "bytes", 3},
-    {"Max core file size", "bytes", 4},    {"Max resident set", "bytes", 5},
-    {"Max processes", "processes", 6},     {"Max open files", "files", 7},
-    {"Max locked memory", "bytes", 8},     {"Max address space", "bytes", 9},
-    {"Max file locks", "locks", 10},       {"Max pending signals", "signals", 11},
-    {"Max msgqueue size", "bytes", 12},    {"Max nice priority", "", 13},
-    {"Max realtime priority", "", 14},     {"Max realtime timeout", "us", 15},
+    {"Max cpu time", "seconds", 0},     {"Max file size", "bytes", 1},
+    {"Max data size", "bytes", 2},      {"Max stack size", "bytes", 3},
+    {"Max core file size", "bytes", 4}, {"Max resident set", "bytes", 5},
+    {"Max processes", "processes", 6},  {"Max open files", "files", 7},
+    {"Max locked memory", "bytes", 8},  {"Max address space", "bytes", 9},
+    {"Max file locks", "locks", 10},    {"Max pending signals", "signals", 11},
+    {"Max msgqueue size", "bytes", 12}, {"Max nice priority", "", 13},
+    {"Max realtime priority", "", 14},  {"Max realtime timeout", "us", 15},
 };
 
 static void print_limit(struct str_buf *out, uint64_t value)
@@ -365,7 +375,8 @@ static int print_constant(struct task *task, const struct proc_target *t, struct
 }
 
 /* Accepted and without effect: nothing here kills by score. */
-static int64_t write_ignored(struct task *task, const struct proc_target *t, const char *text, size_t size)
+static int64_t write_ignored(struct task *task, const struct proc_target *t, const char *text,
+                             size_t size)
 {
     (void)task, (void)t, (void)text, (void)size;
     return 0;
@@ -373,7 +384,8 @@ static int64_t write_ignored(struct task *task, const struct proc_target *t, con
 
 /* ---- mounts ----------------------------------------------------------------------------------------------------- */
 
-static int emit_mount(void *arg, const char *source, const char *target, const char *type, const char *options)
+static int emit_mount(void *arg, const char *source, const char *target, const char *type,
+                      const char *options)
 {
     str_buf_printf(arg, "%s %s %s %s 0 0\n", source, target, type, options);
     return 0;
@@ -390,12 +402,13 @@ struct mountinfo {
     unsigned id;
 };
 
-static int emit_mountinfo(void *arg, const char *source, const char *target, const char *type, const char *options)
+static int emit_mountinfo(void *arg, const char *source, const char *target, const char *type,
+                          const char *options)
 {
     struct mountinfo *m = arg;
 
-    str_buf_printf(m->out, "%u %u 0:%u / %s %s - %s %s %s\n", 20 + m->id, m->id ? 20 : 1, 32 + m->id, target,
-                   options, type, source, options);
+    str_buf_printf(m->out, "%u %u 0:%u / %s %s - %s %s %s\n", 20 + m->id, m->id ? 20 : 1,
+                   32 + m->id, target, options, type, source, options);
     m->id++;
     return 0;
 }
@@ -496,27 +509,31 @@ static const struct proc_entry ns_children[] = {
 
 #define PROC_COMMON_CHILDREN                                                                       \
     PROC_TEXT("auxv", proc_print_auxv), PROC_TEXT("cgroup", print_constant),                       \
-    PROC_TEXT("cmdline", proc_print_cmdline),                                                      \
-    {.name = "comm", .mode = S_IFREG | 0644, .print = print_comm, .write = write_comm},            \
-    PROC_LINK("cwd", .readlink = place_readlink, .follow = place_follow),                          \
-    PROC_TEXT("environ", proc_print_environ),                                                      \
-    PROC_LINK("exe", .readlink = exe_readlink, .follow = exe_follow),                              \
-    PROC_DIR("fd", .dynamic = &g_proc_fd_dynamic),                                                 \
-    PROC_DIR("fdinfo", .dynamic = &g_proc_fdinfo_dynamic),                                         \
-    PROC_TEXT("gid_map", print_constant), PROC_TEXT("io", print_constant),                         \
-    PROC_TEXT("limits", print_limits), PROC_TEXT("loginuid", print_constant),                      \
-    PROC_TEXT("maps", proc_print_maps),                                                            \
-    {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &g_proc_mem_ops},                          \
-    PROC_TEXT("mountinfo", print_mountinfo), PROC_TEXT("mounts", print_mounts),                    \
-    PROC_DIR("ns", .children = ns_children), PROC_TEXT("oom_adj", print_constant),                 \
-    PROC_TEXT("oom_score", print_constant),                                                        \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .print = print_constant, .write = write_ignored}, \
-    PROC_TEXT("personality", print_constant),                                                      \
-    PROC_LINK("root", .readlink = place_readlink, .follow = place_follow),                         \
-    PROC_TEXT("schedstat", print_constant), PROC_TEXT("sessionid", print_constant),                \
-    PROC_TEXT("setgroups", print_constant), PROC_TEXT("smaps", proc_print_smaps),                  \
-    PROC_TEXT("stat", print_stat), PROC_TEXT("statm", print_statm), PROC_TEXT("status", print_status), \
-    PROC_TEXT("uid_map", print_constant), PROC_TEXT("wchan", print_constant)
+        PROC_TEXT("cmdline", proc_print_cmdline),                                                  \
+        {.name = "comm", .mode = S_IFREG | 0644, .print = print_comm, .write = write_comm},        \
+        PROC_LINK("cwd", .readlink = place_readlink, .follow = place_follow),                      \
+        PROC_TEXT("environ", proc_print_environ),                                                  \
+        PROC_LINK("exe", .readlink = exe_readlink, .follow = exe_follow),                          \
+        PROC_DIR("fd", .dynamic = &g_proc_fd_dynamic),                                             \
+        PROC_DIR("fdinfo", .dynamic = &g_proc_fdinfo_dynamic),                                     \
+        PROC_TEXT("gid_map", print_constant), PROC_TEXT("io", print_constant),                     \
+        PROC_TEXT("limits", print_limits), PROC_TEXT("loginuid", print_constant),                  \
+        PROC_TEXT("maps", proc_print_maps),                                                        \
+        {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &g_proc_mem_ops},                      \
+        PROC_TEXT("mountinfo", print_mountinfo), PROC_TEXT("mounts", print_mounts),                \
+        PROC_DIR("ns", .children = ns_children), PROC_TEXT("oom_adj", print_constant),             \
+        PROC_TEXT("oom_score", print_constant),                                                    \
+        {.name = "oom_score_adj",                                                                  \
+         .mode = S_IFREG | 0644,                                                                   \
+         .print = print_constant,                                                                  \
+         .write = write_ignored},                                                                  \
+        PROC_TEXT("personality", print_constant),                                                  \
+        PROC_LINK("root", .readlink = place_readlink, .follow = place_follow),                     \
+        PROC_TEXT("schedstat", print_constant), PROC_TEXT("sessionid", print_constant),            \
+        PROC_TEXT("setgroups", print_constant), PROC_TEXT("smaps", proc_print_smaps),              \
+        PROC_TEXT("stat", print_stat), PROC_TEXT("statm", print_statm),                            \
+        PROC_TEXT("status", print_status), PROC_TEXT("uid_map", print_constant),                   \
+        PROC_TEXT("wchan", print_constant)
 
 static const struct proc_entry task_children[] = {PROC_COMMON_CHILDREN, {0}};
 static const struct proc_entry process_children[] = {
@@ -549,9 +566,9 @@ static bool task_next(const struct proc_target *dir, uint64_t *offset, unsigned 
     mutex_lock(&g_process_lock);
     p = process_find(dir->pid);
     if (p)
-        DL_FOREACH (p->tasks, task)
-            if ((uint64_t)task->tid > *offset && task->tid < best)
-                best = task->tid;
+        DL_FOREACH(p->tasks, task)
+    if ((uint64_t)task->tid > *offset && task->tid < best)
+        best = task->tid;
     mutex_unlock(&g_process_lock);
     *offset = (uint64_t)best;
     *name = (unsigned)best;

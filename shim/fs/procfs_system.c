@@ -35,7 +35,8 @@ static struct counts count_processes(void)
         c.processes++;
         if (p->pid > c.last_pid)
             c.last_pid = p->pid;
-        DL_FOREACH (p->tasks, t) {
+        DL_FOREACH(p->tasks, t)
+        {
             c.tasks++;
             c.running += t->state == TASK_RUNNING;
         }
@@ -49,16 +50,22 @@ static int print_meminfo(struct task *task, const struct proc_target *t, struct 
     struct system_memory m = system_memory();
 
     (void)task, (void)t;
-    str_buf_printf(out, "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
+    str_buf_printf(out,
+                   "MemTotal:       %8llu kB\nMemFree:        %8llu kB\nMemAvailable:   %8llu kB\n",
                    LLU(m.total / 1024), LLU(m.free / 1024), LLU(m.free / 1024));
-    str_buf_printf(out, "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n"
-                        "Active:                0 kB\nInactive:              0 kB\nSwapTotal:             0 kB\n"
-                        "SwapFree:              0 kB\nDirty:                 0 kB\nWriteback:             0 kB\n");
-    str_buf_printf(out, "AnonPages:      %8llu kB\nMapped:                0 kB\nShmem:                 0 kB\n"
-                        "Slab:           %8llu kB\nSReclaimable:          0 kB\nSUnreclaim:     %8llu kB\n",
-                   LLU((m.total - m.free) / 1024), LLU(shim_alloc_in_use() / 1024),
-                   LLU(shim_alloc_in_use() / 1024));
-    str_buf_printf(out, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
+    str_buf_printf(
+        out,
+        "Buffers:               0 kB\nCached:                0 kB\nSwapCached:            0 kB\n"
+        "Active:                0 kB\nInactive:              0 kB\nSwapTotal:             0 kB\n"
+        "SwapFree:              0 kB\nDirty:                 0 kB\nWriteback:             0 kB\n");
+    str_buf_printf(
+        out,
+        "AnonPages:      %8llu kB\nMapped:                0 kB\nShmem:                 0 kB\n"
+        "Slab:           %8llu kB\nSReclaimable:          0 kB\nSUnreclaim:     %8llu kB\n",
+        LLU((m.total - m.free) / 1024), LLU(shim_alloc_in_use() / 1024),
+        LLU(shim_alloc_in_use() / 1024));
+    str_buf_printf(
+        out, "HugePages_Total:       0\nHugePages_Free:        0\nHugepagesize:       2048 kB\n");
     return 0;
 }
 
@@ -68,14 +75,14 @@ static const struct cpu_flag {
     unsigned leaf, reg, bit; /* reg: 0 eax, 1 ebx, 2 ecx, 3 edx */
     const char *name;
 } g_cpu_flags[] = {
-    {1, 3, 0, "fpu"},      {1, 3, 4, "tsc"},      {1, 3, 8, "cx8"},      {1, 3, 15, "cmov"},
-    {1, 3, 19, "clflush"}, {1, 3, 23, "mmx"},     {1, 3, 24, "fxsr"},    {1, 3, 25, "sse"},
-    {1, 3, 26, "sse2"},    {1, 3, 28, "ht"},      {1, 2, 0, "pni"},      {1, 2, 1, "pclmulqdq"},
-    {1, 2, 9, "ssse3"},    {1, 2, 12, "fma"},     {1, 2, 13, "cx16"},    {1, 2, 19, "sse4_1"},
-    {1, 2, 20, "sse4_2"},  {1, 2, 22, "movbe"},   {1, 2, 23, "popcnt"},  {1, 2, 25, "aes"},
-    {1, 2, 26, "xsave"},   {1, 2, 28, "avx"},     {1, 2, 29, "f16c"},    {1, 2, 30, "rdrand"},
-    {1, 2, 31, "hypervisor"}, {7, 1, 3, "bmi1"},  {7, 1, 5, "avx2"},     {7, 1, 8, "bmi2"},
-    {7, 1, 9, "erms"},     {7, 1, 16, "avx512f"}, {7, 1, 18, "rdseed"},  {7, 1, 19, "adx"},
+    {1, 3, 0, "fpu"},         {1, 3, 4, "tsc"},      {1, 3, 8, "cx8"},     {1, 3, 15, "cmov"},
+    {1, 3, 19, "clflush"},    {1, 3, 23, "mmx"},     {1, 3, 24, "fxsr"},   {1, 3, 25, "sse"},
+    {1, 3, 26, "sse2"},       {1, 3, 28, "ht"},      {1, 2, 0, "pni"},     {1, 2, 1, "pclmulqdq"},
+    {1, 2, 9, "ssse3"},       {1, 2, 12, "fma"},     {1, 2, 13, "cx16"},   {1, 2, 19, "sse4_1"},
+    {1, 2, 20, "sse4_2"},     {1, 2, 22, "movbe"},   {1, 2, 23, "popcnt"}, {1, 2, 25, "aes"},
+    {1, 2, 26, "xsave"},      {1, 2, 28, "avx"},     {1, 2, 29, "f16c"},   {1, 2, 30, "rdrand"},
+    {1, 2, 31, "hypervisor"}, {7, 1, 3, "bmi1"},     {7, 1, 5, "avx2"},    {7, 1, 8, "bmi2"},
+    {7, 1, 9, "erms"},        {7, 1, 16, "avx512f"}, {7, 1, 18, "rdseed"}, {7, 1, 19, "adx"},
     {7, 1, 29, "sha_ni"},
 };
 
@@ -83,7 +90,8 @@ static bool cpu_has(const struct cpu_flag *flag)
 {
     unsigned r[4];
 
-    return __get_cpuid_count(flag->leaf, 0, &r[0], &r[1], &r[2], &r[3]) && (r[flag->reg] >> flag->bit & 1);
+    return __get_cpuid_count(flag->leaf, 0, &r[0], &r[1], &r[2], &r[3]) &&
+           (r[flag->reg] >> flag->bit & 1);
 }
 
 struct cpu_model {
@@ -123,12 +131,13 @@ static int print_cpuinfo(struct task *task, const struct proc_target *t, struct 
 
     (void)task, (void)t;
     for (unsigned i = 0; i < count; i++) {
-        str_buf_printf(out, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n", i, m.vendor,
-                       m.family, m.model);
+        str_buf_printf(out, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n",
+                       i, m.vendor, m.family, m.model);
         str_buf_printf(out, "model name\t: %s\nstepping\t: %u\nphysical id\t: 0\nsiblings\t: %u\n",
                        m.name[0] ? m.name : "unknown", m.stepping, count);
-        str_buf_printf(out, "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nflags\t\t:", i, count,
-                       i);
+        str_buf_printf(
+            out, "core id\t\t: %u\ncpu cores\t: %u\napicid\t\t: %u\nfpu\t\t: yes\nflags\t\t:", i,
+            count, i);
         for (size_t j = 0; j < sizeof(g_cpu_flags) / sizeof(g_cpu_flags[0]); j++)
             if (cpu_has(&g_cpu_flags[j]))
                 str_buf_printf(out, " %s", g_cpu_flags[j].name);
@@ -149,8 +158,9 @@ static int print_uptime(struct task *task, const struct proc_target *t, struct s
     busy = user + system;
     idle = up * thread_cpu_count(g_platform);
     idle = idle > busy ? idle - busy : 0;
-    str_buf_printf(out, "%llu.%02llu %llu.%02llu\n", LLU(up / NS_PER_SEC), LLU(up % NS_PER_SEC / NS_PER_TICK),
-                   LLU(idle / NS_PER_SEC), LLU(idle % NS_PER_SEC / NS_PER_TICK));
+    str_buf_printf(out, "%llu.%02llu %llu.%02llu\n", LLU(up / NS_PER_SEC),
+                   LLU(up % NS_PER_SEC / NS_PER_TICK), LLU(idle / NS_PER_SEC),
+                   LLU(idle % NS_PER_SEC / NS_PER_TICK));
     return 0;
 }
 
@@ -165,22 +175,25 @@ static int print_loadavg(struct task *task, const struct proc_target *t, struct 
 
 static int print_stat(struct task *task, const struct proc_target *t, struct str_buf *out)
 {
-    uint64_t user, system, up = system_uptime_ns(), idle, now = clock_now(g_platform, CLOCK_KIND_REALTIME);
+    uint64_t user, system, up = system_uptime_ns(), idle,
+                           now = clock_now(g_platform, CLOCK_KIND_REALTIME);
     unsigned cpus = thread_cpu_count(g_platform);
     struct counts c = count_processes();
 
     (void)task, (void)t;
     thread_cpu_time(g_platform, NULL, &user, &system);
     idle = up * cpus > user + system ? up * cpus - user - system : 0;
-    str_buf_printf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", LLU(user / NS_PER_TICK), LLU(system / NS_PER_TICK),
-                   LLU(idle / NS_PER_TICK));
+    str_buf_printf(out, "cpu  %llu 0 %llu %llu 0 0 0 0 0 0\n", LLU(user / NS_PER_TICK),
+                   LLU(system / NS_PER_TICK), LLU(idle / NS_PER_TICK));
     for (unsigned i = 0; i < cpus; i++) /* nobody counts by processor: an even share */
-        str_buf_printf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i, LLU(user / NS_PER_TICK / cpus),
-                       LLU(system / NS_PER_TICK / cpus), LLU(idle / NS_PER_TICK / cpus));
-    str_buf_printf(out, "intr 0\nctxt 0\nbtime %llu\nprocesses %llu\nprocs_running %u\nprocs_blocked 0\n"
-                        "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
-                   LLU((now - up) / NS_PER_SEC), LLU(g_stats.forks + g_stats.vforks + g_stats.threads + 1),
-                   c.running);
+        str_buf_printf(out, "cpu%u %llu 0 %llu %llu 0 0 0 0 0 0\n", i,
+                       LLU(user / NS_PER_TICK / cpus), LLU(system / NS_PER_TICK / cpus),
+                       LLU(idle / NS_PER_TICK / cpus));
+    str_buf_printf(out,
+                   "intr 0\nctxt 0\nbtime %llu\nprocesses %llu\nprocs_running %u\nprocs_blocked 0\n"
+                   "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
+                   LLU((now - up) / NS_PER_SEC),
+                   LLU(g_stats.forks + g_stats.vforks + g_stats.threads + 1), c.running);
     return 0;
 }
 
@@ -189,8 +202,9 @@ static int print_vmstat(struct task *task, const struct proc_target *t, struct s
     struct system_memory m = system_memory();
 
     (void)task, (void)t;
-    str_buf_printf(out, "nr_free_pages %llu\nnr_anon_pages %llu\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n",
-                   LLU(m.free / 4096), LLU((m.total - m.free) / 4096));
+    str_buf_printf(
+        out, "nr_free_pages %llu\nnr_anon_pages %llu\npgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n",
+        LLU(m.free / 4096), LLU((m.total - m.free) / 4096));
     return 0;
 }
 
@@ -331,8 +345,10 @@ static int print_msg(struct task *task, const struct proc_target *t, struct str_
 static int print_devices(struct task *task, const struct proc_target *t, struct str_buf *out)
 {
     (void)task, (void)t;
-    str_buf_printf(out, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\n"
-                        "Block devices:\n");
+    str_buf_printf(
+        out,
+        "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n  5 /dev/ptmx\n136 pts\n\n"
+        "Block devices:\n");
     return 0;
 }
 
@@ -350,7 +366,8 @@ static int self_readlink(struct task *task, const struct proc_target *t, char *o
     return (size_t)n < size ? n : (int)size;
 }
 
-static int thread_self_readlink(struct task *task, const struct proc_target *t, char *out, size_t size)
+static int thread_self_readlink(struct task *task, const struct proc_target *t, char *out,
+                                size_t size)
 {
     int n = shim_snprintf(out, size, "%d/task/%d", task->process->pid, task->tid);
 
@@ -409,16 +426,22 @@ static const struct proc_entry vm_children[] = {
     PROC_TEXT("swappiness", print_parameter),        {0},
 };
 static const struct proc_entry fs_children[] = {
-    PROC_TEXT("file-max", print_parameter),      PROC_TEXT("file-nr", print_parameter),
-    PROC_TEXT("nr_open", print_parameter),       PROC_TEXT("overflowgid", print_parameter),
-    PROC_TEXT("overflowuid", print_parameter),   PROC_TEXT("pipe-max-size", print_parameter),
-    PROC_TEXT("pipe-user-pages-soft", print_parameter), {0},
+    PROC_TEXT("file-max", print_parameter),
+    PROC_TEXT("file-nr", print_parameter),
+    PROC_TEXT("nr_open", print_parameter),
+    PROC_TEXT("overflowgid", print_parameter),
+    PROC_TEXT("overflowuid", print_parameter),
+    PROC_TEXT("pipe-max-size", print_parameter),
+    PROC_TEXT("pipe-user-pages-soft", print_parameter),
+    {0},
 };
 static const struct proc_entry core_children[] = {PROC_TEXT("somaxconn", print_parameter), {0}};
 static const struct proc_entry net_children[] = {PROC_DIR("core", .children = core_children), {0}};
-static const struct proc_entry sys_children[] = {
-    PROC_DIR("fs", .children = fs_children), PROC_DIR("kernel", .children = kernel_children),
-    PROC_DIR("net", .children = net_children), PROC_DIR("vm", .children = vm_children), {0}};
+static const struct proc_entry sys_children[] = {PROC_DIR("fs", .children = fs_children),
+                                                 PROC_DIR("kernel", .children = kernel_children),
+                                                 PROC_DIR("net", .children = net_children),
+                                                 PROC_DIR("vm", .children = vm_children),
+                                                 {0}};
 
 static const struct proc_entry sysvipc_children[] = {
     PROC_TEXT("msg", print_msg), PROC_TEXT("sem", print_sem), PROC_TEXT("shm", print_shm), {0}};

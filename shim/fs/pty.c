@@ -34,13 +34,13 @@ struct pty {
     struct tty_session tty; /* first: the driver's calls get it */
     unsigned index;
     struct mutex line_lock;
-    struct tty_line line;   /* under line_lock */
-    struct winsize size;    /* under line_lock */
+    struct tty_line line; /* under line_lock */
+    struct winsize size;  /* under line_lock */
     struct mutex count_lock;
     /* under count_lock */
     bool master_open, locked, packets;
-    unsigned slaves;        /* open files of this life of the slot, hung up or not */
-    bool slave_seen;        /* since the master opened: its reads end when the last slave closes */
+    unsigned slaves;         /* open files of this life of the slot, hung up or not */
+    bool slave_seen;         /* since the master opened: its reads end when the last slave closes */
     uint64_t hang_ups, born; /* born: hang_ups when the master opened */
     struct wait_queue master_wait, slave_wait;
 };
@@ -73,7 +73,8 @@ static void wake_both(struct pty *p)
     wait_queue_wake_all(&p->slave_wait);
 }
 
-static int pty_wait(struct task *task, struct file *f, struct wait_queue *q, struct waiter *w, uint64_t deadline)
+static int pty_wait(struct task *task, struct file *f, struct wait_queue *q, struct waiter *w,
+                    uint64_t deadline)
 {
     if (nonblocking(f))
         return -EAGAIN;
@@ -394,16 +395,20 @@ static int64_t master_read(struct task *task, struct file *f, struct mem_ref int
     if (into.size <= head)
         return 0;
     for (;;) {
-        bool gone = slaves_gone(p); /* asked before looking: what was written before the close is seen */
+        /* Asked before looking: what was written before the close is seen */
+        bool gone = slaves_gone(p);
         mutex_lock(&p->line_lock);
-        size_t there = p->line.output.used, size = into.size - head < there ? into.size - head : there;
+        size_t there = p->line.output.used,
+               size = into.size - head < there ? into.size - head : there;
         size_t moved = ring_get(&p->line.output, mem_skip(into, head), size);
         mutex_unlock(&p->line_lock);
         if (moved) {
             r = head && !transfer_out(into, &packet_data, 1) ? -EFAULT : (int64_t)(moved + head);
             break;
         }
-        r = size ? -EFAULT : gone ? -EIO : pty_wait(task, f, &p->master_wait, &w, THREAD_WAIT_FOREVER);
+        r = size   ? -EFAULT
+            : gone ? -EIO
+                   : pty_wait(task, f, &p->master_wait, &w, THREAD_WAIT_FOREVER);
         if (r)
             break;
     }
@@ -429,7 +434,8 @@ static size_t type_some(struct pty *p, const char *data, size_t size)
     return done;
 }
 
-static int64_t master_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t master_write(struct task *task, struct file *f, struct mem_ref from,
+                            uint64_t *offset)
 {
     struct pty *p = f->data;
     char data[WRITE_STEP];

@@ -7,8 +7,8 @@
 #include "shim/fs/transfer.h"
 
 struct ring {
-    char *data;            /* capacity bytes, from shim_alloc */
-    size_t capacity;       /* a power of two */
+    char *data;      /* capacity bytes, from shim_alloc */
+    size_t capacity; /* a power of two */
     size_t head, used;
 };
 

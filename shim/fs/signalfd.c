@@ -43,7 +43,8 @@ static void fill(struct signalfd_siginfo *out, const struct abi_siginfo *info)
     }
 }
 
-static int64_t signalfd_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t signalfd_read(struct task *task, struct file *f, struct mem_ref into,
+                             uint64_t *offset)
 {
     struct signalfd *s = f->data;
     struct signalfd_siginfo out;

@@ -52,7 +52,8 @@ static int stream_wait(struct task *task, struct file *f, struct host_file *host
     return r < 0 ? r : 0;
 }
 
-int64_t host_stream_read(struct task *task, struct file *f, struct host_file *host, struct mem_ref into)
+int64_t host_stream_read(struct task *task, struct file *f, struct host_file *host,
+                         struct mem_ref into)
 {
     for (;;) {
         int64_t n = host_file_read(g_platform, host, into);
@@ -64,7 +65,8 @@ int64_t host_stream_read(struct task *task, struct file *f, struct host_file *ho
     }
 }
 
-int64_t host_stream_write(struct task *task, struct file *f, struct host_file *host, struct mem_ref from)
+int64_t host_stream_write(struct task *task, struct file *f, struct host_file *host,
+                          struct mem_ref from)
 {
     int64_t done = 0;
 
@@ -91,7 +93,8 @@ static int64_t stream_read(struct task *task, struct file *f, struct mem_ref int
     return host_stream_read(task, f, f->data, into);
 }
 
-static int64_t stream_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t stream_write(struct task *task, struct file *f, struct mem_ref from,
+                            uint64_t *offset)
 {
     (void)offset;
     return host_stream_write(task, f, f->data, from);

@@ -14,9 +14,9 @@
 struct timerfd {
     struct mutex lock;
     /* under lock */
-    uint64_t expiry;   /* in `clock`; 0: disarmed */
-    uint64_t interval; /* 0: once */
-    uint64_t ticks;    /* expiries not read yet */
+    uint64_t expiry;        /* in `clock`; 0: disarmed */
+    uint64_t interval;      /* 0: once */
+    uint64_t ticks;         /* expiries not read yet */
     struct wait_queue wait; /* woken by a new setting */
     enum clock_kind clock;
 };
@@ -53,7 +53,8 @@ static uint64_t timerfd_deadline(const struct timerfd *t)
     return clock_now(g_platform, CLOCK_KIND_MONOTONIC) + (t->expiry > now ? t->expiry - now : 0);
 }
 
-static int64_t timerfd_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t timerfd_read(struct task *task, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
 {
     struct timerfd *t = f->data;
     struct waiter w = {0};
@@ -88,7 +89,8 @@ static int64_t timerfd_read(struct task *task, struct file *f, struct mem_ref in
     wait_queue_remove(&w);
     if (r)
         return r;
-    return transfer_out(into, &ticks, sizeof(ticks)) == sizeof(ticks) ? (int64_t)sizeof(ticks) : -EFAULT;
+    return transfer_out(into, &ticks, sizeof(ticks)) == sizeof(ticks) ? (int64_t)sizeof(ticks)
+                                                                      : -EFAULT;
 }
 
 static uint32_t timerfd_poll(struct task *task, struct file *f, struct poll_table *table)

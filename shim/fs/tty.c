@@ -169,7 +169,8 @@ static int tty_set_controlling(struct task *task, struct tty_session *tty)
     if (p->sid == p->pid && tty->sid == p->sid && p->tty == tty) {
         /* already so */
     } else if (p->sid != p->pid || p->tty || tty->sid) {
-        r = -EPERM; /* stealing (argument 1) needs CAP_SYS_ADMIN, which no guest has over another session */
+        /* Stealing (argument 1) needs CAP_SYS_ADMIN, which no guest has over another session */
+        r = -EPERM;
     } else {
         tty->sid = p->sid;
         tty->pgid = p->pgid;
@@ -303,8 +304,8 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
         return tty_set_controlling(task, tty);
     case TIOCNOTTY:
         return tty_give_up(task, tty);
-    case TCXONC:  /* flow control and breaks mean nothing without a serial line */
-    case TCSBRK:  /* also tcdrain(3): output was handed on already */
+    case TCXONC: /* flow control and breaks mean nothing without a serial line */
+    case TCSBRK: /* also tcdrain(3): output was handed on already */
     case TCSBRKP:
     case TIOCEXCL:
     case TIOCNXCL:
@@ -390,7 +391,8 @@ static const struct tty_driver console_driver = {
     .hang_up = console_hang_up,
 };
 
-static int64_t console_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static int64_t console_read(struct task *task, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
 {
     int r = tty_check_read(task, &g_console.tty);
 
@@ -398,7 +400,8 @@ static int64_t console_read(struct task *task, struct file *f, struct mem_ref in
     return r ? r : host_stream_read(task, f, f->data, into);
 }
 
-static int64_t console_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t console_write(struct task *task, struct file *f, struct mem_ref from,
+                             uint64_t *offset)
 {
     int r = tty_check_write(task, &g_console.tty);
 

@@ -33,8 +33,8 @@ struct tty_driver {
                     const struct termios *attr);
     int (*get_winsize)(struct tty_session *tty, struct winsize *out);
     int (*set_winsize)(struct tty_session *tty, const struct winsize *size);
-    int (*flush)(struct tty_session *tty, int queue);      /* TCIFLUSH, TCOFLUSH, TCIOFLUSH */
-    int (*input_bytes)(struct tty_session *tty, int *out); /* FIONREAD */
+    int (*flush)(struct tty_session *tty, int queue);       /* TCIFLUSH, TCOFLUSH, TCIOFLUSH */
+    int (*input_bytes)(struct tty_session *tty, int *out);  /* FIONREAD */
     int (*output_bytes)(struct tty_session *tty, int *out); /* TIOCOUTQ */
     void (*hang_up)(struct tty_session *tty); /* under g_process_lock: the session's leader died */
 };

@@ -12,9 +12,9 @@
 void tty_line_init(struct tty_line *l, char *input, char *output, size_t capacity)
 {
     static const unsigned char keys[NCCS] = {
-        [VINTR] = 3,   [VQUIT] = 28, [VERASE] = 127, [VKILL] = 21,  [VEOF] = 4,      [VTIME] = 0,
-        [VMIN] = 1,    [VSTART] = 17, [VSTOP] = 19,  [VSUSP] = 26,  [VREPRINT] = 18, [VDISCARD] = 15,
-        [VWERASE] = 23, [VLNEXT] = 22,
+        [VINTR] = 3,     [VQUIT] = 28,    [VERASE] = 127, [VKILL] = 21,  [VEOF] = 4,
+        [VTIME] = 0,     [VMIN] = 1,      [VSTART] = 17,  [VSTOP] = 19,  [VSUSP] = 26,
+        [VREPRINT] = 18, [VDISCARD] = 15, [VWERASE] = 23, [VLNEXT] = 22,
     };
 
     memset(l, 0, sizeof(*l));
@@ -153,7 +153,8 @@ static void erase_one(struct tty_line *l)
 
 static bool is_word(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || (c & 0x80);
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           (c & 0x80);
 }
 
 static void erase_word(struct tty_line *l)
@@ -331,7 +332,8 @@ int tty_line_key(struct tty_line *l, unsigned char c)
 
 bool tty_line_readable(const struct tty_line *l, size_t wanted)
 {
-    return flag(l->attr.c_lflag, ICANON) ? l->line_count > 0 : l->input.used >= (wanted ? wanted : 1);
+    return flag(l->attr.c_lflag, ICANON) ? l->line_count > 0
+                                         : l->input.used >= (wanted ? wanted : 1);
 }
 
 int64_t tty_line_take(struct tty_line *l, struct mem_ref into)

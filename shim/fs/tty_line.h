@@ -19,9 +19,10 @@ struct tty_line {
     struct termios attr;
     struct ring input;  /* for readers */
     struct ring output; /* for the screen */
-    uint16_t lines[TTY_LINES_MAX]; /* canonical: lengths of the lines at the front of `input`, oldest first (a ring) */
+    /* Canonical: lengths of the lines at the front of `input`, oldest first (a ring) */
+    uint16_t lines[TTY_LINES_MAX];
     unsigned line_first, line_count;
-    char edit[TTY_LINE_MAX];       /* canonical: the line being typed */
+    char edit[TTY_LINE_MAX]; /* canonical: the line being typed */
     unsigned edit_length;
     bool literal; /* VLNEXT came: the next byte has no meaning of its own */
     bool stopped; /* VSTOP came: output waits */

@@ -90,7 +90,8 @@ struct inode {
     struct flock_list *locks; /* fs/locks.c */
     struct pipe *fifo;
     uint32_t writable_maps; /* atomic: shared mappings that may be written (F_SEAL_WRITE) */
-    int32_t writers;        /* atomic: > 0 open for writing so often; < 0 being executed so often (ETXTBSY) */
+    /* Atomic: > 0 open for writing so often; < 0 being executed so often (ETXTBSY) */
+    int32_t writers;
 };
 struct superblock {
     const char *type; /* "tmpfs", "proc", "host", "overlay", "devtmpfs" */

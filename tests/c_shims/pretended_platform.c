@@ -43,9 +43,11 @@ size_t guest_copy_in(struct platform *p UNUSED, void *dst, struct guest_addr src
     return size - (done > 0 ? (size_t)done : 0);
 }
 
-size_t guest_copy_out(struct platform *p UNUSED, struct guest_addr dst, const void *src, size_t size)
+size_t guest_copy_out(struct platform *p UNUSED, struct guest_addr dst, const void *src,
+                      size_t size)
 {
-    struct iovec local = {(void *)(uintptr_t)src, size}, remote = {(void *)(uintptr_t)dst.raw, size};
+    struct iovec local = {(void *)(uintptr_t)src, size},
+                 remote = {(void *)(uintptr_t)dst.raw, size};
     ssize_t done = process_vm_writev(getpid(), &local, 1, &remote, 1, 0);
     return size - (done > 0 ? (size_t)done : 0);
 }
@@ -86,7 +88,8 @@ struct thread *thread_current(struct platform *p UNUSED)
     return NULL;
 }
 
-int thread_wait(struct platform *p UNUSED, uint32_t *word UNUSED, uint32_t expected UNUSED, uint64_t deadline_ns UNUSED)
+int thread_wait(struct platform *p UNUSED, uint32_t *word UNUSED, uint32_t expected UNUSED,
+                uint64_t deadline_ns UNUSED)
 {
     sched_yield();
     return 0;

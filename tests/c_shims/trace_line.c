@@ -33,7 +33,8 @@ const char *trace_line(uint64_t number, const uint64_t args[6], long result, voi
 
 const char *trace_line_sigchld(int code, int pid, int status)
 {
-    struct abi_siginfo info = {.si_signo = 17, .si_code = code, .chld = {.pid = pid, .status = status}};
+    struct abi_siginfo info = {
+        .si_signo = 17, .si_code = code, .chld = {.pid = pid, .status = status}};
     trace_signal(&g_task, &info);
     return pretended_trace();
 }

@@ -13,8 +13,8 @@
 #include "guest.h"
 
 #define THREADS 4
-#define ROUNDS 30000  /* calls of each thread at least */
-#define SIGNALS 5000  /* handled by all of them together */
+#define ROUNDS 30000 /* calls of each thread at least */
+#define SIGNALS 5000 /* handled by all of them together */
 
 static pthread_t g_threads[THREADS];
 static volatile int g_stop;
@@ -30,51 +30,52 @@ static void on_signal(int signo)
 static uint64_t call_once(uint64_t seed)
 {
     uint64_t wrong = 0;
-    __asm__ volatile("sub $256, %%rsp\n\t"          /* out of the compiler's own red zone */
-                     "movq %[seed], -64(%%rsp)\n\t" /* ours */
-                     "movq %[seed], -128(%%rsp)\n\t"
-                     "movq %[seed], %%xmm7\n\t"
-                     "movq %[seed], %%xmm15\n\t"
-                     "push %%rbp\n\t"
-                     "lea 1(%[seed]), %%rdi\n\t"
-                     "lea 2(%[seed]), %%rsi\n\t"
-                     "lea 3(%[seed]), %%rdx\n\t"
-                     "lea 4(%[seed]), %%r10\n\t"
-                     "lea 5(%[seed]), %%r8\n\t"
-                     "lea 6(%[seed]), %%r9\n\t"
-                     "lea 7(%[seed]), %%r13\n\t"
-                     "lea 8(%[seed]), %%r14\n\t"
-                     "lea 9(%[seed]), %%r15\n\t"
-                     "lea 10(%[seed]), %%rbp\n\t"
-                     "movq %[seed], -72(%%rsp)\n\t"
-                     "xor %%ecx, %%ecx\n\t"
-                     "stc\n\t"
-                     "mov %[nr], %%eax\n\t"
-                     "syscall\n\t"
-                     "adc $0, %[wrong]\n\t" /* the carry flag survives */
-                     "dec %[wrong]\n\t"
-                     "sub $1, %%rdi\n\t sub $2, %%rsi\n\t sub $3, %%rdx\n\t sub $4, %%r10\n\t sub $5, %%r8\n\t"
-                     "sub $6, %%r9\n\t sub $7, %%r13\n\t sub $8, %%r14\n\t sub $9, %%r15\n\t sub $10, %%rbp\n\t"
-                     "xor %[seed], %%rdi\n\t or %%rdi, %[wrong]\n\t"
-                     "xor %[seed], %%rsi\n\t or %%rsi, %[wrong]\n\t"
-                     "xor %[seed], %%rdx\n\t or %%rdx, %[wrong]\n\t"
-                     "xor %[seed], %%r10\n\t or %%r10, %[wrong]\n\t"
-                     "xor %[seed], %%r8\n\t or %%r8, %[wrong]\n\t"
-                     "xor %[seed], %%r9\n\t or %%r9, %[wrong]\n\t"
-                     "xor %[seed], %%r13\n\t or %%r13, %[wrong]\n\t"
-                     "xor %[seed], %%r14\n\t or %%r14, %[wrong]\n\t"
-                     "xor %[seed], %%r15\n\t or %%r15, %[wrong]\n\t"
-                     "xor %[seed], %%rbp\n\t or %%rbp, %[wrong]\n\t"
-                     "movq -72(%%rsp), %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
-                     "pop %%rbp\n\t"
-                     "movq -128(%%rsp), %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
-                     "movq %%xmm7, %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
-                     "movq %%xmm15, %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
-                     "add $256, %%rsp\n\t"
-                     : [wrong] "+b"(wrong)
-                     : [seed] "r"(seed), [nr] "i"(SYS_getppid)
-                     : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r13", "r14", "r15", "xmm7", "xmm15",
-                       "memory", "cc");
+    __asm__ volatile(
+        "sub $256, %%rsp\n\t"          /* out of the compiler's own red zone */
+        "movq %[seed], -64(%%rsp)\n\t" /* ours */
+        "movq %[seed], -128(%%rsp)\n\t"
+        "movq %[seed], %%xmm7\n\t"
+        "movq %[seed], %%xmm15\n\t"
+        "push %%rbp\n\t"
+        "lea 1(%[seed]), %%rdi\n\t"
+        "lea 2(%[seed]), %%rsi\n\t"
+        "lea 3(%[seed]), %%rdx\n\t"
+        "lea 4(%[seed]), %%r10\n\t"
+        "lea 5(%[seed]), %%r8\n\t"
+        "lea 6(%[seed]), %%r9\n\t"
+        "lea 7(%[seed]), %%r13\n\t"
+        "lea 8(%[seed]), %%r14\n\t"
+        "lea 9(%[seed]), %%r15\n\t"
+        "lea 10(%[seed]), %%rbp\n\t"
+        "movq %[seed], -72(%%rsp)\n\t"
+        "xor %%ecx, %%ecx\n\t"
+        "stc\n\t"
+        "mov %[nr], %%eax\n\t"
+        "syscall\n\t"
+        "adc $0, %[wrong]\n\t" /* the carry flag survives */
+        "dec %[wrong]\n\t"
+        "sub $1, %%rdi\n\t sub $2, %%rsi\n\t sub $3, %%rdx\n\t sub $4, %%r10\n\t sub $5, %%r8\n\t"
+        "sub $6, %%r9\n\t sub $7, %%r13\n\t sub $8, %%r14\n\t sub $9, %%r15\n\t sub $10, %%rbp\n\t"
+        "xor %[seed], %%rdi\n\t or %%rdi, %[wrong]\n\t"
+        "xor %[seed], %%rsi\n\t or %%rsi, %[wrong]\n\t"
+        "xor %[seed], %%rdx\n\t or %%rdx, %[wrong]\n\t"
+        "xor %[seed], %%r10\n\t or %%r10, %[wrong]\n\t"
+        "xor %[seed], %%r8\n\t or %%r8, %[wrong]\n\t"
+        "xor %[seed], %%r9\n\t or %%r9, %[wrong]\n\t"
+        "xor %[seed], %%r13\n\t or %%r13, %[wrong]\n\t"
+        "xor %[seed], %%r14\n\t or %%r14, %[wrong]\n\t"
+        "xor %[seed], %%r15\n\t or %%r15, %[wrong]\n\t"
+        "xor %[seed], %%rbp\n\t or %%rbp, %[wrong]\n\t"
+        "movq -72(%%rsp), %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
+        "pop %%rbp\n\t"
+        "movq -128(%%rsp), %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
+        "movq %%xmm7, %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
+        "movq %%xmm15, %%rcx\n\t xor %[seed], %%rcx\n\t or %%rcx, %[wrong]\n\t"
+        "add $256, %%rsp\n\t"
+        : [wrong] "+b"(wrong)
+        : [seed] "r"(seed), [nr] "i"(SYS_getppid)
+        : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r13", "r14", "r15", "xmm7",
+          "xmm15", "memory", "cc");
     return wrong;
 }
 

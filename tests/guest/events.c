@@ -18,7 +18,7 @@
     do {                                                                                           \
         errno = 0;                                                                                 \
         long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                        \
+        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
     } while (0)
 
 static int add(int ep, int op, int fd, uint32_t events, uint64_t data)
@@ -214,7 +214,8 @@ static void signals(void)
     look(ep, 0);
     SHOW(read(fd, &info, 10));
     SHOW(read(fd, &info, sizeof(info)));
-    printf("signal %u code %d mine %d\n", info.ssi_signo, info.ssi_code, info.ssi_pid == (uint32_t)getpid());
+    printf("signal %u code %d mine %d\n", info.ssi_signo, info.ssi_code,
+           info.ssi_pid == (uint32_t)getpid());
     sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = 42});
     SHOW(read(fd, &info, sizeof(info)));
     printf("code %d value %d\n", info.ssi_code, info.ssi_int);
@@ -223,8 +224,8 @@ static void signals(void)
         _exit(5);
     look(ep, 5000);
     SHOW(read(fd, &info, sizeof(info)));
-    printf("signal %u child %d status %d code %d\n", info.ssi_signo, info.ssi_pid == (uint32_t)child, info.ssi_status,
-           info.ssi_code);
+    printf("signal %u child %d status %d code %d\n", info.ssi_signo,
+           info.ssi_pid == (uint32_t)child, info.ssi_status, info.ssi_code);
     waitpid(child, NULL, 0);
     look(ep, 0);
     close(ep);

@@ -61,7 +61,8 @@ int main(int argc, char **argv)
     fails("/etc/passwd/x", ENOTDIR);
     char name[] = "/tmp/guest-exec-XXXXXX";
     int fd = mkstemp(name);
-    CHECK(fd >= 0 && write(fd, "not a program", 13) == 13 && fchmod(fd, 0755) == 0 && close(fd) == 0);
+    CHECK(fd >= 0 && write(fd, "not a program", 13) == 13 && fchmod(fd, 0755) == 0 &&
+          close(fd) == 0);
     fails(name, ENOEXEC);
     CHECK(unlink(name) == 0);
     printf("failures come back\n");
@@ -80,7 +81,8 @@ int main(int argc, char **argv)
         snprintf(words[0], 16, "%d", kept);
         snprintf(words[1], 16, "%d", closed);
         snprintf(words[2], 16, "%d", (int)getpid());
-        char *args[] = {self, "by execve", words[0], words[1], words[2], NULL}, *vars[] = {"ONLY=1", NULL};
+        char *args[] = {self, "by execve", words[0], words[1], words[2], NULL},
+             *vars[] = {"ONLY=1", NULL};
         execve(self, args, vars);
         _exit(97);
     }

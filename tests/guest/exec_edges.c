@@ -63,9 +63,9 @@ static int show_stack(int argc, char **argv)
     unsigned long loads = 0, count = getauxval(AT_PHNUM);
     for (unsigned long i = 0; i < count; i++)
         loads += headers[i].p_type == PT_LOAD;
-    printf("  stack: %lu headers, %lu loads, base %d, secure %lu, uid %lu %lu %lu %lu, path %s\n", count, loads,
-           getauxval(AT_BASE) != 0, getauxval(AT_SECURE), getauxval(AT_UID), getauxval(AT_EUID), getauxval(AT_GID),
-           getauxval(AT_EGID), (char *)getauxval(AT_EXECFN));
+    printf("  stack: %lu headers, %lu loads, base %d, secure %lu, uid %lu %lu %lu %lu, path %s\n",
+           count, loads, getauxval(AT_BASE) != 0, getauxval(AT_SECURE), getauxval(AT_UID),
+           getauxval(AT_EUID), getauxval(AT_GID), getauxval(AT_EGID), (char *)getauxval(AT_EXECFN));
     int saved = open("/proc/self/auxv", O_RDONLY);
     Elf64_auxv_t copy[64];
     ssize_t size = read(saved, copy, sizeof(copy));
@@ -239,11 +239,13 @@ int main(int argc, char **argv)
         size_t size = 0;
         for (int i = 0; i < argc; i++)
             size += strlen(argv[i]) + 1;
-        printf("  %d arguments of %zu bytes, environment %s\n", argc, size, environ[0] ? "there" : "empty");
+        printf("  %d arguments of %zu bytes, environment %s\n", argc, size,
+               environ[0] ? "there" : "empty");
         return 5;
     }
     if (argc > 1 && strcmp(argv[1], "threaded") == 0) {
-        printf("  number %s\n", getpid() == atoi(argv[2]) && syscall(SYS_gettid) == getpid() ? "kept" : "lost");
+        printf("  number %s\n",
+               getpid() == atoi(argv[2]) && syscall(SYS_gettid) == getpid() ? "kept" : "lost");
         return 6;
     }
     if (argc > 1) {

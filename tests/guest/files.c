@@ -23,10 +23,13 @@ int main(void)
         _exit(read(fd, data, 1) == 1 && data[0] == '5' ? 0 : 1);
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0 && lseek(fd, 0, SEEK_CUR) == 6);
-    CHECK(pread(fd, data, 64, 8) == 2 && pread(fd, data, 1, 10) == 0 && pwrite(fd, "ab", 2, 12) == 2);
-    CHECK(fstat(fd, &st) == 0 && st.st_size == 14 && (st.st_mode & 07777) == 0640 && S_ISREG(st.st_mode) && st.st_nlink == 1);
+    CHECK(pread(fd, data, 64, 8) == 2 && pread(fd, data, 1, 10) == 0 &&
+          pwrite(fd, "ab", 2, 12) == 2);
+    CHECK(fstat(fd, &st) == 0 && st.st_size == 14 && (st.st_mode & 07777) == 0640 &&
+          S_ISREG(st.st_mode) && st.st_nlink == 1);
     struct iovec iov[2] = {{data, 5}, {data + 5, 20}};
-    CHECK(lseek(fd, 0, SEEK_SET) == 0 && readv(fd, iov, 2) == 14 && memcmp(data + 10, "\0\0ab", 4) == 0);
+    CHECK(lseek(fd, 0, SEEK_SET) == 0 && readv(fd, iov, 2) == 14 &&
+          memcmp(data + 10, "\0\0ab", 4) == 0);
     CHECK(lseek(fd, -1, SEEK_SET) == -1 && errno == EINVAL);
     CHECK(lseek(fd, -4, SEEK_END) == 10);
     CHECK(ftruncate(fd, 5) == 0 && fstat(fd, &st) == 0 && st.st_size == 5);
@@ -36,12 +39,14 @@ int main(void)
     printf("reading and writing\n");
 
     CHECK(link("a", "b") == 0 && stat("b", &st) == 0 && st.st_nlink == 2);
-    CHECK(symlink("a", "s") == 0 && readlink("s", data, 64) == 1 && lstat("s", &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(symlink("a", "s") == 0 && readlink("s", data, 64) == 1 && lstat("s", &st) == 0 &&
+          S_ISLNK(st.st_mode));
     CHECK(symlink("loop", "loop") == 0 && open("loop", O_RDONLY) == -1 && errno == ELOOP);
     CHECK(mkdir("d", 0755) == 0 && mkdir("d", 0755) == -1 && errno == EEXIST);
     CHECK(rename("b", "d/c") == 0 && rename("d", "a") == -1 && errno == ENOTDIR);
     CHECK(rmdir("d") == -1 && errno == ENOTEMPTY && unlink("d") == -1 && errno == EISDIR);
-    CHECK(open("d", O_WRONLY) == -1 && errno == EISDIR && open("a/x", O_RDONLY) == -1 && errno == ENOTDIR);
+    CHECK(open("d", O_WRONLY) == -1 && errno == EISDIR && open("a/x", O_RDONLY) == -1 &&
+          errno == ENOTDIR);
     CHECK(access("nothing", F_OK) == -1 && errno == ENOENT);
     CHECK(chmod("a", 0444) == 0 && stat("a", &st) == 0 && (st.st_mode & 0777) == 0444);
     printf("names\n");
@@ -67,8 +72,10 @@ int main(void)
         printf("%s: %zd read, %zd written\n", devices[i], n, write(fd, data, 16));
     }
     CHECK((fd = open("/dev/full", O_WRONLY)) >= 0 && write(fd, data, 1) == -1 && errno == ENOSPC);
-    CHECK(read(-1, data, 1) == -1 && errno == EBADF && read(0x7fffffff, data, 1) == -1 && errno == EBADF);
-    CHECK((fd = open("/dev/zero", O_RDONLY)) >= 0 && read(fd, (void *)8, 100) == -1 && errno == EFAULT);
+    CHECK(read(-1, data, 1) == -1 && errno == EBADF && read(0x7fffffff, data, 1) == -1 &&
+          errno == EBADF);
+    CHECK((fd = open("/dev/zero", O_RDONLY)) >= 0 && read(fd, (void *)8, 100) == -1 &&
+          errno == EFAULT);
     CHECK(open((const char *)8, O_RDONLY) == -1 && errno == EFAULT);
     printf("devices and bad arguments\n");
     return 0;

@@ -49,7 +49,7 @@ int main(void)
     CHECK(write(to_child[1], &byte, 1) == 1);
     int status;
     CHECK(waitpid(child, &status, 0) == child);
-    printf("child ended with %d; ours are %d %d %d, shared %d %d %d\n", WEXITSTATUS(status), g_data, *heap, stack, shared[0],
-           shared[1], shared[2]);
+    printf("child ended with %d; ours are %d %d %d, shared %d %d %d\n", WEXITSTATUS(status), g_data,
+           *heap, stack, shared[0], shared[1], shared[2]);
     return 0;
 }

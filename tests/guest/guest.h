@@ -10,7 +10,7 @@
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
         if (!(cond)) {                                                                             \
-            printf("%s:%d: not true: %s (errno %d)\n", __FILE__, __LINE__, #cond, errno);         \
+            printf("%s:%d: not true: %s (errno %d)\n", __FILE__, __LINE__, #cond, errno);          \
             fflush(stdout);                                                                        \
             _exit(99);                                                                             \
         }                                                                                          \

@@ -42,9 +42,11 @@ int main(void)
         last = fd;
     CHECK(errno == EMFILE && last == 19);
     struct utsname name;
-    CHECK(uname(&name) == 0 && strcmp(name.sysname, "Linux") == 0 && strcmp(name.machine, "x86_64") == 0);
+    CHECK(uname(&name) == 0 && strcmp(name.sysname, "Linux") == 0 &&
+          strcmp(name.machine, "x86_64") == 0);
     char comm[16];
-    CHECK(prctl(PR_SET_NAME, "renamed") == 0 && prctl(PR_GET_NAME, comm) == 0 && strcmp(comm, "renamed") == 0);
+    CHECK(prctl(PR_SET_NAME, "renamed") == 0 && prctl(PR_GET_NAME, comm) == 0 &&
+          strcmp(comm, "renamed") == 0);
     FILE *f;
     CHECK(close(19) == 0 && (f = fopen("/proc/self/comm", "r")) && fgets(comm, sizeof(comm), f));
     printf("comm %s", comm);

@@ -61,7 +61,8 @@ static void sleep_outlasts_a_stop(void)
     }
     usleep(30000);
     kill(pid, SIGSTOP);
-    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
+          WSTOPSIG(status) == SIGSTOP);
     CHECK(waitpid(pid, &status, WUNTRACED | WNOHANG) == 0);
     kill(pid, SIGCONT);
     CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
@@ -171,7 +172,8 @@ static void timers_tick(void)
     CHECK(g_got == SIGALRM && now_ms() - start >= 20);
 
     timer_t timer;
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77};
+    struct sigevent event = {
+        .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR2, .sigev_value.sival_int = 77};
     struct itimerspec once = {.it_value.tv_nsec = 10000000};
     handle(SIGUSR2, note, 0);
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);

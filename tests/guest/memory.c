@@ -57,7 +57,8 @@ int main(void)
     CHECK(fixed == p + 4096 && fixed[0] == 0);
     CHECK(mmap(p, 4096, rw, private | MAP_FIXED_NOREPLACE, -1, 0) == MAP_FAILED && errno == EEXIST);
     char *moved = mremap(p, 3 * 4096, 64 * 4096, MREMAP_MAYMOVE);
-    CHECK(moved != MAP_FAILED && moved[0] == 1 && moved[4096] == 0 && moved[8192] == 1 && moved[63 * 4096] == 0);
+    CHECK(moved != MAP_FAILED && moved[0] == 1 && moved[4096] == 0 && moved[8192] == 1 &&
+          moved[63 * 4096] == 0);
     CHECK(mremap(moved, 64 * 4096, 4096, 0) == moved && moved[0] == 1);
     CHECK(WTERMSIG(in_child(touch, moved + 4096)) == 11);
     CHECK(madvise(moved, 4096, MADV_DONTNEED) == 0 && moved[0] == 0);
@@ -65,7 +66,8 @@ int main(void)
 
     char *wiped = map(4096, rw, private, -1);
     wiped[0] = 7;
-    CHECK(madvise(wiped, 4096, MADV_WIPEONFORK) == 0 && in_child(expect_zero, wiped) == 0 && wiped[0] == 7);
+    CHECK(madvise(wiped, 4096, MADV_WIPEONFORK) == 0 && in_child(expect_zero, wiped) == 0 &&
+          wiped[0] == 7);
     char *gone = map(4096, rw, private, -1);
     CHECK(madvise(gone, 4096, MADV_DONTFORK) == 0);
     CHECK(WTERMSIG(in_child(touch, gone)) == 11);

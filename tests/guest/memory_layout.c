@@ -59,7 +59,8 @@ static void show(const char *title, enum lines how)
 
 static void fresh_arena(void)
 {
-    CHECK(mmap(arena, ARENA_PAGES * PAGE, PROT_NONE, ANON | MAP_FIXED | MAP_NORESERVE, -1, 0) == arena);
+    CHECK(mmap(arena, ARENA_PAGES * PAGE, PROT_NONE, ANON | MAP_FIXED | MAP_NORESERVE, -1, 0) ==
+          arena);
     CHECK(munmap(arena, ARENA_PAGES * PAGE) == 0);
 }
 
@@ -77,7 +78,9 @@ static long where(void *p)
 {
     if (p == MAP_FAILED)
         return -errno;
-    return (char *)p >= arena && (char *)p < arena + ARENA_PAGES * PAGE ? ((char *)p - arena) / (long)PAGE : 100000;
+    return (char *)p >= arena && (char *)p < arena + ARENA_PAGES * PAGE
+               ? ((char *)p - arena) / (long)PAGE
+               : 100000;
 }
 
 static void joining(void)
@@ -106,7 +109,8 @@ static void joining(void)
     int fd = open("/proc/self/exe", O_RDONLY);
     CHECK(fd >= 0);
     for (unsigned long i = 0; i < 3; i++)
-        CHECK(mmap(at(30 + i), PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, (off_t)(i * PAGE)) == at(30 + i));
+        CHECK(mmap(at(30 + i), PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, (off_t)(i * PAGE)) ==
+              at(30 + i));
     CHECK(mmap(at(33), PAGE, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == at(33));
     show("a file in pieces", AS_THEY_ARE);
     CHECK(mprotect(at(31), PAGE, PROT_READ | PROT_WRITE) == 0);
@@ -125,14 +129,16 @@ static void moving(void)
     fixed(30, 8, PROT_READ);
     strcpy(at(10), "first");
     strcpy(at(17), "last");
-    printf("fixed %ld\n", where(mremap(at(10), 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(50))));
+    printf("fixed %ld\n",
+           where(mremap(at(10), 8 * PAGE, 8 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(50))));
     CHECK(strcmp(at(50), "first") == 0 && strcmp(at(57), "last") == 0);
     show("moved", AS_THEY_ARE);
     printf("grown %ld\n", where(mremap(at(50), 8 * PAGE, 20 * PAGE, 0)));
     CHECK(strcmp(at(50), "first") == 0 && at(69)[0] == 0);
     show("grown", AS_THEY_ARE);
     printf("cut %ld\n", where(mremap(at(50), 20 * PAGE, 8 * PAGE, 0)));
-    printf("over another %ld\n", where(mremap(at(50), 8 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(32))));
+    printf("over another %ld\n",
+           where(mremap(at(50), 8 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(32))));
     show("over another", AS_THEY_ARE);
     CHECK(strcmp(at(32), "first") == 0);
     fixed(60, 4, rw);
@@ -140,12 +146,14 @@ static void moving(void)
     printf("no room %ld\n", where(mremap(at(60), 4 * PAGE, 5 * PAGE, 0)));
     char *elsewhere = mremap(at(60), 4 * PAGE, 300 * PAGE, MREMAP_MAYMOVE);
     printf("elsewhere %ld\n", where(elsewhere));
-    CHECK(elsewhere[0] == 0 && elsewhere[300 * PAGE - 1] == 0 && munmap(elsewhere, 300 * PAGE) == 0);
+    CHECK(elsewhere[0] == 0 && elsewhere[300 * PAGE - 1] == 0 &&
+          munmap(elsewhere, 300 * PAGE) == 0);
     show("gone elsewhere", AS_THEY_ARE);
     char *shared = mmap(at(100), 4 * PAGE, rw, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     CHECK(shared == at(100));
     strcpy(at(102), "twice");
-    printf("twice %ld\n", where(mremap(at(101), 0, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(110))));
+    printf("twice %ld\n",
+           where(mremap(at(101), 0, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(110))));
     CHECK(strcmp(at(111), "twice") == 0);
     at(111)[0] = 'T';
     CHECK(at(102)[0] == 'T');
@@ -155,7 +163,8 @@ static void moving(void)
     printf(" %ld", where(mremap(at(5), PAGE, 2 * PAGE, MREMAP_MAYMOVE)));
     printf(" %ld", where(mremap(at(100), 8 * PAGE, 9 * PAGE, MREMAP_MAYMOVE)));
     printf(" %ld", where(mremap(at(100), PAGE, PAGE, MREMAP_FIXED, at(120))));
-    printf(" %ld", where(mremap(at(100), 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(101))));
+    printf(" %ld",
+           where(mremap(at(100), 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(101))));
     printf(" %ld", where(mremap(at(100), PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at(120) + 1)));
     printf(" %ld", where(mremap(at(32), 0, PAGE, MREMAP_MAYMOVE)));
     printf(" %ld\n", where(mremap(at(100), PAGE, 1ul << 60, MREMAP_MAYMOVE)));
@@ -221,7 +230,8 @@ static void errors(void)
     printf(" %d", error_of(msync(at(10) + 1, PAGE, MS_SYNC)));
     printf(" %d", error_of(msync(at(10), 8 * PAGE, MS_SYNC)));
     printf(" %d\n", error_of(msync(at(10), PAGE, 64)));
-    int null = open("/dev/null", O_RDWR), dir = open("/", O_RDONLY), exe = open("/proc/self/exe", O_RDONLY);
+    int null = open("/dev/null", O_RDWR), dir = open("/", O_RDONLY),
+        exe = open("/proc/self/exe", O_RDONLY);
     printf("mmap %ld", where(mmap(NULL, PAGE, rw, MAP_PRIVATE, null, 0)));
     printf(" %ld", where(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, dir, 0)));
     printf(" %ld", where(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, exe, 5)));
@@ -274,7 +284,8 @@ static void at_random(void)
             printf("%d ", error_of(mprotect(at(page), pages * PAGE, (int)prot)));
             break;
         case 4:
-            printf("%d ", error_of(madvise(at(page), pages * PAGE, prot & 1 ? MADV_DONTNEED : MADV_DONTFORK)));
+            printf("%d ", error_of(madvise(at(page), pages * PAGE,
+                                           prot & 1 ? MADV_DONTNEED : MADV_DONTFORK)));
             break;
         }
         if (i % 40 == 0) {

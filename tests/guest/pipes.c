@@ -28,7 +28,7 @@ static void on_alarm(int sig)
     do {                                                                                           \
         errno = 0;                                                                                 \
         long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                        \
+        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
     } while (0)
 
 static int ready(int fd, short events)
@@ -90,7 +90,8 @@ static void ends(void)
     SHOW(fcntl(p[0], F_GETFL) & O_ACCMODE);
     SHOW(fcntl(p[1], F_GETFL) & O_ACCMODE);
     CHECK(fstat(p[0], &st[0]) == 0 && fstat(p[1], &st[1]) == 0);
-    printf("same inode %d, fifo %d, mode %o\n", st[0].st_ino == st[1].st_ino, S_ISFIFO(st[0].st_mode), st[0].st_mode);
+    printf("same inode %d, fifo %d, mode %o\n", st[0].st_ino == st[1].st_ino,
+           S_ISFIFO(st[0].st_mode), st[0].st_mode);
     SHOW(ready(p[1], POLLOUT));
     close(p[0]);
     SHOW(ready(p[1], POLLOUT));

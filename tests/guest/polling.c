@@ -39,7 +39,8 @@ int main(void)
         usleep(30000);
         _exit(write(fds[1], "y", 1) == 1 ? 0 : 1);
     }
-    CHECK(poll(p, 1, 10000) == 1 && p[0].revents == POLLIN && read(fds[0], data, 1) == 1 && data[0] == 'y');
+    CHECK(poll(p, 1, 10000) == 1 && p[0].revents == POLLIN && read(fds[0], data, 1) == 1 &&
+          data[0] == 'y');
     CHECK(waitpid(pid, NULL, 0) == pid);
     close(fds[1]);
     CHECK(poll(p, 1, 10000) == 1 && (p[0].revents & POLLHUP) && read(fds[0], data, 1) == 0);
@@ -52,7 +53,8 @@ int main(void)
     FD_SET(fds[0], &set);
     struct timeval tv = {0, 20000};
     start = now();
-    CHECK(select(fds[0] + 1, &set, NULL, NULL, &tv) == 0 && now() - start >= 19000000 && !FD_ISSET(fds[0], &set));
+    CHECK(select(fds[0] + 1, &set, NULL, NULL, &tv) == 0 && now() - start >= 19000000 &&
+          !FD_ISSET(fds[0], &set));
     CHECK(write(fds[1], "z", 1) == 1);
     FD_SET(fds[0], &set);
     CHECK(select(fds[0] + 1, &set, NULL, NULL, NULL) == 1 && FD_ISSET(fds[0], &set));

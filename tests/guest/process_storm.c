@@ -95,7 +95,8 @@ static void worker(unsigned seed)
 
 int main(void)
 {
-    static const int signals[] = {SIGUSR1, SIGUSR2, SIGSTOP, SIGCONT, SIGKILL, SIGUSR1, SIGTERM, SIGCONT};
+    static const int signals[] = {SIGUSR1, SIGUSR2, SIGSTOP, SIGCONT,
+                                  SIGKILL, SIGUSR1, SIGTERM, SIGCONT};
     pid_t workers[WORKERS];
     int count = 0, started = 0, ended = 0, status;
     unsigned seed = 42;

@@ -17,7 +17,7 @@
     do {                                                                                           \
         errno = 0;                                                                                 \
         long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                        \
+        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
     } while (0)
 
 static char g_text[65536];
@@ -85,7 +85,8 @@ static void self(char **argv)
     int y = 0;
     CHECK(fd >= 0 && pread(fd, &y, sizeof(y), (off_t)(uintptr_t)&x) == sizeof(y) && y == x);
     y = 77;
-    CHECK(pwrite(fd, &y, sizeof(y), (off_t)(uintptr_t)&x) == sizeof(y) && *(volatile int *)&x == 77);
+    CHECK(pwrite(fd, &y, sizeof(y), (off_t)(uintptr_t)&x) == sizeof(y) &&
+          *(volatile int *)&x == 77);
     SHOW(pread(fd, &y, sizeof(y), 16));
     close(fd);
     prctl(PR_SET_NAME, "renamed");
@@ -131,7 +132,8 @@ static void status(void)
     CHECK(slurp("/proc/self/status") > 0);
     printf("name %s\n", field("Name:\t"));
     printf("threads %s\n", field("Threads:\t"));
-    printf("pid %d ppid %d\n", atoi(field("Pid:\t")) == getpid(), atoi(field("PPid:\t")) == getppid());
+    printf("pid %d ppid %d\n", atoi(field("Pid:\t")) == getpid(),
+           atoi(field("PPid:\t")) == getppid());
     printf("state %s\n", field("State:\t"));
     SHOW(entries("/proc/self/task"));
     close(p[1]);
@@ -150,7 +152,8 @@ static void status(void)
     CHECK(slurp("/proc/self/stat") > 0);
     CHECK(sscanf(strrchr(g_text, ')') + 2, "%c %d %d %d", &state, &ppid, &pgrp, &session) == 4);
     pid = atoi(g_text);
-    printf("stat %c %d %d %d %d\n", state, pid == getpid(), ppid == getppid(), pgrp == getpgrp(), session == getsid(0));
+    printf("stat %c %d %d %d %d\n", state, pid == getpid(), ppid == getppid(), pgrp == getpgrp(),
+           session == getsid(0));
     CHECK(slurp("/proc/self/statm") > 0 && sscanf(g_text, "%llu %llu", &size, &resident) == 2);
     printf("sizes %d\n", size > 0 && resident > 0 && resident <= size);
 }

@@ -15,7 +15,7 @@
     do {                                                                                           \
         errno = 0;                                                                                 \
         long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                        \
+        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
     } while (0)
 
 static int g_master, g_slave;
@@ -89,7 +89,8 @@ static void modes(void)
     struct termios t, old;
 
     CHECK(tcgetattr(g_slave, &old) == 0);
-    printf("iflag %x oflag %x cflag %x lflag %x\n", old.c_iflag, old.c_oflag, old.c_cflag & ~CBAUD, old.c_lflag);
+    printf("iflag %x oflag %x cflag %x lflag %x\n", old.c_iflag, old.c_oflag, old.c_cflag & ~CBAUD,
+           old.c_lflag);
     t = old;
     t.c_lflag &= ~(tcflag_t)ECHO;
     CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
@@ -165,7 +166,8 @@ static void jobs(void)
         SHOW(tcsetpgrp(g_slave, getpgrp()));
         SHOW(tcsetpgrp(g_slave, getppid()));
         signal(SIGTTIN, SIG_DFL);
-        SHOW(read(g_slave, &c, 1)); /* stops; goes on with what was typed once it is in the foreground */
+        /* Stops; goes on with what was typed once it is in the foreground */
+        SHOW(read(g_slave, &c, 1));
         printf("read %c\n", c);
         _exit(4);
     }
@@ -216,8 +218,8 @@ static void hang_up(void)
     SHOW(unlockpt(m));
     s = open(name, O_RDWR | O_NOCTTY);
     CHECK(s >= 0 && fstat(s, &st) == 0);
-    printf("character device %d major %d, ttyname %d\n", S_ISCHR(st.st_mode), (int)(st.st_rdev >> 8),
-           strcmp(ttyname(s), name) == 0);
+    printf("character device %d major %d, ttyname %d\n", S_ISCHR(st.st_mode),
+           (int)(st.st_rdev >> 8), strcmp(ttyname(s), name) == 0);
     SHOW(open("/dev/tty", O_RDWR));
     SHOW(write(s, "last words", 10));
     close(s);

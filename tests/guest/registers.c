@@ -15,30 +15,37 @@ static void clobber(int sig)
 {
     (void)sig;
     g_signals++;
-    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pxor %%xmm15, %%xmm15; fninit; mov $-1, %%r8; mov $-1, %%r11"
-                     : : : "xmm0", "xmm7", "xmm15", "r8", "r11");
+    __asm__ volatile("pxor %%xmm0, %%xmm0; pxor %%xmm7, %%xmm7; pxor %%xmm15, %%xmm15; fninit; mov "
+                     "$-1, %%r8; mov $-1, %%r11"
+                     :
+                     :
+                     : "xmm0", "xmm7", "xmm15", "r8", "r11");
 }
 
 /* One system call with known values in every register it must keep. Result: 0, or a number for the register that changed. */
 static long call_keeps(long number)
 {
     long bad;
-    __asm__ volatile("mov $0x1111, %%rbx; mov $0x2222, %%r12; mov $0x3333, %%r13; mov $0x4444, %%r14; mov $0x5555, %%r15\n"
-                     "mov $0x66, %%r8; mov $0x77, %%r9; mov $0x88, %%r10; xor %%edi, %%edi; xor %%esi, %%esi; xor %%edx, %%edx\n"
-                     "movq %%rbx, %%xmm0; movq %%r12, %%xmm7; movq %%r15, %%xmm15\n"
-                     "syscall\n"
-                     "mov $1, %%eax; cmp $0x1111, %%rbx; jne 1f; mov $2, %%eax; cmp $0x2222, %%r12; jne 1f\n"
-                     "mov $3, %%eax; cmp $0x3333, %%r13; jne 1f; mov $4, %%eax; cmp $0x4444, %%r14; jne 1f\n"
-                     "mov $5, %%eax; cmp $0x5555, %%r15; jne 1f; mov $6, %%eax; cmp $0x66, %%r8; jne 1f\n"
-                     "mov $7, %%eax; cmp $0x77, %%r9; jne 1f; mov $8, %%eax; cmp $0x88, %%r10; jne 1f\n"
-                     "mov $9, %%eax; test %%rdi, %%rdi; jne 1f; mov $10, %%eax; movq %%xmm0, %%rdi; cmp %%rdi, %%rbx; jne 1f\n"
-                     "mov $11, %%eax; movq %%xmm7, %%rdi; cmp %%rdi, %%r12; jne 1f\n"
-                     "mov $12, %%eax; movq %%xmm15, %%rdi; cmp %%rdi, %%r15; jne 1f\n"
-                     "xor %%eax, %%eax\n1:"
-                     : "=a"(bad)
-                     : "a"(number)
-                     : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm7",
-                       "xmm15", "memory", "cc");
+    __asm__ volatile(
+        "mov $0x1111, %%rbx; mov $0x2222, %%r12; mov $0x3333, %%r13; mov $0x4444, %%r14; mov "
+        "$0x5555, %%r15\n"
+        "mov $0x66, %%r8; mov $0x77, %%r9; mov $0x88, %%r10; xor %%edi, %%edi; xor %%esi, %%esi; "
+        "xor %%edx, %%edx\n"
+        "movq %%rbx, %%xmm0; movq %%r12, %%xmm7; movq %%r15, %%xmm15\n"
+        "syscall\n"
+        "mov $1, %%eax; cmp $0x1111, %%rbx; jne 1f; mov $2, %%eax; cmp $0x2222, %%r12; jne 1f\n"
+        "mov $3, %%eax; cmp $0x3333, %%r13; jne 1f; mov $4, %%eax; cmp $0x4444, %%r14; jne 1f\n"
+        "mov $5, %%eax; cmp $0x5555, %%r15; jne 1f; mov $6, %%eax; cmp $0x66, %%r8; jne 1f\n"
+        "mov $7, %%eax; cmp $0x77, %%r9; jne 1f; mov $8, %%eax; cmp $0x88, %%r10; jne 1f\n"
+        "mov $9, %%eax; test %%rdi, %%rdi; jne 1f; mov $10, %%eax; movq %%xmm0, %%rdi; cmp %%rdi, "
+        "%%rbx; jne 1f\n"
+        "mov $11, %%eax; movq %%xmm7, %%rdi; cmp %%rdi, %%r12; jne 1f\n"
+        "mov $12, %%eax; movq %%xmm15, %%rdi; cmp %%rdi, %%r15; jne 1f\n"
+        "xor %%eax, %%eax\n1:"
+        : "=a"(bad)
+        : "a"(number)
+        : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+          "xmm0", "xmm7", "xmm15", "memory", "cc");
     return bad;
 }
 
@@ -66,7 +73,8 @@ static void *spin(void *arg)
 
 int main(void)
 {
-    const long calls[] = {SYS_getpid, SYS_sched_yield, SYS_gettid, 400 /* none */, SYS_sync + 100000};
+    const long calls[] = {SYS_getpid, SYS_sched_yield, SYS_gettid, 400 /* none */,
+                          SYS_sync + 100000};
     struct sigaction action = {.sa_handler = clobber, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &action, NULL) == 0);
     unsigned a, b, c = 0, d;

@@ -71,18 +71,22 @@ static void flags(void)
     raise(SIGUSR1);
     CHECK(sigaction(SIGUSR1, NULL, &old) == 0);
     /* Linux blocks it in its handler all the same; POSIX would not. */
-    printf("SA_RESETHAND: once %d, then default %d, blocked inside %d, flags kept %d\n", g_count, old.sa_handler == SIG_DFL,
-           sigismember(&g_mask, SIGUSR1), (old.sa_flags & (SA_RESETHAND | SA_SIGINFO)) != 0);
+    printf("SA_RESETHAND: once %d, then default %d, blocked inside %d, flags kept %d\n", g_count,
+           old.sa_handler == SIG_DFL, sigismember(&g_mask, SIGUSR1),
+           (old.sa_flags & (SA_RESETHAND | SA_SIGINFO)) != 0);
     install(SIGUSR1, note, SA_SIGINFO, SIGUSR2);
     raise(SIGUSR1);
-    printf("sa_mask: %d %d %d\n", sigismember(&g_mask, SIGUSR1), sigismember(&g_mask, SIGUSR2), sigismember(&g_mask, SIGHUP));
+    printf("sa_mask: %d %d %d\n", sigismember(&g_mask, SIGUSR1), sigismember(&g_mask, SIGUSR2),
+           sigismember(&g_mask, SIGHUP));
     sigprocmask(SIG_BLOCK, NULL, &g_mask);
     printf("and after: %d %d\n", sigismember(&g_mask, SIGUSR1), sigismember(&g_mask, SIGUSR2));
 
     /* The kernel clears flags it does not know, so that programs can ask. */
     struct kernel_sigaction k = {.handler = SIG_IGN, .flags = ~0ul, .mask = ~0ul}, back;
-    CHECK(syscall(SYS_rt_sigaction, SIGUSR2, &k, NULL, 8) == 0 && syscall(SYS_rt_sigaction, SIGUSR2, NULL, &back, 8) == 0);
-    printf("flags kept %lx, mask without SIGKILL and SIGSTOP %lx\n", back.flags & ~0x04000000ul, back.mask);
+    CHECK(syscall(SYS_rt_sigaction, SIGUSR2, &k, NULL, 8) == 0 &&
+          syscall(SYS_rt_sigaction, SIGUSR2, NULL, &back, 8) == 0);
+    printf("flags kept %lx, mask without SIGKILL and SIGSTOP %lx\n", back.flags & ~0x04000000ul,
+           back.mask);
     FAILS(syscall(SYS_rt_sigaction, SIGKILL, &k, NULL, 8), EINVAL);
     FAILS(syscall(SYS_rt_sigaction, SIGSTOP, &k, NULL, 8), EINVAL);
     CHECK(syscall(SYS_rt_sigaction, SIGKILL, NULL, &back, 8) == 0 && back.handler == SIG_DFL);
@@ -143,7 +147,8 @@ static void contexts(void)
                      : "a"(SYS_tgkill), "D"(getpid()), "S"(getpid()), "d"(SIGUSR1)
                      : "rbx", "rcx", "r11", "memory");
     sigprocmask(SIG_BLOCK, NULL, &g_mask);
-    printf("a handler's context counts: rbx %lx, SIGHUP blocked %d\n", rbx, sigismember(&g_mask, SIGHUP));
+    printf("a handler's context counts: rbx %lx, SIGHUP blocked %d\n", rbx,
+           sigismember(&g_mask, SIGHUP));
     sigemptyset(&g_mask);
     sigprocmask(SIG_SETMASK, &g_mask, NULL);
 }
@@ -165,8 +170,10 @@ static void look_at_stack(int sig, siginfo_t *info, void *context)
     stack_t other = {.ss_sp = g_alt, .ss_size = ALT_SIZE, .ss_flags = SS_DISABLE};
     errno = 0;
     int r = sigaltstack(&other, NULL);
-    printf("  inside %d, flags %x, in the context %x, sp same %d; changing it: %d %s\n", g_inside, now.ss_flags, uc->uc_stack.ss_flags,
-           uc->uc_stack.ss_sp == (now.ss_flags & SS_DISABLE ? uc->uc_stack.ss_sp : now.ss_sp), r, r ? strerror(errno) : "");
+    printf("  inside %d, flags %x, in the context %x, sp same %d; changing it: %d %s\n", g_inside,
+           now.ss_flags, uc->uc_stack.ss_flags,
+           uc->uc_stack.ss_sp == (now.ss_flags & SS_DISABLE ? uc->uc_stack.ss_sp : now.ss_sp), r,
+           r ? strerror(errno) : "");
 }
 
 static void alternate_stacks(void)
@@ -174,9 +181,11 @@ static void alternate_stacks(void)
     stack_t s = {.ss_sp = g_alt = malloc(ALT_SIZE), .ss_size = ALT_SIZE}, now;
     CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE);
     FAILS(sigaltstack(&(stack_t){.ss_sp = g_alt, .ss_size = 100}, NULL), ENOMEM);
-    FAILS(sigaltstack(&(stack_t){.ss_sp = g_alt, .ss_size = ALT_SIZE, .ss_flags = 7}, NULL), EINVAL);
+    FAILS(sigaltstack(&(stack_t){.ss_sp = g_alt, .ss_size = ALT_SIZE, .ss_flags = 7}, NULL),
+          EINVAL);
     FAILS(sigaltstack((void *)8, NULL), EFAULT);
-    CHECK(sigaltstack(&s, NULL) == 0 && sigaltstack(NULL, &now) == 0 && now.ss_flags == 0 && now.ss_sp == g_alt);
+    CHECK(sigaltstack(&s, NULL) == 0 && sigaltstack(NULL, &now) == 0 && now.ss_flags == 0 &&
+          now.ss_sp == g_alt);
     install(SIGUSR1, look_at_stack, SA_SIGINFO, 0);
     printf("without SA_ONSTACK\n");
     raise(SIGUSR1);
@@ -184,13 +193,15 @@ static void alternate_stacks(void)
     install(SIGUSR1, look_at_stack, SA_SIGINFO | SA_ONSTACK, 0);
     printf("with SA_ONSTACK\n");
     raise(SIGUSR1);
-    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == 0 && now.ss_sp == g_alt && now.ss_size == ALT_SIZE);
+    CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == 0 && now.ss_sp == g_alt &&
+          now.ss_size == ALT_SIZE);
     s.ss_flags = (int)SS_AUTODISARM;
     CHECK(sigaltstack(&s, NULL) == 0 && sigaltstack(NULL, &now) == 0);
     printf("with SS_AUTODISARM, flags %x\n", now.ss_flags);
     raise(SIGUSR1);
     CHECK(sigaltstack(NULL, &now) == 0);
-    printf("armed again: flags %x, same %d\n", now.ss_flags, now.ss_sp == g_alt && now.ss_size == ALT_SIZE);
+    printf("armed again: flags %x, same %d\n", now.ss_flags,
+           now.ss_sp == g_alt && now.ss_size == ALT_SIZE);
     s.ss_flags = SS_ONSTACK; /* accepted as 0 */
     CHECK(sigaltstack(&s, NULL) == 0 && sigaltstack(NULL, &now) == 0 && now.ss_flags == 0);
     s.ss_flags = SS_DISABLE;
@@ -221,7 +232,9 @@ static void inheritance(void)
         stack_t now;
         sigset_t pending;
         sigpending(&pending);
-        _exit(sigaltstack(NULL, &now) == 0 && now.ss_sp == stack && !sigismember(&pending, SIGTERM) ? 0 : 1);
+        _exit(sigaltstack(NULL, &now) == 0 && now.ss_sp == stack && !sigismember(&pending, SIGTERM)
+                  ? 0
+                  : 1);
     }
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     CHECK(sigaltstack(&(stack_t){.ss_flags = SS_DISABLE}, NULL) == 0);
@@ -306,7 +319,8 @@ static void about_children(void)
     install(SIGCHLD, note, SA_SIGINFO, 0);
     child_with(7);
     wait_for_count(1);
-    printf("exit: code %d status %d pid right %d uid %d\n", g_info.si_code, g_info.si_status, g_info.si_pid == waitpid(-1, &status, 0), (int)(g_info.si_uid - getuid()));
+    printf("exit: code %d status %d pid right %d uid %d\n", g_info.si_code, g_info.si_status,
+           g_info.si_pid == waitpid(-1, &status, 0), (int)(g_info.si_uid - getuid()));
     g_count = 0;
     pid_t pid = fork();
     if (pid == 0)
@@ -378,7 +392,8 @@ static void core_bits(void)
             _exit(0);
         }
         CHECK(waitpid(pid, &status, 0) == pid);
-        printf("%d: %s %d%s\n", sig, WIFSIGNALED(status) ? "killed" : "exit", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+        printf("%d: %s %d%s\n", sig, WIFSIGNALED(status) ? "killed" : "exit",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
                WIFSIGNALED(status) && WCOREDUMP(status) ? " core" : "");
     }
     int status;
@@ -393,7 +408,8 @@ static void sending(void)
 {
     install(SIGUSR1, note, SA_SIGINFO, 0);
     CHECK(kill(getpid(), SIGUSR1) == 0);
-    printf("kill: code %d pid %d uid %d\n", g_info.si_code, g_info.si_pid == getpid(), g_info.si_uid == getuid());
+    printf("kill: code %d pid %d uid %d\n", g_info.si_code, g_info.si_pid == getpid(),
+           g_info.si_uid == getuid());
     CHECK(raise(SIGUSR1) == 0);
     printf("tgkill: code %d pid %d\n", g_info.si_code, g_info.si_pid == getpid());
     CHECK(sigqueue(getpid(), SIGUSR1, (union sigval){.sival_int = 42}) == 0);

@@ -36,8 +36,9 @@ static void show_log(const char *what)
 {
     printf("%s:", what);
     for (int i = 0; i < g_count && i < 64; i++)
-        printf(" %s%d/%d/%d", g_log[i].sig >= SIGRTMIN ? "rt" : "", g_log[i].sig >= SIGRTMIN ? g_log[i].sig - SIGRTMIN : g_log[i].sig,
-               g_log[i].code, g_log[i].code == SI_QUEUE ? g_log[i].value : 0);
+        printf(" %s%d/%d/%d", g_log[i].sig >= SIGRTMIN ? "rt" : "",
+               g_log[i].sig >= SIGRTMIN ? g_log[i].sig - SIGRTMIN : g_log[i].sig, g_log[i].code,
+               g_log[i].code == SI_QUEUE ? g_log[i].value : 0);
     printf("\n");
     g_count = 0;
 }
@@ -126,7 +127,8 @@ static void limit(void)
             sent++;
         printf("queued %d, then %s\n", sent <= 5, strerror(errno));
         CHECK(kill(getpid(), SIGUSR1) == 0);
-        CHECK(kill(getpid(), SIGRTMIN + 3) == 0); /* kill(2) never fails by this limit; its details may be lost */
+        /* kill(2) never fails by this limit; its details may be lost */
+        CHECK(kill(getpid(), SIGRTMIN + 3) == 0);
         sigprocmask(SIG_SETMASK, &none, NULL);
         printf("got %d\n", g_count == sent + 2);
         fflush(stdout);
@@ -152,8 +154,11 @@ static void waiting(void)
     kill(getpid(), SIGUSR1);
     for (int i = 0; i < 3; i++) {
         int sig = sigwaitinfo(&s, &info);
-        printf("sigwaitinfo: %s code %d value %d\n", sig == SIGUSR1 ? "USR1" : sig == SIGRTMIN ? "RTMIN" : "?", info.si_code,
-               info.si_code == SI_QUEUE ? info.si_value.sival_int : -1);
+        printf("sigwaitinfo: %s code %d value %d\n",
+               sig == SIGUSR1    ? "USR1"
+               : sig == SIGRTMIN ? "RTMIN"
+                                 : "?",
+               info.si_code, info.si_code == SI_QUEUE ? info.si_value.sival_int : -1);
     }
     queue(SIGRTMIN, 9);
     FAILS(syscall(SYS_rt_sigtimedwait, &s, (void *)8, &none, 8), EFAULT);
@@ -162,7 +167,8 @@ static void waiting(void)
     install(SIGALRM, SA_RESTART);
     struct itimerval timer = {.it_value = {0, 30000}};
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
-    FAILS(syscall(SYS_rt_sigtimedwait, &s, &info, NULL, 8), EINTR); /* SA_RESTART does not help; musl's function tries again */
+    /* SA_RESTART does not help; musl's function tries again */
+    FAILS(syscall(SYS_rt_sigtimedwait, &s, &info, NULL, 8), EINTR);
     show_log("interrupted by");
     /* One that comes while it waits. */
     pid_t pid = fork();
@@ -172,7 +178,8 @@ static void waiting(void)
         _exit(0);
     }
     int sig = sigwaitinfo(&s, &info);
-    printf("sent meanwhile: %d value %d from the child %d\n", sig == SIGRTMIN, info.si_value.sival_int, info.si_pid == pid);
+    printf("sent meanwhile: %d value %d from the child %d\n", sig == SIGRTMIN,
+           info.si_value.sival_int, info.si_pid == pid);
     CHECK(waitpid(pid, NULL, 0) == pid);
     CHECK(sigprocmask(SIG_SETMASK, &old, NULL) == 0);
 }
@@ -248,15 +255,18 @@ static void by_descriptor(void)
     CHECK(poll(&p, 1, 0) == 1 && p.revents == POLLIN);
     ssize_t n = read(fd, got, sizeof(got));
     for (ssize_t i = 0; i < n / (ssize_t)sizeof(got[0]); i++)
-        printf("signalfd: %d code %d int %d pid %d uid %d\n", got[i].ssi_signo == (unsigned)SIGRTMIN ? 0 : (int)got[i].ssi_signo, got[i].ssi_code,
-               got[i].ssi_code == SI_QUEUE ? got[i].ssi_int : 0, got[i].ssi_pid == (unsigned)getpid(), got[i].ssi_uid == getuid());
+        printf("signalfd: %d code %d int %d pid %d uid %d\n",
+               got[i].ssi_signo == (unsigned)SIGRTMIN ? 0 : (int)got[i].ssi_signo, got[i].ssi_code,
+               got[i].ssi_code == SI_QUEUE ? got[i].ssi_int : 0,
+               got[i].ssi_pid == (unsigned)getpid(), got[i].ssi_uid == getuid());
     pid_t pid = fork();
     if (pid == 0)
         _exit(9);
     while (poll(&p, 1, -1) != 1)
         continue;
     CHECK(read(fd, got, sizeof(got[0])) == sizeof(got[0]));
-    printf("a child's end: code %d status %d pid %d\n", got[0].ssi_code, got[0].ssi_status, got[0].ssi_pid == (unsigned)pid);
+    printf("a child's end: code %d status %d pid %d\n", got[0].ssi_code, got[0].ssi_status,
+           got[0].ssi_pid == (unsigned)pid);
     CHECK(waitpid(pid, NULL, 0) == pid);
     /* The reader's signals, not the maker's. */
     pid = fork();
@@ -321,7 +331,8 @@ static void threads(void)
     usleep(10000);
     kill(getpid(), SIGUSR1);
     CHECK(pthread_join(t, NULL) == 0);
-    printf("taken by the thread that has it unblocked: %d\n", g_by != pthread_self() && g_count == 1);
+    printf("taken by the thread that has it unblocked: %d\n",
+           g_by != pthread_self() && g_count == 1);
     /* One that waits for it. */
     CHECK(pthread_create(&t, NULL, waits, &s) == 0);
     usleep(10000);

@@ -29,7 +29,8 @@
 #define FUTEX_WAIT_BITSET_PRIVATE 137
 
 static volatile sig_atomic_t g_count;
-static int g_pipe[2], g_full[2], g_sockets[2], g_epoll, g_event, g_event_full, g_timer, g_signals, g_sem, g_queue, g_listener, g_lock, g_lock_name_fd;
+static int g_pipe[2], g_full[2], g_sockets[2], g_epoll, g_event, g_event_full, g_timer, g_signals,
+    g_sem, g_queue, g_listener, g_lock, g_lock_name_fd;
 static char g_name[32], g_fifo[64], g_buffer[65536];
 static pid_t g_child;
 static uint32_t g_word;
@@ -271,7 +272,8 @@ static void try_call(unsigned i, int restart)
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
-        struct sigaction action = {.sa_handler = note, .sa_flags = restart ? SA_RESTART : 0}, plain = {.sa_handler = note};
+        struct sigaction action = {.sa_handler = note, .sa_flags = restart ? SA_RESTART : 0},
+                         plain = {.sa_handler = note};
         sigaction(SIGUSR1, &action, NULL);
         sigaction(SIGALRM, &plain, NULL);
         g_child = fork();
@@ -299,14 +301,18 @@ static void try_call(unsigned i, int restart)
     CHECK(read(report[0], answer, sizeof(answer)) == sizeof(answer));
     CHECK(waitpid(pid, &status, 0) == pid);
     close(report[0]);
-    printf("%s%s: %d %s after %s\n", k_calls[i].name, restart ? ", SA_RESTART" : "", answer[0], answer[0] ? strerror(answer[1]) : "",
-           answer[2] == 1 ? "the first signal" : answer[2] == 2 ? "the second" : "none");
+    printf("%s%s: %d %s after %s\n", k_calls[i].name, restart ? ", SA_RESTART" : "", answer[0],
+           answer[0] ? strerror(answer[1]) : "",
+           answer[2] == 1   ? "the first signal"
+           : answer[2] == 2 ? "the second"
+                            : "none");
     fflush(stdout);
 }
 
 int main(void)
 {
-    CHECK(pipe(g_pipe) == 0 && pipe(g_full) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, g_sockets) == 0);
+    CHECK(pipe(g_pipe) == 0 && pipe(g_full) == 0 &&
+          socketpair(AF_UNIX, SOCK_STREAM, 0, g_sockets) == 0);
     CHECK(fcntl(g_full[1], F_SETFL, O_NONBLOCK) == 0);
     while (write(g_full[1], g_buffer, sizeof(g_buffer)) > 0)
         continue;
@@ -332,7 +338,8 @@ int main(void)
     g_epoll = epoll_create1(0);
     g_sem = semget(IPC_PRIVATE, 1, 0600);
     g_queue = msgget(IPC_PRIVATE, 0600);
-    CHECK(g_event >= 0 && g_timer >= 0 && g_signals >= 0 && g_epoll >= 0 && g_sem >= 0 && g_queue >= 0);
+    CHECK(g_event >= 0 && g_timer >= 0 && g_signals >= 0 && g_epoll >= 0 && g_sem >= 0 &&
+          g_queue >= 0);
     strcpy(g_name, "/tmp/guest-restart-XXXXXX");
     int fd = mkstemp(g_name);
     CHECK(fd >= 0);
@@ -347,7 +354,8 @@ int main(void)
     g_address = (struct sockaddr_un){.sun_family = AF_UNIX};
     sprintf(g_address.sun_path, "%s.socket", g_name);
     g_listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    CHECK(bind(g_listener, (struct sockaddr *)&g_address, sizeof(g_address)) == 0 && listen(g_listener, 5) == 0);
+    CHECK(bind(g_listener, (struct sockaddr *)&g_address, sizeof(g_address)) == 0 &&
+          listen(g_listener, 5) == 0);
 
     /* All at once: each takes most of a second. */
     for (int restart = 0; restart < 2; restart++) {

@@ -103,7 +103,8 @@ static void children(void)
             raise(deaths[i]);
             _exit(0);
         }
-        CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == deaths[i]);
+        CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+              WTERMSIG(status) == deaths[i]);
     }
     handle(SIGPIPE, count, 0);
     int fds[2];
@@ -122,7 +123,8 @@ static void stop_and_continue(void)
         _exit(4);
     }
     int status;
-    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
+          WSTOPSIG(status) == SIGSTOP);
     CHECK(waitpid(pid, &status, WNOHANG) == 0);
     CHECK(kill(pid, SIGCONT) == 0);
     CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
@@ -141,7 +143,8 @@ static void faults(void)
     g_page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(g_page != MAP_FAILED);
     *(volatile char *)g_page = 5;
-    CHECK(g_seen[SIGSEGV] == 1 && g_code == SEGV_ACCERR && g_address == g_page && g_on_altstack && *g_page == 5);
+    CHECK(g_seen[SIGSEGV] == 1 && g_code == SEGV_ACCERR && g_address == g_page && g_on_altstack &&
+          *g_page == 5);
     if (sigsetjmp(g_jump, 1) == 0)
         *(volatile char *)0x10 = 1;
     CHECK(g_seen[SIGSEGV] == 2 && g_code == SEGV_MAPERR && g_address == (void *)0x10);

@@ -17,7 +17,7 @@
     do {                                                                                           \
         errno = 0;                                                                                 \
         long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                        \
+        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
     } while (0)
 
 static char g_name[64];
@@ -210,7 +210,8 @@ static void descriptors(void)
     int s[2], p[2], status;
     char control[CMSG_SPACE(2 * sizeof(int))] = {0}, c = 'm';
     struct iovec v = {&c, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && pipe(p) == 0);
@@ -226,7 +227,8 @@ static void descriptors(void)
         memset(control, 0, sizeof(control));
         SHOW(recvmsg(s[1], &m, MSG_CMSG_CLOEXEC));
         h = CMSG_FIRSTHDR(&m);
-        printf("control %zu type %d len %zu\n", (size_t)m.msg_controllen, h->cmsg_type, (size_t)h->cmsg_len);
+        printf("control %zu type %d len %zu\n", (size_t)m.msg_controllen, h->cmsg_type,
+               (size_t)h->cmsg_len);
         memcpy(got, CMSG_DATA(h), sizeof(got));
         SHOW(fcntl(got[1], F_GETFD));
         CHECK(write(got[1], "through", 7) == 7);
@@ -262,7 +264,8 @@ static void credentials(void)
     int s[2], on = 1;
     char control[CMSG_SPACE(sizeof(struct ucred))] = {0}, c = 'm';
     struct iovec v = {&c, 1};
-    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     struct ucred cred;
 
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);

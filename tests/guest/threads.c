@@ -98,7 +98,8 @@ int main(void)
     CHECK(pthread_create(&threads[0], NULL, wait_forever, NULL) == 0);
     usleep(10000);
     void *result;
-    CHECK(pthread_cancel(threads[0]) == 0 && pthread_join(threads[0], &result) == 0 && result == PTHREAD_CANCELED);
+    CHECK(pthread_cancel(threads[0]) == 0 && pthread_join(threads[0], &result) == 0 &&
+          result == PTHREAD_CANCELED);
     printf("cancelled\n");
     static pthread_t main_thread;
     main_thread = pthread_self();

@@ -71,7 +71,8 @@ static void alarms(void)
     printf("alarm and setitimer are one: %u\n", alarm(0) >= 50);
     alarm(7);
     CHECK(setitimer(ITIMER_REAL, NULL, &old) == 0); /* as a zero one */
-    printf("replaced: %d %d, now %u\n", old.it_value.tv_sec >= 6, (int)old.it_interval.tv_sec, alarm(0));
+    printf("replaced: %d %d, now %u\n", old.it_value.tv_sec >= 6, (int)old.it_interval.tv_sec,
+           alarm(0));
     FAILS(setitimer(3, &t, NULL), EINVAL);
     FAILS(getitimer(-1, &t), EINVAL);
     t.it_value.tv_usec = 1000000;
@@ -105,7 +106,8 @@ static void processor_time(void)
         while (g_count < 3)
             burn(MS);
         long used = now_ns(CLOCK_PROCESS_CPUTIME_ID) - start;
-        printf("%s three times after %s\n", i ? "profiling" : "virtual", used > 75 * MS ? "90 ms of it" : "too little");
+        printf("%s three times after %s\n", i ? "profiling" : "virtual",
+               used > 75 * MS ? "90 ms of it" : "too little");
         t = (struct itimerval){0};
         CHECK(setitimer(kinds[i].which, &t, NULL) == 0);
     }
@@ -114,7 +116,8 @@ static void processor_time(void)
 static timer_t make(clockid_t clock, int notify, int sig, int value)
 {
     timer_t t;
-    struct sigevent ev = {.sigev_notify = notify, .sigev_signo = sig, .sigev_value.sival_int = value};
+    struct sigevent ev = {
+        .sigev_notify = notify, .sigev_signo = sig, .sigev_value.sival_int = value};
     CHECK(timer_create(clock, &ev, &t) == 0);
     return t;
 }
@@ -134,7 +137,8 @@ static void posix_timers(void)
         g_count = 0;
         set(t, 0, 10 * MS, 0);
         wait_count(1);
-        printf("clock %d: %d code %d value %d overrun %d", clocks[i], g_count, g_code, g_value, g_overrun);
+        printf("clock %d: %d code %d value %d overrun %d", clocks[i], g_count, g_code, g_value,
+               g_overrun);
         struct itimerspec now;
         CHECK(timer_gettime(t, &now) == 0);
         printf(", left %ld\n", now.it_value.tv_sec + now.it_value.tv_nsec);
@@ -183,7 +187,8 @@ static void posix_timers(void)
     spec = (struct itimerspec){.it_value = {0, 1}};
     CHECK(syscall(SYS_timer_settime, id, 0, &spec, NULL) == 0);
     wait_count(1);
-    printf("by default: %d code %d value is the number %d, so is the id %d\n", g_count, g_code, g_value == id, g_id == id);
+    printf("by default: %d code %d value is the number %d, so is the id %d\n", g_count, g_code,
+           g_value == id, g_id == id);
     CHECK(syscall(SYS_timer_delete, id) == 0);
     /* Nobody is told. */
     t = make(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0);
@@ -213,7 +218,8 @@ static void overruns(void)
     siginfo_t info;
     CHECK(sigwaitinfo(&s, &info) == SIGRTMIN + 1);
     int over = timer_getoverrun(t);
-    printf("ten expirations, one signal: overrun %s, told so: %d\n", over >= 8 && over < 40 ? "about 9" : "odd", info.si_overrun == over);
+    printf("ten expirations, one signal: overrun %s, told so: %d\n",
+           over >= 8 && over < 40 ? "about 9" : "odd", info.si_overrun == over);
     usleep(55000);
     set(t, 0, 0, 0); /* the signal of the old setting goes */
     struct timespec none = {0, 0};
@@ -276,7 +282,8 @@ static void to_threads(void)
     install(SIGRTMIN + 2, 0);
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN + 2};
     timer_t t;
-    *(int *)((char *)&ev + 16) = g_thread_id; /* sigev_notify_thread_id, which not every C library names */
+    /* sigev_notify_thread_id, which not every C library names */
+    *(int *)((char *)&ev + 16) = g_thread_id;
     CHECK(timer_create(CLOCK_MONOTONIC, &ev, &t) == 0);
     set(t, 0, 5 * MS, 0);
     CHECK(pthread_join(thread, NULL) == 0);
@@ -289,7 +296,9 @@ static void to_threads(void)
     FAILS(timer_create(CLOCK_MONOTONIC, &ev, &t), EINVAL);
     *(int *)((char *)&ev + 16) = 0;
     FAILS(timer_create(CLOCK_MONOTONIC, &ev, &t), EINVAL);
-    ev = (struct sigevent){.sigev_notify = SIGEV_THREAD, .sigev_notify_function = notified, .sigev_value.sival_int = 31};
+    ev = (struct sigevent){.sigev_notify = SIGEV_THREAD,
+                           .sigev_notify_function = notified,
+                           .sigev_value.sival_int = 31};
     CHECK(timer_create(CLOCK_MONOTONIC, &ev, &t) == 0);
     set(t, 0, 5 * MS, 0);
     for (int i = 0; i < 2000 && !g_notified; i++)
@@ -317,27 +326,32 @@ static void cpu_clocks(void)
         usleep(50000);
         CHECK(g_count == 0);
         struct itimerspec left;
-        CHECK(timer_gettime(t, &left) == 0 && left.it_value.tv_nsec > 0 && left.it_value.tv_nsec <= 20 * MS);
+        CHECK(timer_gettime(t, &left) == 0 && left.it_value.tv_nsec > 0 &&
+              left.it_value.tv_nsec <= 20 * MS);
         long start = now_ns(clocks[i]);
         while (g_count == 0)
             burn(MS);
         long used = now_ns(clocks[i]) - start;
-        printf("processor time %d: %d after %s\n", i, g_value, used > 10 * MS ? "20 ms" : "too little");
+        printf("processor time %d: %d after %s\n", i, g_value,
+               used > 10 * MS ? "20 ms" : "too little");
         set(t, TIMER_ABSTIME, now_ns(clocks[i]) + 10 * MS, 0);
         while (g_count == 1)
             burn(MS);
         CHECK(timer_delete(t) == 0);
     }
     /* Another thread's work is the process's, not this thread's. */
-    long work = 60 * MS, mine = now_ns(CLOCK_THREAD_CPUTIME_ID), all = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+    long work = 60 * MS, mine = now_ns(CLOCK_THREAD_CPUTIME_ID),
+         all = now_ns(CLOCK_PROCESS_CPUTIME_ID);
     pthread_t t;
     CHECK(pthread_create(&t, NULL, burner, &work) == 0);
     struct timespec long_time = ts(40 * MS);
     int r = clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &long_time, NULL);
     long slept = now_ns(CLOCK_PROCESS_CPUTIME_ID) - all;
     CHECK(pthread_join(t, NULL) == 0);
-    printf("asleep while another works: %d, %s\n", r, slept >= 39 * MS ? "long enough" : "too short");
-    printf("mine %d, all %d\n", now_ns(CLOCK_THREAD_CPUTIME_ID) - mine < 40 * MS, now_ns(CLOCK_PROCESS_CPUTIME_ID) - all >= 59 * MS);
+    printf("asleep while another works: %d, %s\n", r,
+           slept >= 39 * MS ? "long enough" : "too short");
+    printf("mine %d, all %d\n", now_ns(CLOCK_THREAD_CPUTIME_ID) - mine < 40 * MS,
+           now_ns(CLOCK_PROCESS_CPUTIME_ID) - all >= 59 * MS);
     pid_t pid = fork();
     if (pid == 0)
         for (;;)
@@ -353,29 +367,39 @@ static void cpu_clocks(void)
     struct timespec res;
     for (int i = 0; i < 4; i++)
         CHECK(clock_getres(clocks[i], &res) == 0 && res.tv_nsec == 1);
-    CHECK(clock_getres(CLOCK_MONOTONIC, &res) == 0 && res.tv_nsec == 1 && clock_getres(CLOCK_MONOTONIC, NULL) == 0);
+    CHECK(clock_getres(CLOCK_MONOTONIC, &res) == 0 && res.tv_nsec == 1 &&
+          clock_getres(CLOCK_MONOTONIC, NULL) == 0);
 }
 
 static void sleeps(void)
 {
-    struct timespec t = ts(1000 * MS), left = {9, 9}, bad = {0, 1000000000}, none = {0, 0}, minus = {-1, 0};
+    struct timespec t = ts(1000 * MS), left = {9, 9}, bad = {0, 1000000000}, none = {0, 0},
+                    minus = {-1, 0};
     FAILS(nanosleep(&bad, NULL), EINVAL);
     FAILS(nanosleep(&minus, NULL), EINVAL);
     FAILS(syscall(SYS_nanosleep, (void *)8, NULL), EFAULT);
     CHECK(nanosleep(&none, NULL) == 0);
     printf("clock_nanosleep: %ld", syscall(SYS_clock_nanosleep, 99, 0, &t, NULL) ? (long)errno : 0);
-    printf(" %ld", syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &t, NULL) ? (long)errno : 0);
-    printf(" %ld", syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &t, NULL) ? (long)errno : 0);
-    printf(" %ld\n", syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &bad, NULL) ? (long)errno : 0);
+    printf(" %ld",
+           syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &t, NULL) ? (long)errno : 0);
+    printf(" %ld",
+           syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &t, NULL) ? (long)errno : 0);
+    printf(" %ld\n",
+           syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &bad, NULL) ? (long)errno : 0);
     for (int restart = 0; restart < 2; restart++) {
         install(SIGALRM, restart ? SA_RESTART : 0); /* a sleep is not restarted in any case */
         struct itimerval timer = {.it_value = {0, 50000}};
         CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
         FAILS(nanosleep(&t, &left), EINTR);
-        printf("nanosleep: left %s\n", left.tv_sec == 0 && left.tv_nsec > 700 * MS && left.tv_nsec < 960 * MS ? "about 950 ms" : "odd");
+        printf("nanosleep: left %s\n",
+               left.tv_sec == 0 && left.tv_nsec > 700 * MS && left.tv_nsec < 960 * MS
+                   ? "about 950 ms"
+                   : "odd");
         CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
         printf("clock_nanosleep: %d", clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &left));
-        printf(" left %s\n", left.tv_sec == 0 && left.tv_nsec > 700 * MS && left.tv_nsec < 960 * MS ? "about 950 ms" : "odd");
+        printf(" left %s\n", left.tv_sec == 0 && left.tv_nsec > 700 * MS && left.tv_nsec < 960 * MS
+                                 ? "about 950 ms"
+                                 : "odd");
         struct timespec at = ts(now_ns(CLOCK_REALTIME) + 1000 * MS);
         left = (struct timespec){9, 9};
         CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
@@ -387,7 +411,8 @@ static void sleeps(void)
     CHECK(clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL) == 0);
     long start = now_ns(CLOCK_MONOTONIC);
     at = ts(start + 30 * MS);
-    CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == 0 && now_ns(CLOCK_MONOTONIC) >= start + 30 * MS);
+    CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == 0 &&
+          now_ns(CLOCK_MONOTONIC) >= start + 30 * MS);
     /* restart_syscall by hand: nothing to restart. */
     FAILS(syscall(SYS_restart_syscall), EINTR);
     /* An ignored signal and a stop leave the sleep as it was. */
@@ -427,7 +452,8 @@ static void life(void)
         _exit(9);
     }
     CHECK(waitpid(pid, &status, 0) == pid);
-    printf("after exec: %s\n", WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "the alarm alone" : "odd");
+    printf("after exec: %s\n",
+           WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "the alarm alone" : "odd");
 }
 
 int main(void)

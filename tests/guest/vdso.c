@@ -75,9 +75,10 @@ static void in_turns(clockid_t clock, int rounds)
 
 static void all_in_turns(int rounds)
 {
-    static const clockid_t clocks[] = {CLOCK_REALTIME,         CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW,
-                                       CLOCK_REALTIME_COARSE,  CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,
-                                       CLOCK_TAI,              CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID};
+    static const clockid_t clocks[] = {
+        CLOCK_REALTIME,         CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE,
+        CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME,  CLOCK_TAI,           CLOCK_PROCESS_CPUTIME_ID,
+        CLOCK_THREAD_CPUTIME_ID};
     for (size_t i = 0; i < sizeof(clocks) / sizeof(clocks[0]); i++)
         in_turns(clocks[i], rounds);
 }
@@ -97,7 +98,8 @@ static void test_others(void)
         CHECK(timercmp(&tv, &before, >=));
     }
     CHECK(tod(&tv, &zone) == 0 && syscall(SYS_gettimeofday, NULL, &zone_of_call) == 0);
-    CHECK(zone.tz_minuteswest == zone_of_call.tz_minuteswest && zone.tz_dsttime == zone_of_call.tz_dsttime);
+    CHECK(zone.tz_minuteswest == zone_of_call.tz_minuteswest &&
+          zone.tz_dsttime == zone_of_call.tz_dsttime);
     CHECK(tod(NULL, NULL) == 0);
     time_t stored = 0, told = seconds(&stored), asked = syscall(SYS_time, NULL);
     CHECK(told == stored && asked >= told && asked <= told + 1 && seconds(NULL) >= told);
@@ -107,7 +109,8 @@ static void test_others(void)
     CHECK(sched_getaffinity(0, sizeof(set), &set) == 0);
     unsigned here = 99, node = 99, called = 99;
     CHECK(cpu(&here, NULL, NULL) == 0 && CPU_ISSET(here, &set));
-    CHECK(cpu(NULL, &node, NULL) == 0 && syscall(SYS_getcpu, NULL, &called, NULL) == 0 && node == called);
+    CHECK(cpu(NULL, &node, NULL) == 0 && syscall(SYS_getcpu, NULL, &called, NULL) == 0 &&
+          node == called);
 
     struct timespec t, u;
     for (clockid_t c = 0; c < 16; c++) {
@@ -148,7 +151,9 @@ static void test_maps(void)
     while (fgets(line, sizeof(line), maps)) {
         unsigned long start, end;
         if (strstr(line, "[vdso]") && sscanf(line, "%lx-%lx", &start, &end) == 2)
-            printf("in maps: %s, %.4s\n", (const char *)start == g_base ? "at its place" : "elsewhere", strchr(line, ' ') + 1);
+            printf("in maps: %s, %.4s\n",
+                   (const char *)start == g_base ? "at its place" : "elsewhere",
+                   strchr(line, ' ') + 1);
     }
     fclose(maps);
 }

@@ -69,7 +69,8 @@ TEST(Config, HoldsEverythingAndMoves)
     EXPECT_EQ(c->stats, 1u);
     EXPECT_EQ(c->trace, 0u);
     ASSERT_EQ(c->mount_count, 2u);
-    auto *mounts = reinterpret_cast<const shim_config_mount *>(reinterpret_cast<const char *>(c.get()) + c->mounts);
+    auto *mounts = reinterpret_cast<const shim_config_mount *>(
+        reinterpret_cast<const char *>(c.get()) + c->mounts);
     EXPECT_STREQ(shim_config_string(c.get(), mounts[0].grant), "root");
     EXPECT_STREQ(shim_config_string(c.get(), mounts[0].target), "/");
     EXPECT_EQ(mounts[0].overlay, 1u);

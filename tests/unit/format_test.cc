@@ -26,7 +26,8 @@ TEST(Format, Numbers)
     EXPECT_AS_LIBC("%lld %llu", (-9223372036854775807LL - 1), 18446744073709551615ULL);
     EXPECT_AS_LIBC("%x %X %o %#x %#o", 0xbeefu, 0xbeefu, 0777u, 0xbeefu, 0777u);
     EXPECT_AS_LIBC("%#x|%#o", 0u, 0u);
-    EXPECT_AS_LIBC("%hhd %hd %ld %zu %jd", static_cast<char>(-3), static_cast<short>(-300), -3L, sizeof(int), static_cast<intmax_t>(5));
+    EXPECT_AS_LIBC("%hhd %hd %ld %zu %jd", static_cast<char>(-3), static_cast<short>(-300), -3L,
+                   sizeof(int), static_cast<intmax_t>(5));
 }
 
 TEST(Format, WidthPrecisionAndFlags)

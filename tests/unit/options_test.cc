@@ -18,7 +18,8 @@ class Parsed
             argv_.push_back(word.data());
         argv_.push_back(nullptr);
         char text[512] = "";
-        result = options_parse(static_cast<int>(words_.size()), argv_.data(), &options, text, sizeof(text));
+        result = options_parse(static_cast<int>(words_.size()), argv_.data(), &options, text,
+                               sizeof(text));
         error = text;
     }
     Parsed(const Parsed &) = delete;
@@ -51,7 +52,8 @@ TEST(Options, ProgramStartsAfterTheDashesOrAtTheFirstWord)
 
 TEST(Options, ValuesStandBehindEqualsOrInTheNextWord)
 {
-    Parsed p({"pal", "run", "--root=/a", "--cwd", "/b", "--platform", "noop", "--env=A=b=c", "--env", "D=", "--clear-env", "x"});
+    Parsed p({"pal", "run", "--root=/a", "--cwd", "/b", "--platform", "noop", "--env=A=b=c",
+              "--env", "D=", "--clear-env", "x"});
     ASSERT_EQ(p.result, 0) << p.error;
     EXPECT_STREQ(p.options.root, "/a");
     EXPECT_STREQ(p.options.cwd, "/b");
@@ -112,25 +114,30 @@ TEST_P(OptionsBad, IsRefusedInOneLineThatNamesIt)
     EXPECT_NE(p.error.find(GetParam().named), std::string::npos) << p.error;
     EXPECT_EQ(p.error.find('\n'), std::string::npos);
 }
-INSTANTIATE_TEST_SUITE_P(Words, OptionsBad,
-                         testing::Values(Bad{{"pal"}, "no command"}, Bad{{"pal", "walk"}, "'walk'"},
-                                         Bad{{"pal", "--walk"}, "'--walk'"}, Bad{{"pal", "run"}, "no program"},
-                                         Bad{{"pal", "run", "--"}, "no program"}, Bad{{"pal", "run", "--bogus=1", "x"}, "'--bogus'"},
-                                         Bad{{"pal", "run", "-x"}, "'-x'"},
-                                         Bad{{"pal", "run", "--memory=1", "x"}, "less than 16M"}, Bad{{"pal", "run", "--memory=", "x"}, "--memory"},
-                                         Bad{{"pal", "run", "--memory=-1", "x"}, "'-1'"}, Bad{{"pal", "run", "--memory=5Q", "x"}, "'5Q'"},
-                                         Bad{{"pal", "run", "--memory=99999999T", "x"}, "'99999999T'"}, Bad{{"pal", "run", "--pids=0", "x"}, "'0'"},
-                                         Bad{{"pal", "run", "--pids", "many", "x"}, "'many'"}, Bad{{"pal", "run", "--root"}, "--root"},
-                                         Bad{{"pal", "run", "--root=", "x"}, "--root"},
-                                         Bad{{"pal", "run", "--stats=1", "x"}, "--stats"},
-                                         Bad{{"pal", "run", "--env", "A", "x"}, "'A'"}, Bad{{"pal", "run", "--env", "=A", "x"}, "'=A'"},
-                                         Bad{{"pal", "run", "--mount", "/a", "x"}, "'/a'"},
-                                         Bad{{"pal", "run", "--mount", "/a:b", "x"}, "'/a:b'"},
-                                         Bad{{"pal", "run", "--mount", ":/b", "x"}, "':/b'"},
-                                         Bad{{"pal", "run", "--mount", "/a:/b:rx", "x"}, "'/a:/b:rx'"},
-                                         Bad{{"pal", "run", "--cwd", "a", "x"}, "'a'"},
-                                         Bad{{"pal", "run", "--intercept", "magic", "x"}, "'magic'"},
-                                         Bad{{"pal", "platforms", "x"}, "'x'"}, Bad{{"pal", "syscalls", "--x"}, "'--x'"}));
+INSTANTIATE_TEST_SUITE_P(
+    Words, OptionsBad,
+    testing::Values(
+        Bad{{"pal"}, "no command"}, Bad{{"pal", "walk"}, "'walk'"},
+        Bad{{"pal", "--walk"}, "'--walk'"}, Bad{{"pal", "run"}, "no program"},
+        Bad{{"pal", "run", "--"}, "no program"}, Bad{{"pal", "run", "--bogus=1", "x"}, "'--bogus'"},
+        Bad{{"pal", "run", "-x"}, "'-x'"}, Bad{{"pal", "run", "--memory=1", "x"}, "less than 16M"},
+        Bad{{"pal", "run", "--memory=", "x"}, "--memory"},
+        Bad{{"pal", "run", "--memory=-1", "x"}, "'-1'"},
+        Bad{{"pal", "run", "--memory=5Q", "x"}, "'5Q'"},
+        Bad{{"pal", "run", "--memory=99999999T", "x"}, "'99999999T'"},
+        Bad{{"pal", "run", "--pids=0", "x"}, "'0'"},
+        Bad{{"pal", "run", "--pids", "many", "x"}, "'many'"},
+        Bad{{"pal", "run", "--root"}, "--root"}, Bad{{"pal", "run", "--root=", "x"}, "--root"},
+        Bad{{"pal", "run", "--stats=1", "x"}, "--stats"},
+        Bad{{"pal", "run", "--env", "A", "x"}, "'A'"},
+        Bad{{"pal", "run", "--env", "=A", "x"}, "'=A'"},
+        Bad{{"pal", "run", "--mount", "/a", "x"}, "'/a'"},
+        Bad{{"pal", "run", "--mount", "/a:b", "x"}, "'/a:b'"},
+        Bad{{"pal", "run", "--mount", ":/b", "x"}, "':/b'"},
+        Bad{{"pal", "run", "--mount", "/a:/b:rx", "x"}, "'/a:/b:rx'"},
+        Bad{{"pal", "run", "--cwd", "a", "x"}, "'a'"},
+        Bad{{"pal", "run", "--intercept", "magic", "x"}, "'magic'"},
+        Bad{{"pal", "platforms", "x"}, "'x'"}, Bad{{"pal", "syscalls", "--x"}, "'--x'"}));
 
 TEST(Options, HelpWinsOverWhatFollows)
 {

@@ -53,23 +53,29 @@
 struct lu_thread_entry {
     uint64_t run_sp;    /* shim stack pointer to return to */
     uint32_t interrupt; /* sticky until guest_run reports it; atomic */
-    uint32_t in_guest;  /* 1 from before the interrupt test to the guest's exit; written by the thread itself */
+    /* 1 from before the interrupt test to the guest's exit; written by the thread itself */
+    uint32_t in_guest;
     struct guest_context *ctx;
     struct guest_exit *exit;
 };
 _Static_assert(offsetof(struct lu_thread_entry, run_sp) == LU_ENTRY_RUN_SP, "run_sp moved");
-_Static_assert(offsetof(struct lu_thread_entry, interrupt) == LU_ENTRY_INTERRUPT, "interrupt moved");
+_Static_assert(offsetof(struct lu_thread_entry, interrupt) == LU_ENTRY_INTERRUPT,
+               "interrupt moved");
 _Static_assert(offsetof(struct lu_thread_entry, in_guest) == LU_ENTRY_IN_GUEST, "in_guest moved");
 _Static_assert(offsetof(struct lu_thread_entry, ctx) == LU_ENTRY_CTX, "ctx moved");
 _Static_assert(offsetof(struct guest_context, prompt) == LU_CONTEXT_PROMPT &&
-                   offsetof(struct guest_context, owner) == LU_CONTEXT_OWNER && LU_PROMPT_CALLS == GUEST_PROMPT_CALLS,
+                   offsetof(struct guest_context, owner) == LU_CONTEXT_OWNER &&
+                   LU_PROMPT_CALLS == GUEST_PROMPT_CALLS,
                "guest_enter.S calls through these");
 _Static_assert(offsetof(struct guest_regs, rdi) == 14 * 8, "guest_enter.S pops in this order");
 _Static_assert(offsetof(struct guest_regs, rip) == 15 * 8, "iretq frame follows the registers");
 _Static_assert(offsetof(struct guest_regs, ss) == 19 * 8, "iretq frame is rip cs rflags rsp ss");
-_Static_assert(offsetof(struct guest_regs, r11) == GUEST_R11 && offsetof(struct guest_regs, rax) == GUEST_RAX &&
-                   offsetof(struct guest_regs, rdi) == GUEST_RDI && offsetof(struct guest_regs, rip) == GUEST_RIP &&
-                   offsetof(struct guest_regs, rflags) == GUEST_RFLAGS && offsetof(struct guest_regs, rsp) == GUEST_RSP,
+_Static_assert(offsetof(struct guest_regs, r11) == GUEST_R11 &&
+                   offsetof(struct guest_regs, rax) == GUEST_RAX &&
+                   offsetof(struct guest_regs, rdi) == GUEST_RDI &&
+                   offsetof(struct guest_regs, rip) == GUEST_RIP &&
+                   offsetof(struct guest_regs, rflags) == GUEST_RFLAGS &&
+                   offsetof(struct guest_regs, rsp) == GUEST_RSP,
                "guest_enter.S uses these");
 
 /* One page: the public part, the entry record of the thread that runs it, then the XSAVE area at a 64-byte boundary. */
@@ -81,7 +87,8 @@ struct lu_context {
     bool gs_is_ours; /* the GS base is this record's address; false without FSGSBASE */
     uint8_t area[] __attribute__((aligned(64)));
 };
-_Static_assert(offsetof(struct lu_context, entry) == LU_CONTEXT_ENTRY, "guest_enter.S finds the entry record here");
+_Static_assert(offsetof(struct lu_context, entry) == LU_CONTEXT_ENTRY,
+               "guest_enter.S finds the entry record here");
 
 /* x86_64/guest_enter.S */
 enum lu_enter_mode {
@@ -102,7 +109,8 @@ struct thread;
 struct lu_worker;
 /* Save the calling thread's registers on its stack, its stack pointer in *saved_sp; call fn(arg0, arg1) on `stack`. Returns when somebody
  * resumes the thread. */
-void lu_thread_leave(uint64_t *saved_sp, void *stack, void (*fn)(void *, void *), void *arg0, void *arg1);
+void lu_thread_leave(uint64_t *saved_sp, void *stack, void (*fn)(void *, void *), void *arg0,
+                     void *arg1);
 _Noreturn void lu_thread_resume(uint64_t saved_sp);
 _Noreturn void lu_call_on_stack(void *stack, void (*fn)(void *, void *), void *arg0, void *arg1);
 /* clone(2); the child starts on `stack` with fn(arg). Result in the parent: as the kernel's. */

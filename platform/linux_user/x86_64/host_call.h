@@ -25,8 +25,7 @@ static inline long host_call6(long nr, long a, long b, long c, long d, long e, l
 #define HOST_CALL_1(nr, a) host_call6(nr, (long)(a), 0, 0, 0, 0, 0)
 #define HOST_CALL_2(nr, a, b) host_call6(nr, (long)(a), (long)(b), 0, 0, 0, 0)
 #define HOST_CALL_3(nr, a, b, c) host_call6(nr, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define HOST_CALL_4(nr, a, b, c, d)                                                                \
-    host_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define HOST_CALL_4(nr, a, b, c, d) host_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 #define HOST_CALL_5(nr, a, b, c, d, e)                                                             \
     host_call6(nr, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define HOST_CALL_6(nr, a, b, c, d, e, f)                                                          \
