@@ -98,7 +98,7 @@ static void until_asleep(pid_t pid, pid_t tid)
 {
     char path[64], line[512];
     snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 30000; i++) {
         int fd = open(path, O_RDONLY);
         CHECK(fd >= 0);
         ssize_t n = read(fd, line, sizeof(line) - 1);
@@ -122,6 +122,7 @@ struct job {
     int hold_us; /* how long to keep a lock that was granted; then it is given back */
     long result;
     const char *word; /* as the waiter saw it when it came back */
+    volatile int done;
 };
 
 static void *run_job(void *arg)
@@ -131,6 +132,7 @@ static void *run_job(void *arg)
     j->result = futex(j->addr, j->op, j->value, j->timeout, j->addr2, j->value3);
     uint32_t *lock = (j->op & FUTEX_CMD_MASK) == FUTEX_WAIT_REQUEUE_PI ? j->addr2 : j->addr;
     j->word = owner(*lock);
+    j->done = 1;
     if (j->hold_us) {
         usleep((useconds_t)j->hold_us);
         if (j->hold_us > 1 && j->result == 0)
@@ -142,6 +144,7 @@ static void *run_job(void *arg)
 static void start(struct job *j)
 {
     j->tid = 0;
+    j->done = 0;
     CHECK(pthread_create(&j->thread, NULL, run_job, j) == 0);
     while (!j->tid)
         usleep(100);
@@ -235,9 +238,33 @@ static void waits_and_wakes(void)
          futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, (uint32_t *)4096, 0));
 }
 
+static volatile sig_atomic_t handled;
+
 static void on_signal(int sig)
 {
     (void)sig;
+    handled++;
+}
+
+/* Until the handler ran, however slow the machine, and the thread either waits again or came back for good. */
+static void interrupt(struct job *j)
+{
+    int before = handled;
+    char state = 0;
+    CHECK(pthread_kill(j->thread, SIGUSR1) == 0);
+    while (handled == before)
+        usleep(1000);
+    for (int i = 0; i < 30000 && !j->done && state != 'S'; i++) {
+        char path[64], line[512];
+        snprintf(path, sizeof(path), "/proc/self/task/%d/stat", j->tid);
+        FILE *f = fopen(path, "r");
+        if (f && fgets(line, sizeof(line), f) && strrchr(line, ')'))
+            state = strrchr(line, ')')[2];
+        if (f)
+            fclose(f);
+        usleep(1000);
+    }
+    CHECK(j->done || state == 'S');
 }
 
 static void interrupted(void)
@@ -252,8 +279,7 @@ static void interrupted(void)
             a.timeout = timed ? &later : NULL;
             CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
             start(&a);
-            CHECK(pthread_kill(a.thread, SIGUSR1) == 0);
-            usleep(20000);
+            interrupt(&a);
             long woken = futex(&word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
             printf("restart %d, time limit %d: woken %ld\n", restart, timed, woken);
             end("interrupted", &a);
@@ -315,7 +341,7 @@ static void inheritance(void)
     end("a time long gone", &a);
     printf("then: %s\n", owner(word));
     clock_gettime(CLOCK_MONOTONIC, &soon);
-    soon.tv_sec += 1;
+    soon.tv_sec += 60;
     a.timeout = &soon;
     a.op = PI(LOCK_PI2);
     a.hold_us = 2;
@@ -329,18 +355,19 @@ static void inheritance(void)
     a.timeout = NULL;
     start(&a);
     struct sigaction act = {.sa_handler = on_signal};
-    CHECK(sigaction(SIGUSR1, &act, NULL) == 0 && pthread_kill(a.thread, SIGUSR1) == 0);
-    usleep(20000);
+    CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
+    interrupt(&a);
     show("hand over after a signal", futex(&word, PI(UNLOCK_PI), 0, NULL, NULL, 0));
     end("signalled", &a);
 }
 
+static volatile int may_die;
+
 static void *own_and_die(void *arg)
 {
     CHECK(futex(arg, PI(LOCK_PI), 0, NULL, NULL, 0) == 0);
-    while (!(*(volatile uint32_t *)arg & FUTEX_WAITERS))
+    while (!may_die)
         usleep(1000);
-    usleep(20000);
     return NULL;
 }
 
@@ -353,6 +380,7 @@ static void owner_dies(void)
         usleep(1000);
     struct job a = {.addr = &word, .op = PI(LOCK_PI), .hold_us = 20000}, b = a;
     start(&a), start(&b);
+    may_die = 1;
     CHECK(pthread_join(t, NULL) == 0);
     end("after its owner", &a), end("and the next", &b);
     printf("finally: %s\n", owner(word));
@@ -403,12 +431,11 @@ static void moved_waiters(void)
     /* A signal before the move: it waits on. */
     struct timespec later;
     clock_gettime(CLOCK_MONOTONIC, &later);
-    later.tv_sec += 20;
+    later.tv_sec += 60;
     a.timeout = &later;
     a.hold_us = 2;
     start(&a);
-    CHECK(pthread_kill(a.thread, SIGUSR1) == 0);
-    usleep(20000);
+    interrupt(&a);
     show("move after a signal", futex(&word, PI(CMP_REQUEUE_PI), 1, (void *)0, &second, 0));
     end("a", &a);
     /* A signal after the move: it may not go back. */
@@ -534,7 +561,7 @@ static void shared(void)
     pid_t pid = fork();
     if (pid == 0) {
         long r = futex(lock, FUTEX_LOCK_PI, 0, NULL, NULL, 0);
-        printf("child: %ld, %s\n", r, owner(*lock));
+        printf("child: %ld, %s\n", r, owner(*lock & ~FUTEX_WAITERS));
         fflush(stdout);
         _exit(0); /* with the lock */
     }
@@ -569,7 +596,8 @@ static void *die_with(void *arg)
     size_t size;
     CHECK(syscall(SYS_get_robust_list, 0, &back, &size) == 0 && back == &head &&
           size == sizeof(head));
-    usleep(30000);
+    while (!may_die)
+        usleep(1000);
     return NULL;
 }
 
@@ -586,11 +614,13 @@ static void robust(void)
     pthread_t t;
     struct job a = {.addr = &nodes[0].lock, .op = FUTEX_WAIT},
                b = {.addr = &nodes[3].lock, .op = FUTEX_WAIT};
+    may_die = 0;
     CHECK(pthread_create(&t, NULL, die_with, nodes) == 0);
     while (!((volatile struct node *)nodes)[3].lock)
         usleep(1000);
     a.value = nodes[0].lock, b.value = nodes[3].lock;
     start(&a), start(&b);
+    may_die = 1;
     CHECK(pthread_join(t, NULL) == 0);
     end("in the list", &a), end("pending", &b);
     for (int i = 0; i < 4; i++)
@@ -619,11 +649,14 @@ static void robust(void)
                 execl("/bin/true", "true", (char *)NULL);
                 _exit(1);
             }
-            while (pthread_mutex_trylock(m) == 0) {
+            /* Its lock may be seen while it lives or after its death: then the attempt takes it over. */
+            int r;
+            while ((r = pthread_mutex_trylock(m)) == 0) {
                 pthread_mutex_unlock(m);
                 usleep(1000);
             }
-            int r = pthread_mutex_lock(m);
+            if (r == EBUSY)
+                r = pthread_mutex_lock(m);
             printf("protocol %d, end %d: %s", protocol, how, r == EOWNERDEAD ? "owner died" : "?");
             printf(", consistent %d", pthread_mutex_consistent(m));
             printf(", unlock %d\n", pthread_mutex_unlock(m));
