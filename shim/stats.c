@@ -115,7 +115,9 @@ static void say_calls(void)
     uint64_t total = 0, least = UINT64_MAX;
     for (size_t i = 0; i < STATS_SYSCALL_MAX; i++)
         total += calls[i] = __atomic_load_n(&g_stats.calls[i], __ATOMIC_RELAXED);
-    say("system calls: %llu", (unsigned long long)total);
+    total += g_stats.calls_out_of_range;
+    say("system calls: %llu, %llu of them run inside guest_run", (unsigned long long)total,
+        (unsigned long long)g_stats.calls_prompt);
     /* Descending by count, ascending by number: a selection per line needs no memory and runs once. */
     for (size_t last = 0;;) {
         size_t best = STATS_SYSCALL_MAX;

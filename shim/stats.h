@@ -14,6 +14,7 @@ struct shim_stats {
     uint64_t calls[STATS_SYSCALL_MAX];       /* by number */
     uint64_t unsupported[STATS_SYSCALL_MAX]; /* answered ENOSYS */
     uint64_t calls_out_of_range;
+    uint64_t calls_prompt; /* of `calls`: run inside guest_run */
     uint64_t faults_delivered, interrupts, signals_delivered;
     uint64_t forks, vforks, threads, execs, exits;
 };

@@ -137,7 +137,7 @@ void lu_patch_report(void)
         refused += table[i].decided && table[i].patched == 0;
     }
     uint64_t trapped = fresh + settled;
-    say("system calls by how they came: %llu patched (those answered at once not counted), "
+    say("system calls that came out of guest_run: %llu by patched sites, "
         "%llu trapped: %llu at sites still new, %llu at others",
         (unsigned long long)g_lu.calls_patched, (unsigned long long)trapped,
         (unsigned long long)fresh, (unsigned long long)settled);

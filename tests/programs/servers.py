@@ -10,7 +10,6 @@ import argparse
 import difflib
 import os
 import shutil
-import socket
 import sys
 
 import support
@@ -189,14 +188,6 @@ timeout 60 /usr/bin/python3 talk.py; echo status $?
 """)
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
@@ -209,7 +200,7 @@ def main():
     if missing:
         print("skipped: not installed:", *missing)
         return 77
-    port, port2 = free_ports(2)
+    port, port2 = support.free_ports(2)
     env = dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path)
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()

@@ -2,6 +2,7 @@
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import time
 
@@ -20,6 +21,15 @@ def pal_run(pal, options=()):
     if hidden_from_guest(build) and not build.startswith(TOP + "/"):
         mounts += ["--mount", f"{build}:{build}"]
     return [os.path.abspath(pal), "run", *mounts, *options, "--"]
+
+
+def free_ports(count):
+    """Ports of 127.0.0.1 that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
 
 
 class Result:
