@@ -127,7 +127,7 @@ def main():
     support.adopt_orphans()
     with open("/proc/mounts", encoding="utf-8") as f:
         mounts = f.read()
-    result = support.run(command, timeout=20, cwd="/")
+    result = support.run(command, timeout=100, cwd="/")
     seconds, left = support.leftovers()
     with open("/proc/mounts", encoding="utf-8") as f:
         mounted = f.read() != mounts

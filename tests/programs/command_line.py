@@ -16,7 +16,7 @@ SCRATCH = ""
 
 
 def pal(*words, **more):
-    return support.run([PAL, *words], cwd=more.pop("cwd", "/"), timeout=30, **more)
+    return support.run([PAL, *words], cwd=more.pop("cwd", "/"), timeout=110, **more)
 
 
 def expect(result, out=None, status=0, err=b""):
@@ -204,17 +204,17 @@ def every_interception(_):
 
 def small_file_limit(_):
     # The instance's memory is a file to the host, bigger than this limit: ftruncate would be answered by SIGXFSZ.
-    limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=30)
+    limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=110)
     expect(limited, b"well\n")
 
 
 def closed_streams(_):
     script = f"exec {PAL} run -- /bin/sh -c 'exit 6' <&- >&- 2>&-"
-    assert support.run(["sh", "-c", script], timeout=30).status == 6
+    assert support.run(["sh", "-c", script], timeout=110).status == 6
 
 
 def output_nobody_reads(_):
-    expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=30), b"y\n", 141)
+    expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=110), b"y\n", 141)
 
 
 CASES = {name: function for name, function in list(globals().items())

@@ -28,6 +28,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
     parser.add_argument("--option", action="append", default=[], help="option of `pal run`")
+    parser.add_argument("--timeout", type=int, help="seconds for each of the two runs")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
@@ -36,11 +37,12 @@ def main():
         case = cases.CASES[args.words[0]]
     else:
         case = cases.Case(argv=args.words, status=None)
+    case.timeout = args.timeout or case.timeout
     env = dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root")
     # Where both runs find the same: pal's /tmp is its own, so the host's is no place to start in.
     support.adopt_orphans()
     native = support.run(case.argv, case.stdin, case.timeout, env, "/")
-    support.leftovers()
+    support.leftovers(1)
     guest = support.run(support.pal_run(args.pal, args.option) + case.argv, case.stdin, case.timeout, env, "/")
 
     if args.verbose:

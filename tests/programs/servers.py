@@ -18,7 +18,7 @@ PREPARE = """
 set -u
 dir=$(mktemp -d) && cd "$dir" || exit 9
 trap 'rm -rf "$dir"' EXIT
-wait_for() { for i in $(seq 100); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }
+wait_for() { for i in $(seq 600); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }
 """
 
 SCRIPTS = {}
@@ -205,7 +205,7 @@ def main():
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
     native = support.run(argv, b"", timeout, env, "/")
-    support.leftovers(5)
+    support.leftovers(1)
     guest = support.run(support.pal_run(args.pal) + argv, b"", timeout, env, "/")
     if args.verbose:
         print(f"native {native.seconds:.1f} s, under pal {guest.seconds:.1f} s")
@@ -224,7 +224,7 @@ def main():
     if native.status != 0:
         print(f"the native run ended with {native.status}: the test proves nothing")
         equal = False
-    _, left = support.leftovers(5)
+    _, left = support.leftovers()
     if left:
         print(f"left running: {left}")
         equal = False

@@ -36,7 +36,7 @@ class Terminal:
     def send(self, text):
         os.write(self.fd, text.encode())
 
-    def expect(self, pattern, seconds=10):
+    def expect(self, pattern, seconds=60):
         """Waits until what came since the last match holds `pattern`; forgets everything up to it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -55,7 +55,7 @@ class Terminal:
                 raise AssertionError(f"ended while waiting for {pattern!r}, got {self.seen[-500:]!r}")
             self.seen += data
 
-    def state(self, options=0, seconds=10):
+    def state(self, options=0, seconds=60):
         """Wait status: ("exited", n), ("killed", sig) or ("stopped", sig)."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -80,14 +80,14 @@ class Terminal:
 
 def interrupt_kills(start):
     t = start(["/bin/sleep", "30"])
-    time.sleep(0.5)
+    time.sleep(1)
     t.send("\x03")
     t.is_end("killed", signal.SIGINT)
 
 
 def quit_kills(start):
     t = start(["/bin/sleep", "30"])
-    time.sleep(0.5)
+    time.sleep(1)
     t.send("\x1c")
     t.is_end("killed", signal.SIGQUIT)
 
@@ -103,7 +103,7 @@ def interrupt_is_caught(start):
 def interrupt_reaches_a_pipeline(start):
     t = start(["/bin/bash", "-c", "trap 'echo shell lives' INT; echo ready; sleep 30 | sleep 30; echo ${PIPESTATUS[@]}; exit 4"])
     t.expect("ready")
-    time.sleep(0.3)
+    time.sleep(1)
     t.send("\x03")
     t.expect("shell lives")
     t.expect("130 130")
@@ -115,7 +115,7 @@ def suspend_and_continue(start):
     t.expect("ready")
     t.send("\x1a")
     # A session leader that is alone gets no default stop: its group is orphaned. Then the program simply goes on.
-    t.expect("finished", 20)
+    t.expect("finished")
     t.is_end("exited", 0)
 
 
@@ -125,14 +125,14 @@ def suspend_from_a_shell(start):
     t.expect(r"\$ ")
     prefix = start.prefix
     t.send(" ".join(prefix + ["/bin/sleep", "60"]) + "\n")
-    time.sleep(0.7)
+    time.sleep(1)
     t.send("\x1a")
     t.expect("Stopped")
     t.expect(r"\$ ")
     t.send("jobs\n")
     t.expect("Stopped")
     t.send("fg\n")
-    time.sleep(0.5)
+    time.sleep(1)
     t.send("\x03")
     t.expect(r"\$ ")
     t.send("echo status $?\n")
@@ -148,13 +148,13 @@ def interactive_shell(start):
     t.expect("42")
     t.expect(r"\$ ")
     t.send("sleep 100\n")
-    time.sleep(0.5)
+    time.sleep(1)
     t.send("\x03")
     t.expect(r"\$ ")
     t.send("echo status $?\n")
     t.expect("status 130")
     t.send("sleep 101\n")
-    time.sleep(0.5)
+    time.sleep(1)
     t.send("\x1a")
     t.expect("Stopped")
     t.send("jobs; bg\n")
@@ -229,9 +229,9 @@ def raw_mode(start):
 
 def hangup(start):
     t = start(["/bin/sleep", "60"])
-    time.sleep(0.5)
+    time.sleep(1)
     os.close(t.fd)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         pid, status = os.waitpid(t.pid, os.WNOHANG)
         if pid:
