@@ -128,12 +128,12 @@ def main():
     parser.add_argument("name", choices=CASES)
     args = parser.parse_args()
     needs, text, least, options = CASES[args.name]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    path, libraries = support.program_path()
     missing = [n for n in needs if not shutil.which(n, path=path)]
     if missing:
         print("skipped: not installed:", *missing)
         return 77
-    env = dict(os.environ, LC_ALL="C", HOME="/root", PATH=path, PORT=str(support.free_ports(1)[0]))
+    env = dict(os.environ, LC_ALL="C", HOME="/root", PATH=path, LD_LIBRARY_PATH=libraries, PORT=str(support.free_ports(1)[0]))
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
     native = support.run(argv, b"", 100, env, "/")

@@ -1,31 +1,17 @@
 #!/usr/bin/env python3
-"""Servers with their own clients, each natively and under `pal run`: same output, same status.
+"""Servers with their own clients, each natively and under `pal run`: same output, same status (scripted.py).
 
     servers.py --pal build/pal NAME
-
-A script gets $PORT and $PORT2, free on the host, and works in a directory of its own. Its output tells no times, speeds or numbers of
-processes. Programs it needs stand in its first line; without them the test is skipped (status 77) and says which.
 """
-import argparse
-import difflib
-import os
-import shutil
 import sys
 
-import support
-
-PREPARE = """
-set -u
-dir=$(mktemp -d) && cd "$dir" || exit 9
-trap 'rm -rf "$dir"' EXIT
-wait_for() { for i in $(seq 600); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }
-"""
+import scripted
 
 SCRIPTS = {}
 
 
-def script(name, needs, text, timeout=120):
-    SCRIPTS[name] = (needs, PREPARE + text, timeout)
+def script(*args, **kwargs):
+    scripted.add(SCRIPTS, *args, **kwargs)
 
 
 script("redis", ["redis-server", "redis-cli", "redis-benchmark"], r"""
@@ -188,48 +174,5 @@ timeout 60 /usr/bin/python3 talk.py; echo status $?
 """)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pal", required=True)
-    parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("name", choices=SCRIPTS)
-    args = parser.parse_args()
-    needs, text, timeout = SCRIPTS[args.name]
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = [n for n in needs if not shutil.which(n, path=path)]
-    if missing:
-        print("skipped: not installed:", *missing)
-        return 77
-    port, port2 = support.free_ports(2)
-    env = dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path)
-    argv = ["/bin/bash", "-c", text]
-    support.adopt_orphans()
-    native = support.run(argv, b"", timeout, env, "/")
-    support.leftovers(1)
-    guest = support.run(support.pal_run(args.pal) + argv, b"", timeout, env, "/")
-    if args.verbose:
-        print(f"native {native.seconds:.1f} s, under pal {guest.seconds:.1f} s")
-        sys.stdout.write(guest.out.decode(errors="replace"))
-    equal = True
-    for title, a, b in (("standard output", native.out, guest.out), ("standard error", native.err, guest.err)):
-        if a != b:
-            print(f"{title} differs (- native, + under pal):")
-            lines = difflib.unified_diff(a.decode(errors="replace").splitlines(), b.decode(errors="replace").splitlines(),
-                                         lineterm="", n=1)
-            print("\n".join(list(lines)[:60]))
-            equal = False
-    if native.status != guest.status:
-        print(f"status differs: native {native.status}, under pal {guest.status}")
-        equal = False
-    if native.status != 0:
-        print(f"the native run ended with {native.status}: the test proves nothing")
-        equal = False
-    _, left = support.leftovers()
-    if left:
-        print(f"left running: {left}")
-        equal = False
-    return 0 if equal else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(scripted.main(SCRIPTS))

@@ -1,6 +1,8 @@
 """What the program tests share: running things with a deadline, and finding what they left behind."""
 import ctypes
+import glob
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,12 +26,27 @@ def pal_run(pal, options=()):
 
 
 def free_ports(count):
-    """Ports of 127.0.0.1 that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Below the range that the host gives to clients: nobody is given one before the script's server has it."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(15000, 32000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                pass
+        except OSError:
+            continue
+        if port not in ports:
+            ports.append(port)
     return ports
+
+
+def program_path():
+    """(PATH, LD_LIBRARY_PATH) that find the machine's programs first, then those of scripts/fetch-programs."""
+    fetched = f"{TOP}/build/programs/root"
+    places = ["/usr/sbin", "/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin")), f"{fetched}/usr/bin", f"{fetched}/usr/sbin",
+              *sorted(glob.glob(f"{fetched}/usr/lib/postgresql/*/bin"))]
+    libraries = f"{fetched}/usr/lib/x86_64-linux-gnu"
+    return ":".join([os.environ.get("PATH", "/usr/bin:/bin"), *places]), libraries if os.path.isdir(libraries) else ""
 
 
 class Result:
