@@ -2,6 +2,8 @@
  * guest_bench.c: the measurements, as an ordinary program: the same binary runs natively and under pal. One measurement a process, so
  * that nothing is resident but what it asks for. Prints the median in nanoseconds.
  */
+#include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -161,6 +163,49 @@ static void bench_syscall(int rounds)
     report(samples, rounds);
 }
 
+static void *sleep_in_thread(void *gate)
+{
+    char byte;
+    check(read(*(int *)gate, &byte, 1) == 0, "read");
+    return NULL;
+}
+
+/* `count` that do nothing but wait, until standard input ends; says so when all do. What they cost is to be seen from outside. */
+static void sleepers(const char *self, const char *kind, int count)
+{
+    int gate[2], up[2];
+    char byte = 0;
+    check(pipe(gate) == 0 && pipe2(up, O_CLOEXEC) == 0 && dup2(gate[0], 9) == 9, "pipe");
+    check(fcntl(gate[1], F_SETFD, FD_CLOEXEC) == 0, "fcntl");
+    for (int i = 0; i < count; i++) {
+        pthread_t thread;
+        if (strcmp(kind, "threads") == 0) {
+            check(pthread_create(&thread, NULL, sleep_in_thread, gate) == 0, "pthread_create");
+            continue;
+        }
+        pid_t pid = fork();
+        check(pid >= 0, "fork");
+        if (pid == 0) {
+            close(gate[1]);
+            if (strcmp(kind, "execs") == 0)
+                execl(self, self, "sleeper", (char *)NULL);
+            sleep_in_thread(gate);
+            _exit(0);
+        }
+    }
+    close(up[1]);
+    if (strcmp(kind, "execs") == 0) /* each has closed its end by execve */
+        check(read(up[0], &byte, 1) == 0, "read");
+    usleep(100000);
+    puts("asleep");
+    fflush(stdout);
+    check(read(0, &byte, 1) == 0, "read");
+    close(gate[1]);
+    while (wait(NULL) > 0)
+        continue;
+    exit(0);
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -169,7 +214,11 @@ int main(int argc, char **argv)
         rounds = 100;
     if (strcmp(name, "nothing") == 0)
         return 0;
-    if (strcmp(name, "fork-0") == 0)
+    if (strcmp(name, "sleeper") == 0)
+        sleep_in_thread(&(int){9});
+    else if (strncmp(name, "sleepers-", 9) == 0)
+        sleepers(argv[0], name + 9, argc > 2 ? atoi(argv[2]) : 0);
+    else if (strcmp(name, "fork-0") == 0)
         bench_fork(0, rounds);
     else if (strcmp(name, "fork-64") == 0)
         bench_fork(64, rounds);
