@@ -7,6 +7,7 @@
  *   fallible copy         go on at the landing
  *   interruptible call    a kick before the syscall instruction moves on to its -EINTR exit
  *   prompt window         a kick moves on to the way out: the answered call is over, all registers are known
+ *   door of a patched site  a fault or step: the guest may not touch our memory, or single-steps; its call arrives as if trapped
  *   vDSO, called by us    its fallback is a host call: made here
  *   other shim code       a kick is remembered (the flags were set by its sender); anything else is a bug of ours
  */
@@ -23,6 +24,9 @@
 #define SYS_SECCOMP_CODE 1
 #define SYS_USER_DISPATCH_CODE 2
 #define SA_RESTORER_FLAG 0x04000000
+/* SDM vol. 3, 6.3.1 */
+#define TRAP_DEBUG 1
+#define TRAP_BREAKPOINT 3
 
 /* struct sigaction and ucontext as the kernel has them, with integers where its headers use pointers. */
 struct kernel_sigaction {
@@ -47,7 +51,7 @@ struct kernel_context {
         rflags;
     uint16_t cs, gs, fs, ss;
     uint64_t err, trapno, oldmask, cr2;
-    const void *fpstate;
+    void *fpstate;
 };
 struct kernel_ucontext {
     uint64_t flags;
@@ -160,13 +164,25 @@ static NO_RETURN void shim_bug(const struct kernel_siginfo *info, const struct k
     platform_panic(line);
 }
 
+/* What the guest's state is made of. */
+enum left_at {
+    LEFT_CODE,   /* the frame's registers */
+    LEFT_WINDOW, /* its context: the live registers are half loaded */
+    LEFT_DOOR,   /* the frame's registers, of a call that goes on at rcx */
+};
+
 static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
-                        const struct kernel_context *mc, bool in_window)
+                        const struct kernel_context *mc, enum left_at where)
 {
     struct guest_context *ctx = t->entry.ctx;
     struct guest_exit *exit = t->entry.exit;
     classify(exit, info, mc);
-    if (!in_window) {
+    if (where == LEFT_DOOR) {
+        save_registers(&ctx->regs, mc);
+        ctx->regs.rip = mc->rcx;
+        ctx->regs.r11 = mc->rflags;
+        exit->reason = GUEST_SYSCALL;
+    } else if (where == LEFT_CODE) {
         save_registers(&ctx->regs, mc);
         ctx->regs.rip = lu_patch_original_rip(t->aspace, mc->rip);
     } else if (exit->reason == GUEST_FAULT) {
@@ -187,6 +203,18 @@ static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
     lu_guest_leave(&t->entry);
 }
 
+/*
+ * A guest on its way from a patched site whose next instruction it may not execute: it denies itself key 0, has no GS base of ours, or
+ * single-steps. The moved instruction is done, rcx is where it goes on.
+ */
+static bool at_door(const struct thread *t, int signo, const struct kernel_context *mc)
+{
+    if (signo == SIGTRAP && mc->trapno != TRAP_DEBUG)
+        return false;
+    return mc->rip == (uint64_t)lu_patched_entry ||
+           (signo == SIGSEGV && lu_patch_stub_place(t->aspace, mc->rip) == LU_STUB_DOOR);
+}
+
 static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucontext *uc)
 {
     /* The guest's AC and NT are still set here: one would fault our accesses, the other our iretq. */
@@ -201,6 +229,8 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     bool in_vdso = rip >= g_lu.vdso_start && rip < g_lu.vdso_end && !in_guest;
     bool ours = (rip >= g_lu.text_start && rip < g_lu.text_end) || in_vdso;
     bool in_window = rip >= (uint64_t)lu_enter_window_start && rip < (uint64_t)lu_enter_window_end;
+    bool in_prompt_window =
+        rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end;
 
     if (signo == LU_KICK_SIGNAL && w->carrier->spawn_requests)
         lu_serve_spawn_requests(w->carrier);
@@ -209,22 +239,33 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
                                        (long)mc->r10, (long)mc->r8, (long)mc->r9);
         return;
     }
+    if ((signo == SIGSEGV || signo == SIGTRAP) && info->code > 0 && in_guest && !in_window &&
+        at_door(t, signo, mc))
+        leave_guest(t, info, mc, LEFT_DOOR);
     if (!ours || in_window) {
         if (info->code <= 0 && signo != LU_KICK_SIGNAL && signo != SIGSYS)
             return; /* sent by somebody outside, not by the processor */
         if (!in_guest)
             shim_bug(info, mc); /* the shim jumped out of its own code */
-        if (signo == SIGTRAP && !in_window && lu_patch_straggler(t->aspace, rip)) {
+        if (signo == SIGTRAP && !in_window && mc->trapno == TRAP_BREAKPOINT &&
+            lu_patch_straggler(t->aspace, rip)) {
             mc->rip = rip - 1; /* the site is about to be a jump, or already is */
             return;
         }
+        if (signo == SIGTRAP && !in_window && mc->trapno == TRAP_DEBUG &&
+            lu_patch_stub_place(t->aspace, rip) >= LU_STUB_INSIDE &&
+            lu_patch_stub_place(t->aspace, rip) != LU_STUB_BOUNDARY)
+            return; /* a step between two instructions that are one to the guest */
+        if (signo == LU_KICK_SIGNAL)
+            mc->rip = lu_patch_answer_sweep(w, rip);
         if (signo == LU_KICK_SIGNAL && !__atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST))
             return; /* only host threads were wanted, or the interrupt was seen already */
-        leave_guest(t, info, mc, in_window);
+        leave_guest(t, info, mc, in_window ? LEFT_WINDOW : LEFT_CODE);
     }
     if (signo == LU_KICK_SIGNAL) {
-        if (t && rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end &&
-            __atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST)) {
+        if (in_guest && in_prompt_window)
+            lu_patch_answer_sweep(w, rip);
+        if (t && in_prompt_window && __atomic_load_n(&t->entry.interrupt, __ATOMIC_SEQ_CST)) {
             mc->rip = (uint64_t)lu_prompt_interrupted;
             mc->rsp = t->entry.run_sp - 8;
         }

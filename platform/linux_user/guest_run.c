@@ -9,6 +9,8 @@
 #define XSAVE_HEADER 512u
 /* Needs permission from the host kernel, which guests are not given */
 #define XFEATURE_AMX (3ull << 17)
+#define XFEATURE_PKRU 9
+#define PKRU_KEY0 3u /* access and write disabled */
 /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL: iretq would fault */
 #define RFLAGS_GUEST 0x240dd5ull
 #define RFLAGS_ALWAYS 0x202ull
@@ -53,6 +55,8 @@ void lu_cpu_probe(void)
         cpuid(0xd, feature, r);
         if (r[1] + r[0] > g_lu.xsave_size)
             g_lu.xsave_size = r[1] + r[0];
+        if (feature == XFEATURE_PKRU)
+            g_lu.pkru_offset = r[1];
     }
     g_lu.eager_pages = (g_lu.xsave_size + LU_HANDLER_FRAMES + 4095) / 4096;
     PLATFORM_REQUIRE(g_lu.xsave_size + sizeof(struct lu_context) + 64 <= CONTEXT_SIZE);
@@ -84,10 +88,23 @@ static void area_restore(const void *area)
         __asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
 
-void lu_extended_from_frame(const void *fpstate)
+/* Our memory has key 0, as the guest's own: what the guest denied itself, it gets back when it comes out. */
+static void area_allow_key0(void *area)
 {
-    if (fpstate)
-        area_restore(fpstate);
+    uint32_t pkru;
+    if (!g_lu.pkru_offset)
+        return;
+    __builtin_memcpy(&pkru, (char *)area + g_lu.pkru_offset, sizeof(pkru));
+    pkru &= ~PKRU_KEY0; /* when it is in its initial state, this is not looked at */
+    __builtin_memcpy((char *)area + g_lu.pkru_offset, &pkru, sizeof(pkru));
+}
+
+void lu_extended_from_frame(void *fpstate)
+{
+    if (!fpstate)
+        return;
+    area_allow_key0(fpstate);
+    area_restore(fpstate);
 }
 
 static void area_reset(void *area)
@@ -195,6 +212,7 @@ static int lu_guest_extended_load(struct platform *p UNUSED, struct guest_contex
     __builtin_memcpy(ctx->extended, image, size);
     if (g_lu.has_xsave)
         __builtin_memcpy((char *)ctx->extended + XSAVE_HEADER, &features, 8);
+    area_allow_key0(ctx->extended);
     return 0;
 }
 

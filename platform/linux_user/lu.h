@@ -62,6 +62,7 @@ struct lu_worker {
     struct lu_worker *next_idle;  /* under carrier->lock */
     struct lu_worker *next_spawn; /* carrier->spawn_requests, lock-free */
     struct lu_worker *next_of_carrier;
+    uint32_t stub_sweep;         /* the last of its carrier's that it has answered; futex word */
     bool used;                   /* has carried a thread before: its processor time is not 0 */
     uint64_t user_ns, system_ns; /* processor time of the host thread when `running` came here */
 };
@@ -95,9 +96,10 @@ struct lu_carrier {
     struct lu_worker *leader;         /* fixed: in the same block */
     uint32_t slot_count;              /* under lock: altstack slots handed out */
     struct lu_worker *spawn_requests; /* atomic LIFO: host threads to make, by whoever is kicked */
-    struct lu_aspace *aspace;         /* NULL: neutral or in the pool */
-    struct lu_carrier *next_free;     /* free list or pool */
-    struct lu_carrier *next_made;     /* fixed once made */
+    uint32_t stub_sweep;      /* atomic: raised when no thread may stay in a stub (patch_write.c) */
+    struct lu_aspace *aspace; /* NULL: neutral or in the pool */
+    struct lu_carrier *next_free; /* free list or pool */
+    struct lu_carrier *next_made; /* fixed once made */
 };
 
 enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
@@ -170,6 +172,7 @@ struct lu_globals {
     uint64_t vdso_entry[LU_VDSO_ENTRIES]; /* by enum clock_guest_call; 0: none */
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
+    uint32_t pkru_offset; /* in the XSAVE area; 0: no protection keys */
     uint32_t eager_pages; /* the fault-handler set: what the first signal and its handler touch */
     bool siblings_may_not_trace; /* Yama: peek and poke need each carrier's consent */
     bool detailed_stats;
@@ -298,16 +301,21 @@ int lu_intercept_arm_process(void); /* seccomp: once, in the zygote; inherited *
 /* patched sites: patch.c. The range calls come from memory.c, in the space's own carrier. */
 /* A private mapping of a file that may be executed and not written was made. */
 void lu_patch_text_mapped(struct lu_aspace *as, const struct memory_map_request *req);
-/* Before the contents of a range change (forget), or the range goes altogether (unmap): patches there are taken back. */
-void lu_patch_forget(struct lu_aspace *as, uint64_t start, uint64_t size);
-void lu_patch_unmap(struct lu_aspace *as, uint64_t start, uint64_t size);
+struct lu_patch;
+/*
+ * Around a change of what is mapped: no site is patched in between, which could take memory where the guest is about to map. In it,
+ * before the contents of a range change or it goes, patches there are taken back; that may wait for threads to come out of stubs.
+ * Result: for the other two; NULL when nothing was patchable yet.
+ */
+MUST_USE struct lu_patch *lu_patch_change_begin(struct lu_aspace *as);
+void lu_patch_forget(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t size);
+void lu_patch_change_end(struct lu_patch *changed);
 /* A trapped call: count it and rewrite its site when it comes often. regs as they were at the trap. */
 void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
                        const struct guest_regs *regs);
 /* Take all patches back and make no more: the guest uses GS. */
-void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c);
+void lu_patch_refuse(struct lu_aspace *as, struct lu_carrier *c);
 /* Around clone: no site is half written in between. -ENOMEM: nothing was begun. `child` NULL: clone failed. */
-struct lu_patch;
 int lu_patch_fork_begin(struct lu_aspace *parent, struct lu_patch **copy);
 void lu_patch_fork_end(struct lu_aspace *parent, struct lu_aspace *child, struct lu_patch *copy);
 void lu_patch_destroy(struct lu_aspace *as);
@@ -317,13 +325,22 @@ void lu_patch_report(void);
 uint64_t lu_patch_original_rip(const struct lu_aspace *as, uint64_t rip);
 /* A breakpoint trap (rip past it) that the guest must not see: its site is being rewritten. */
 bool lu_patch_straggler(const struct lu_aspace *as, uint64_t rip);
+enum lu_stub_place {
+    LU_STUB_NONE,   /* guest code */
+    LU_STUB_INSIDE, /* in a stub, or at the long jump that leads to one */
+    LU_STUB_BOUNDARY, /* between the moved instruction and the call: where the guest's own code has a boundary, too */
+    LU_STUB_DOOR, /* at its last jump, registers as for lu_patched_entry */
+};
+enum lu_stub_place lu_patch_stub_place(const struct lu_aspace *as, uint64_t rip);
+/* In a kick's handler, rip being guest code or in a window: out of a stub, if somebody wants stubs empty. Where to go on. */
+uint64_t lu_patch_answer_sweep(struct lu_worker *w, uint64_t rip);
 
 /* guest_run.c */
 void lu_cpu_probe(void);
 /* The live registers' extended state into ctx. */
 void lu_context_store(struct guest_context *ctx);
-/* The guest's extended state back into the registers from a signal frame; `fpstate` may be NULL. */
-void lu_extended_from_frame(const void *fpstate);
+/* The guest's extended state back into the registers from a signal frame; `fpstate` may be NULL. Key 0 becomes usable. */
+void lu_extended_from_frame(void *fpstate);
 
 /* memory.c: the host file of an object; a number that tells files apart. */
 int lu_object_fd(const struct memory_object *obj);

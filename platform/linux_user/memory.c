@@ -51,9 +51,11 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     if (!req->object)
         flags |= MAP_ANONYMOUS;
     struct lu_aspace *space = lu_current()->aspace;
-    lu_patch_unmap(space, req->addr.raw, req->size);
+    struct lu_patch *patch = lu_patch_change_begin(space);
+    lu_patch_forget(patch, space->carrier, req->addr.raw, req->size);
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
+    lu_patch_change_end(patch);
     if (at < 0)
         return (int)at;
     if (!req->object && req->size >= HUGE_FROM && !req->no_huge)
@@ -69,17 +71,25 @@ static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as,
                            struct guest_addr addr, uint64_t size)
 {
     PLATFORM_REQUIRE(inside(as));
-    lu_patch_unmap(lu_current()->aspace, addr.raw, size);
-    return (int)lu_host(__NR_munmap, addr.raw, size);
+    struct lu_aspace *space = lu_current()->aspace;
+    struct lu_patch *patch = lu_patch_change_begin(space);
+    lu_patch_forget(patch, space->carrier, addr.raw, size);
+    int err = (int)lu_host(__NR_munmap, addr.raw, size);
+    lu_patch_change_end(patch);
+    return err;
 }
 
 static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
                              struct guest_addr addr, uint64_t size, unsigned prot)
 {
     PLATFORM_REQUIRE(inside(as));
+    struct lu_aspace *space = lu_current()->aspace;
+    struct lu_patch *patch = lu_patch_change_begin(space);
     if (prot & MEMORY_WRITE)
-        lu_patch_forget(lu_current()->aspace, addr.raw, size);
-    return (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
+        lu_patch_forget(patch, space->carrier, addr.raw, size);
+    int err = (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
+    lu_patch_change_end(patch);
+    return err;
 }
 
 static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
@@ -87,10 +97,13 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
                           uint64_t new_size)
 {
     PLATFORM_REQUIRE(inside(as));
-    lu_patch_forget(lu_current()->aspace, from.raw, old_size);
-    lu_patch_unmap(lu_current()->aspace, to.raw, new_size);
+    struct lu_aspace *space = lu_current()->aspace;
+    struct lu_patch *patch = lu_patch_change_begin(space);
+    lu_patch_forget(patch, space->carrier, from.raw, old_size);
+    lu_patch_forget(patch, space->carrier, to.raw, new_size);
     int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
+    lu_patch_change_end(patch);
     return at < 0 ? (int)at : 0;
 }
 
@@ -126,9 +139,12 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as,
         [MEMORY_ADVICE_POPULATE_WRITE] = MADV_POPULATE_WRITE,
     };
     PLATFORM_REQUIRE(inside(as));
+    struct lu_aspace *space = lu_current()->aspace;
+    struct lu_patch *patch = lu_patch_change_begin(space);
+    /* Part of a patch could vanish, here or in a child */
     if (advice <= MEMORY_ADVICE_KEEPONFORK)
-        lu_patch_forget(lu_current()->aspace, addr.raw,
-                        size); /* part of a patch could vanish, here or in a child */
+        lu_patch_forget(patch, space->carrier, addr.raw, size);
+    lu_patch_change_end(patch);
     long err = lu_host(__NR_madvise, addr.raw, size, host_advice[advice]);
     if (err == -EINVAL && advice >= MEMORY_ADVICE_POPULATE_READ)
         return populate_by_touch(addr.raw, size, advice);

@@ -8,6 +8,8 @@
  */
 #include "platform/linux_user/patch.h"
 
+#include <linux/futex.h>
+
 #define PATCH_AT_TRAP 8u   /* a patch costs some ten traps */
 #define PATCH_AGAIN_AT 64u /* a site that is jumped to past its patch: try the other form */
 
@@ -65,35 +67,36 @@ static bool overlaps(uint64_t start, uint64_t end, uint64_t from, uint64_t size)
     return start < from + size && from < end;
 }
 
-static void forget(struct lu_aspace *as, uint64_t start, uint64_t size, enum patch_restore how)
+struct lu_patch *lu_patch_change_begin(struct lu_aspace *as)
 {
     struct lu_patch *p = as->patch;
+    if (p)
+        lu_lock(&p->lock);
+    return p;
+}
+
+void lu_patch_forget(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t size)
+{
     if (!p)
         return;
     bool known = false;
-    lu_lock(&p->lock);
     for (uint32_t i = 0; i < p->text_count; i++)
         known |= overlaps(p->text[i].start, p->text[i].end, start, size);
     for (uint32_t i = 0; i < PATCH_AREAS; i++) {
         struct patch_area *area = &p->areas[i];
         if (area->base && overlaps(area->base, area->base + PATCH_AREA_SIZE, start, size))
-            patch_evict_area(p, as->carrier, area);
+            patch_evict_area(p, c, area);
     }
     if (known) {
-        patch_restore_range(p, as->carrier, start, start + size, how);
+        patch_restore_range(p, c, start, start + size);
         patch_text_cut(p, start, start + size);
     }
-    lu_unlock(&p->lock);
 }
 
-void lu_patch_forget(struct lu_aspace *as, uint64_t start, uint64_t size)
+void lu_patch_change_end(struct lu_patch *changed)
 {
-    forget(as, start, size, PATCH_TEXT_STAYS);
-}
-
-void lu_patch_unmap(struct lu_aspace *as, uint64_t start, uint64_t size)
-{
-    forget(as, start, size, PATCH_TEXT_GOES);
+    if (changed)
+        lu_unlock(&changed->lock);
 }
 
 /* ---- traps ---- */
@@ -126,6 +129,13 @@ static void settle(struct lu_patch *p, uint64_t site)
     p->family->settled[hit - p->family->hits] = site;
 }
 
+void patch_site_restored(struct lu_patch *p, uint64_t site)
+{
+    struct patch_hit *hit = hit_of(p->family->hits, site);
+    p->family->settled[hit - p->family->hits] = 0;
+    *hit = *hit_of(p->hits, site) = (struct patch_hit){.site = site};
+}
+
 void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
                        const struct guest_regs *regs)
 {
@@ -148,7 +158,7 @@ void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
     lu_unlock(&p->lock);
 }
 
-void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c)
+void lu_patch_refuse(struct lu_aspace *as, struct lu_carrier *c)
 {
     if (as->patch_refused)
         return;
@@ -156,7 +166,7 @@ void lu_patch_refuse(struct lu_aspace *as, const struct lu_carrier *c)
     if (!as->patch)
         return;
     lu_lock(&as->patch->lock);
-    patch_restore_range(as->patch, c, 0, UINT64_MAX, PATCH_TEXT_STAYS);
+    patch_restore_range(as->patch, c, 0, UINT64_MAX);
     lu_unlock(&as->patch->lock);
 }
 
@@ -177,24 +187,55 @@ static bool stub_at(const struct lu_patch *p, uint64_t address, struct patch_stu
     return false;
 }
 
-uint64_t lu_patch_original_rip(const struct lu_aspace *as, uint64_t rip)
+/* Where in a stub, or on the way into one, `rip` is; *original: the place in the guest's code that it stands for. */
+static enum lu_stub_place stub_place(const struct lu_patch *p, uint64_t rip, uint64_t *original)
 {
-    const struct lu_patch *p = as->patch;
     struct patch_stub stub;
     uint64_t offset;
+    *original = rip;
     if (!p)
-        return rip;
+        return LU_STUB_NONE;
     /* The moved instruction either has not begun or is done; the syscall itself has not happened. */
-    if (stub_at(p, rip, &stub, &offset))
-        return offset == 0 ? stub.site : stub.site + stub.length;
+    if (stub_at(p, rip, &stub, &offset)) {
+        *original = offset == 0 ? stub.site : stub.site + stub.length;
+        if (offset == stub.length)
+            return stub.length > 0 ? LU_STUB_BOUNDARY : LU_STUB_INSIDE;
+        return offset == stub.length + PATCH_STUB_LOAD_SIZE ? LU_STUB_DOOR : LU_STUB_INSIDE;
+    }
     uint8_t jump[SITE_JUMP_SIZE];
     int32_t distance;
     if (!p->in_padding || !patch_read(jump, rip, sizeof(jump)) || jump[0] != 0xe9)
-        return rip;
+        return LU_STUB_NONE;
     __builtin_memcpy(&distance, jump + 1, 4);
-    bool ours = stub_at(p, rip + SITE_JUMP_SIZE + (uint64_t)(int64_t)distance, &stub, &offset) &&
-                offset == 0 && stub.padding == rip;
-    return ours ? stub.site : rip;
+    if (!stub_at(p, rip + SITE_JUMP_SIZE + (uint64_t)(int64_t)distance, &stub, &offset) ||
+        offset != 0 || stub.padding != rip)
+        return LU_STUB_NONE;
+    *original = stub.site;
+    return LU_STUB_INSIDE;
+}
+
+uint64_t lu_patch_original_rip(const struct lu_aspace *as, uint64_t rip)
+{
+    uint64_t original;
+    stub_place(as->patch, rip, &original);
+    return original;
+}
+
+enum lu_stub_place lu_patch_stub_place(const struct lu_aspace *as, uint64_t rip)
+{
+    uint64_t original;
+    return stub_place(as->patch, rip, &original);
+}
+
+uint64_t lu_patch_answer_sweep(struct lu_worker *w, uint64_t rip)
+{
+    uint32_t wanted = __atomic_load_n(&w->carrier->stub_sweep, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&w->stub_sweep, __ATOMIC_RELAXED) == wanted)
+        return rip;
+    rip = lu_patch_original_rip(w->running->aspace, rip);
+    __atomic_store_n(&w->stub_sweep, wanted, __ATOMIC_RELEASE);
+    host_call(__NR_futex, &w->stub_sweep, FUTEX_WAKE, 1);
+    return rip;
 }
 
 bool lu_patch_straggler(const struct lu_aspace *as, uint64_t rip)

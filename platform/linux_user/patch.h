@@ -13,6 +13,7 @@
 #define PATCH_WAYS 4u
 #define PATCH_HITS (PATCH_SETS * PATCH_WAYS)
 #define PATCH_STUB_SIZE 64u
+#define PATCH_STUB_LOAD_SIZE 10u /* 48 b9 return_rip */
 #define PATCH_AREA_SIZE 0x10000ull
 #define PATCH_STUBS (PATCH_AREA_SIZE / PATCH_STUB_SIZE)
 #define PATCH_AREAS 4u
@@ -70,8 +71,7 @@ struct patch_stub {
     uint64_t site;    /* address of the bytes overwritten there */
     uint64_t padding; /* address of the long jump; 0: form "before" */
     uint8_t length;   /* of the overwritten instruction; form "padding": 0 */
-    uint8_t original[SITE_JUMP_SIZE];
-    uint8_t unused[2];
+    uint8_t original[SITE_JUMP_SIZE + SITE_SYSCALL_SIZE]; /* of padding: after those of the site */
 };
 _Static_assert(sizeof(struct patch_stub) == PATCH_STUB_SIZE, "stubs are found by multiples");
 
@@ -97,15 +97,12 @@ enum patch_effort {
 /* Make the syscall at `site` a jump. */
 enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
                               uint64_t number, enum patch_effort effort);
-enum patch_restore {
-    PATCH_TEXT_STAYS, /* their stubs are not used again: a thread may be in one */
-    PATCH_TEXT_GOES,
-};
-/* Put back what was overwritten within [start, end). */
-void patch_restore_range(struct lu_patch *p, const struct lu_carrier *c, uint64_t start,
-                         uint64_t end, enum patch_restore how);
+/* Put back what was overwritten within [start, end). No thread is in one of their stubs afterwards. */
+void patch_restore_range(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t end);
 /* The guest takes the place of these stubs. */
-void patch_evict_area(struct lu_patch *p, const struct lu_carrier *c, struct patch_area *area);
+void patch_evict_area(struct lu_patch *p, struct lu_carrier *c, struct patch_area *area);
+/* patch.c: what was counted at a site whose patch is gone counts from 0 again. */
+void patch_site_restored(struct lu_patch *p, uint64_t site);
 bool patch_read(void *out, uint64_t address, size_t size);
 
 /* patch_record.c: with --stats only */

@@ -4,8 +4,10 @@
 #include "platform/linux_user/patch.h"
 
 #include <linux/fcntl.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/mman.h>
+#include <linux/time.h>
 
 #define LOW_AREA (LU_GUEST_MIN - PATCH_AREA_SIZE)
 #define HIGH_AREA LU_GUEST_END
@@ -175,7 +177,8 @@ static uint64_t stub_write(struct patch_area *area, long mem, struct patch_stub 
         __atomic_store_n(&area->high, slot + 1, __ATOMIC_RELEASE);
     return at;
 }
-_Static_assert(SITE_INSN_MAX + 10 + 6 <= sizeof(((struct patch_stub *)NULL)->code),
+_Static_assert(SITE_INSN_MAX + PATCH_STUB_LOAD_SIZE + 6 <=
+                   sizeof(((struct patch_stub *)NULL)->code),
                "a stub holds the longest instruction");
 
 static void stub_drop(struct patch_area *area, uint64_t at)
@@ -252,6 +255,7 @@ static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carri
         return SITE_NO_STUB;
     struct patch_stub stub = {.site = site, .padding = base + offset};
     __builtin_memcpy(stub.original, g_analysis.bytes + site_offset, SITE_SYSCALL_SIZE);
+    __builtin_memcpy(stub.original + SITE_SYSCALL_SIZE, g_analysis.bytes + offset, SITE_JUMP_SIZE);
     p->in_padding = true;
     uint64_t stub_at = stub_write(area, mem, &stub, site + SITE_SYSCALL_SIZE);
     if (!stub_at)
@@ -337,41 +341,108 @@ static bool touches(const struct patch_stub *stub, uint64_t start, uint64_t end)
            (stub->padding && stub->padding < end && start < stub->padding + SITE_JUMP_SIZE);
 }
 
-static void restore_in(struct lu_patch *p, const struct lu_carrier *c, struct patch_area *area,
-                       uint64_t start, uint64_t end, enum patch_restore how)
+/* A thread that runs guest code of `c` and has not answered its latest sweep. NULL: none. */
+static struct lu_worker *worker_to_sweep(struct lu_carrier *c)
 {
-    long mem = -1;
-    for (uint32_t slot = 0; slot < area->high; slot++) {
-        uint64_t at = area->base + slot * PATCH_STUB_SIZE;
-        struct patch_stub stub;
-        if (!(area->taken[slot / 64] >> (slot % 64) & 1) || !patch_read(&stub, at, sizeof(stub)) ||
-            !touches(&stub, start, end))
-            continue;
-        if (in_place(&stub, at)) {
-            if (mem < 0)
-                mem = open_own_memory();
-            if (mem < 0 || !rewrite(p, c, mem, stub.site, stub.original,
-                                    stub.padding ? SITE_SYSCALL_SIZE : SITE_JUMP_SIZE))
-                platform_panic("linux_user: a patched site cannot be taken back");
-        }
-        if (how == PATCH_TEXT_GOES)
-            stub_drop(area, at);
+    const struct lu_worker *self = lu_current()->worker;
+    struct lu_worker *w;
+    lu_lock(&c->lock);
+    for (w = c->workers; w; w = w->next_of_carrier) {
+        const struct thread *t = __atomic_load_n(&w->running, __ATOMIC_ACQUIRE);
+        if (w != self && t && __atomic_load_n(&t->entry.in_guest, __ATOMIC_ACQUIRE) &&
+            __atomic_load_n(&w->stub_sweep, __ATOMIC_ACQUIRE) != c->stub_sweep)
+            break;
     }
+    lu_unlock(&c->lock);
+    return w;
+}
+
+/*
+ * Return when no thread is in a stub that nothing leads to any more, or on the way into one. A thread is there only as guest code, so
+ * each one that runs some is sent a kick, whose handler takes it back to its site (lu_patch_answer_sweep); again, while that comes
+ * at a moment when the thread is in another handler of ours.
+ */
+static void sweep_stubs(struct lu_carrier *c)
+{
+    static const struct timespec again = {.tv_nsec = 1000000};
+    struct lu_worker *w;
+    if (c->slot_count == 1)
+        return;
+    __atomic_add_fetch(&c->stub_sweep, 1, __ATOMIC_SEQ_CST);
+    while ((w = worker_to_sweep(c))) {
+        uint32_t seen = __atomic_load_n(&w->stub_sweep, __ATOMIC_ACQUIRE);
+        lu_kick(w);
+        if (seen != c->stub_sweep)
+            host_call(__NR_futex, &w->stub_sweep, FUTEX_WAIT, seen, &again);
+    }
+}
+
+/* Take the stub's site back. false: something else is there by now. */
+static bool restore_site(struct lu_patch *p, const struct lu_carrier *c, long *mem,
+                         const struct patch_stub *stub, uint64_t stub_at)
+{
+    if (!in_place(stub, stub_at))
+        return false;
+    if (*mem < 0)
+        *mem = open_own_memory();
+    if (*mem < 0 || !rewrite(p, c, *mem, stub->site, stub->original,
+                             stub->padding ? SITE_SYSCALL_SIZE : SITE_JUMP_SIZE))
+        platform_panic("linux_user: a patched site cannot be taken back");
+    return true;
+}
+
+/* Nobody is in it: the stub can be used again, and its padding as well. */
+static void stub_forget(struct lu_patch *p, struct patch_area *area, long mem,
+                        const struct patch_stub *stub, uint64_t at)
+{
+    uint8_t now[SITE_JUMP_SIZE], jump[SITE_JUMP_SIZE];
+    put_jump(jump, stub->padding, at);
+    if (mem >= 0 && stub->padding && patch_read(now, stub->padding, sizeof(now)) &&
+        __builtin_memcmp(now, jump, sizeof(now)) == 0)
+        write_text(mem, stub->padding, stub->original + SITE_SYSCALL_SIZE, sizeof(jump));
+    stub_drop(area, at);
+    patch_site_restored(p, stub->site + stub->length);
+}
+
+static bool stub_in_range(const struct patch_area *area, uint32_t slot, uint64_t start,
+                          uint64_t end, struct patch_stub *out)
+{
+    return (area->taken[slot / 64] >> (slot % 64) & 1) &&
+           patch_read(out, area->base + slot * PATCH_STUB_SIZE, sizeof(*out)) &&
+           touches(out, start, end);
+}
+
+static void restore_in(struct lu_patch *p, struct lu_carrier *c, struct patch_area *area,
+                       uint64_t start, uint64_t end)
+{
+    struct patch_stub stub;
+    long mem = -1;
+    bool found = false;
+    for (uint32_t slot = 0; slot < area->high; slot++) {
+        if (!stub_in_range(area, slot, start, end, &stub))
+            continue;
+        found = true;
+        restore_site(p, c, &mem, &stub, area->base + slot * PATCH_STUB_SIZE);
+    }
+    if (found)
+        sweep_stubs(c);
+    for (uint32_t slot = 0; found && slot < area->high; slot++)
+        if (stub_in_range(area, slot, start, end, &stub))
+            stub_forget(p, area, mem, &stub, area->base + slot * PATCH_STUB_SIZE);
     if (mem >= 0)
         host_call(__NR_close, mem);
 }
 
-void patch_restore_range(struct lu_patch *p, const struct lu_carrier *c, uint64_t start,
-                         uint64_t end, enum patch_restore how)
+void patch_restore_range(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t end)
 {
     for (uint32_t i = 0; i < PATCH_AREAS; i++)
         if (p->areas[i].base)
-            restore_in(p, c, &p->areas[i], start, end, how);
+            restore_in(p, c, &p->areas[i], start, end);
 }
 
-void patch_evict_area(struct lu_patch *p, const struct lu_carrier *c, struct patch_area *area)
+void patch_evict_area(struct lu_patch *p, struct lu_carrier *c, struct patch_area *area)
 {
-    restore_in(p, c, area, 0, UINT64_MAX, PATCH_TEXT_GOES);
+    restore_in(p, c, area, 0, UINT64_MAX);
     host_call(__NR_munmap, area->base, PATCH_AREA_SIZE);
     *area = (struct patch_area){.base = 0};
 }
