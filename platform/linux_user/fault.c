@@ -93,7 +93,8 @@ static void save_registers(struct guest_regs *regs, const struct kernel_context 
 static void classify_segv(struct guest_exit *exit, const struct kernel_siginfo *info,
                           const struct kernel_context *mc)
 {
-    if (mc->trapno != 14) {
+    /* Without an address from the processor, trapno and cr2 may be of an earlier fault: vsyscall page */
+    if (mc->trapno != 14 || info->code == SI_KERNEL) {
         exit->fault = GUEST_FAULT_GENERAL;
         exit->addr = guest_addr(0);
         return;
