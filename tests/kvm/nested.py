@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""nested.py --kernel DIR [--cpu FLAGS] [--memory MIB] [--seconds N] LIST: runs tests on a real KVM inside an emulated machine.
+"""nested.py --kernel DIR [--cpu FLAGS] [--memory MIB] [--seconds N] [--count] LIST: runs tests on a real KVM inside an emulated machine.
 
 QEMU emulates two processors with AMD's virtualization and boots Debian's kernel from DIR (scripts/fetch-kernel) with an initial file
 system made here: busybox, the modules of KVM, and every file that LIST names, at the path it has outside. The machine runs the
@@ -147,9 +147,12 @@ def make_archive(arguments, tests, files):
 def boot(arguments, folder):
     """What the machine said about its tests, and on its console."""
     console = os.path.join(folder, "console")
+    processors = ["-accel", "tcg,thread=multi", "-smp", "2"]
+    if arguments.count: # a tick of the counter and of the clock is an instruction
+        processors = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
     qemu = subprocess.Popen(
-        ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-M", arguments.machine, "-smp", "2",
-         "-cpu", "max,+svm,+npt" + arguments.cpu, "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot",
+        ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", "max,+svm,+npt" + arguments.cpu,
+         "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot",
          "-serial", "file:" + console, "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
          "-initrd", os.path.join(folder, "initrd"),
          "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"],
@@ -206,6 +209,8 @@ def main():
     parser.add_argument("--cpu", default="", help="more of QEMU's -cpu, with a comma before")
     parser.add_argument("--machine", default="pc")
     parser.add_argument("--npt", choices=("Y", "N"), default="Y", help="nested page tables, which kvm_amd must say it uses or not")
+    parser.add_argument("--count", action="store_true", help="one processor, whose time stamp counter counts instructions")
+    parser.add_argument("--show", action="store_true", help="print what passing tests print, too")
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--seconds", type=int, default=120, help="for one test")
     parser.add_argument("--deadline", type=int, default=540, help="for the machine")
@@ -235,6 +240,8 @@ def main():
         wrong = judge(test, found.get(number, {}))
         failed += wrong is not None
         print(f"{'FAILED' if wrong else 'passed'} {test[0]}" + (": " + wrong if wrong else ""))
+        if arguments.show and not wrong:
+            print(found[number]["got"][1].rstrip("\n"))
     if "@@ end" not in said:
         print(f"the machine did not come to its end; console:\n{console[-8000:]}")
         failed += 1
