@@ -176,6 +176,13 @@ int memory_object_punch(struct platform *p, struct memory_object *obj, uint64_t 
     return p->memory->object_punch(p, obj, offset, size);
 }
 
+int64_t memory_object_seek(struct platform *p, struct memory_object *obj, uint64_t offset,
+                           enum memory_seek what)
+{
+    PLATFORM_REQUIRE(obj != NULL);
+    return p->memory->object_seek(p, obj, offset, what);
+}
+
 int64_t memory_object_read(struct platform *p, struct memory_object *obj, uint64_t offset,
                            struct mem_ref into)
 {

@@ -93,6 +93,7 @@ enum memory_advice {
  * Reference-counted; lives while referenced or mapped.
  */
 struct memory_object;
+enum memory_seek { MEMORY_SEEK_DATA, MEMORY_SEEK_HOLE };
 
 /*
  * A mapping to be made. addr, size, offset: page aligned; size > 0; the range within [guest_min,
@@ -197,6 +198,12 @@ struct memory_ops {
     int (*object_punch)(struct platform *p, struct memory_object *obj, uint64_t offset,
                         uint64_t size);
     /*
+     * The first offset from `offset` on whose bytes are stored, or which lies in a hole (the end of the object is one). A platform may
+     * take everything for stored. Errors: -ENXIO: offset is at the end or beyond, or no data follows.
+     */
+    int64_t (*object_seek)(struct platform *p, struct memory_object *obj, uint64_t offset,
+                           enum memory_seek what);
+    /*
      * Move bytes between the object and `m`; stops at the object's end (never grows it). Result:
      * bytes moved, -EFAULT if the first byte of a guest range could not be reached, -EIO, -ENOMEM.
      * Coherent with shared mappings.
@@ -247,6 +254,8 @@ uint64_t memory_object_size(struct platform *p, struct memory_object *obj);
 MUST_USE int memory_object_resize(struct platform *p, struct memory_object *obj, uint64_t size);
 MUST_USE int memory_object_punch(struct platform *p, struct memory_object *obj, uint64_t offset,
                                  uint64_t size);
+MUST_USE int64_t memory_object_seek(struct platform *p, struct memory_object *obj, uint64_t offset,
+                                    enum memory_seek what);
 MUST_USE int64_t memory_object_read(struct platform *p, struct memory_object *obj, uint64_t offset,
                                     struct mem_ref into);
 MUST_USE int64_t memory_object_write(struct platform *p, struct memory_object *obj, uint64_t offset,

@@ -22,7 +22,8 @@ static bool is_component(const char *name)
 static bool flags_ok(unsigned flags)
 {
     const unsigned all = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE |
-                         HOST_OPEN_TRUNCATE | HOST_OPEN_DIRECTORY | HOST_OPEN_PATH;
+                         HOST_OPEN_TRUNCATE | HOST_OPEN_DIRECTORY | HOST_OPEN_PATH |
+                         HOST_OPEN_NAMELESS;
     const unsigned access = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_PATH | HOST_OPEN_DIRECTORY;
     return (flags & ~all) == 0 && (flags & access) != 0;
 }
@@ -42,7 +43,8 @@ struct host_file *host_file_standard(struct platform *p, enum host_standard_stre
 struct host_file *host_file_open(struct platform *p, struct host_file *dir, const char *name,
                                  unsigned flags, uint32_t mode, int *err)
 {
-    PLATFORM_REQUIRE(dir != NULL && is_component(name) && flags_ok(flags) && err != NULL);
+    PLATFORM_REQUIRE(dir != NULL && flags_ok(flags) && err != NULL);
+    PLATFORM_REQUIRE(flags & HOST_OPEN_NAMELESS || is_component(name));
     return p->host_file->open(p, dir, name, flags, mode, err);
 }
 
@@ -50,7 +52,7 @@ struct host_file *host_file_reopen(struct platform *p, struct host_file *file, u
                                    int *err)
 {
     PLATFORM_REQUIRE(file != NULL && flags_ok(flags) && err != NULL);
-    PLATFORM_REQUIRE((flags & (HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE)) == 0);
+    PLATFORM_REQUIRE((flags & (HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE | HOST_OPEN_NAMELESS)) == 0);
     return p->host_file->reopen(p, file, flags, err);
 }
 
@@ -137,6 +139,39 @@ int host_file_sync(struct platform *p, struct host_file *file)
 {
     PLATFORM_REQUIRE(file != NULL);
     return p->host_file->sync(p, file);
+}
+
+int64_t host_file_seek(struct platform *p, struct host_file *file, int64_t offset, int whence)
+{
+    PLATFORM_REQUIRE(file != NULL);
+    return p->host_file->seek(p, file, offset, whence);
+}
+
+int host_file_allocate(struct platform *p, struct host_file *file, unsigned mode, uint64_t offset,
+                       uint64_t size)
+{
+    PLATFORM_REQUIRE(file != NULL && offset + size >= offset);
+    return p->host_file->allocate(p, file, mode, offset, size);
+}
+
+int64_t host_file_get_xattr(struct platform *p, struct host_file *file, const char *name,
+                            void *value, size_t size)
+{
+    PLATFORM_REQUIRE(file != NULL && name != NULL && (value != NULL || size == 0));
+    return p->host_file->get_xattr(p, file, name, value, size);
+}
+
+int64_t host_file_list_xattr(struct platform *p, struct host_file *file, char *names, size_t size)
+{
+    PLATFORM_REQUIRE(file != NULL && (names != NULL || size == 0));
+    return p->host_file->list_xattr(p, file, names, size);
+}
+
+int host_file_set_xattr(struct platform *p, struct host_file *file, const char *name,
+                        const void *value, size_t size, unsigned flags)
+{
+    PLATFORM_REQUIRE(file != NULL && name != NULL);
+    return p->host_file->set_xattr(p, file, name, value, size, flags);
 }
 
 int host_file_statfs(struct platform *p, struct host_file *file, struct host_statfs *out)

@@ -29,6 +29,8 @@ enum host_open_flags {
     HOST_OPEN_TRUNCATE = 16,
     HOST_OPEN_DIRECTORY = 32, /* -ENOTDIR otherwise */
     HOST_OPEN_PATH = 64,
+    /* A new regular file in `dir` without a name; `name` is not looked at. -EOPNOTSUPP */
+    HOST_OPEN_NAMELESS = 128,
 };
 
 /* What the instance was started with. */
@@ -130,6 +132,23 @@ struct host_file_ops {
     int (*setattr)(struct platform *p, struct host_file *file, unsigned mask,
                    const struct host_stat *attr);
     int (*sync)(struct platform *p, struct host_file *file);
+    /*
+     * lseek(2) on a regular file. SEEK_SET, SEEK_CUR, SEEK_END: of a standard stream, whose position others may share. SEEK_DATA,
+     * SEEK_HOLE: of any; its position means nothing afterwards. Result: the offset; -ESPIPE: no regular file; -ENXIO, -EINVAL.
+     */
+    int64_t (*seek)(struct platform *p, struct host_file *file, int64_t offset, int whence);
+    /* fallocate(2) with its FALLOC_FL_ modes. Errors: -EOPNOTSUPP, -ENOSPC, -EFBIG... */
+    int (*allocate)(struct platform *p, struct host_file *file, unsigned mode, uint64_t offset,
+                    uint64_t size);
+    /*
+     * Extended attributes as xattr(7) has them; on any handle. size 0 asks for the size. value NULL removes; flags: XATTR_CREATE,
+     * XATTR_REPLACE. Results: bytes, or 0; -ENODATA, -ERANGE, -EOPNOTSUPP, -EPERM...
+     */
+    int64_t (*get_xattr)(struct platform *p, struct host_file *file, const char *name, void *value,
+                         size_t size);
+    int64_t (*list_xattr)(struct platform *p, struct host_file *file, char *names, size_t size);
+    int (*set_xattr)(struct platform *p, struct host_file *file, const char *name,
+                     const void *value, size_t size, unsigned flags);
     int (*statfs)(struct platform *p, struct host_file *file, struct host_statfs *out);
     int (*mkdir)(struct platform *p, struct host_file *dir, const char *name, uint32_t mode);
     int (*symlink)(struct platform *p, struct host_file *dir, const char *name, const char *target);
@@ -174,6 +193,16 @@ MUST_USE int64_t host_file_readlink(struct platform *p, struct host_file *link, 
 MUST_USE int host_file_setattr(struct platform *p, struct host_file *file, unsigned mask,
                                const struct host_stat *attr);
 MUST_USE int host_file_sync(struct platform *p, struct host_file *file);
+MUST_USE int64_t host_file_seek(struct platform *p, struct host_file *file, int64_t offset,
+                                int whence);
+MUST_USE int host_file_allocate(struct platform *p, struct host_file *file, unsigned mode,
+                                uint64_t offset, uint64_t size);
+MUST_USE int64_t host_file_get_xattr(struct platform *p, struct host_file *file, const char *name,
+                                     void *value, size_t size);
+MUST_USE int64_t host_file_list_xattr(struct platform *p, struct host_file *file, char *names,
+                                      size_t size);
+MUST_USE int host_file_set_xattr(struct platform *p, struct host_file *file, const char *name,
+                                 const void *value, size_t size, unsigned flags);
 MUST_USE int host_file_statfs(struct platform *p, struct host_file *file, struct host_statfs *out);
 MUST_USE int host_file_mkdir(struct platform *p, struct host_file *dir, const char *name,
                              uint32_t mode);

@@ -119,12 +119,14 @@ static int open_flags(unsigned flags)
         host |= O_TRUNC;
     if (flags & HOST_OPEN_DIRECTORY)
         host |= O_DIRECTORY;
+    if (flags & HOST_OPEN_NAMELESS)
+        host = (host & ~O_CREAT) | O_TMPFILE;
     return host;
 }
 
 static bool writes(unsigned flags)
 {
-    return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE);
+    return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE | HOST_OPEN_NAMELESS);
 }
 
 static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_file *dir,
@@ -134,6 +136,8 @@ static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_fil
         *err = -EROFS;
         return NULL;
     }
+    if (flags & HOST_OPEN_NAMELESS)
+        name = ".";
     return wrap(lu_host(__NR_openat, dir->fd, name, open_flags(flags), mode & 07777),
                 dir->read_only, err);
 }
@@ -386,6 +390,46 @@ static int lu_file_sync(struct platform *p UNUSED, struct host_file *file)
     return (int)lu_host(__NR_fsync, file->fd);
 }
 
+static int64_t lu_file_seek(struct platform *p UNUSED, struct host_file *file, int64_t offset,
+                            int whence)
+{
+    return lu_host(__NR_lseek, file->fd, offset, whence);
+}
+
+static int lu_file_allocate(struct platform *p UNUSED, struct host_file *file, unsigned mode,
+                            uint64_t offset, uint64_t size)
+{
+    return file->read_only ? -EROFS : (int)lu_host(__NR_fallocate, file->fd, mode, offset, size);
+}
+
+/* By /proc/self/fd: handles to look at are refused by the f-calls. */
+static int64_t lu_file_get_xattr(struct platform *p UNUSED, struct host_file *file,
+                                 const char *name, void *value, size_t size)
+{
+    char path[32];
+    fd_path(path, file->fd);
+    return lu_host(__NR_getxattr, path, name, value, size);
+}
+
+static int64_t lu_file_list_xattr(struct platform *p UNUSED, struct host_file *file, char *names,
+                                  size_t size)
+{
+    char path[32];
+    fd_path(path, file->fd);
+    return lu_host(__NR_listxattr, path, names, size);
+}
+
+static int lu_file_set_xattr(struct platform *p UNUSED, struct host_file *file, const char *name,
+                             const void *value, size_t size, unsigned flags)
+{
+    char path[32];
+    if (file->read_only)
+        return -EROFS;
+    fd_path(path, file->fd);
+    return (int)(value ? lu_host(__NR_setxattr, path, name, value, size, flags)
+                       : lu_host(__NR_removexattr, path, name));
+}
+
 static int lu_file_statfs(struct platform *p UNUSED, struct host_file *file,
                           struct host_statfs *out)
 {
@@ -493,6 +537,11 @@ const struct host_file_ops lu_host_file_ops = {
     .readlink = lu_file_readlink,
     .setattr = lu_file_setattr,
     .sync = lu_file_sync,
+    .seek = lu_file_seek,
+    .allocate = lu_file_allocate,
+    .get_xattr = lu_file_get_xattr,
+    .list_xattr = lu_file_list_xattr,
+    .set_xattr = lu_file_set_xattr,
     .statfs = lu_file_statfs,
     .mkdir = lu_file_mkdir,
     .symlink = lu_file_symlink,

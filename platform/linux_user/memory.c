@@ -355,6 +355,15 @@ static int lu_object_punch(struct platform *p UNUSED, struct memory_object *obj,
                         size);
 }
 
+static int64_t lu_object_seek(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset,
+                              enum memory_seek what)
+{
+    if (offset > INT64_MAX)
+        return -ENXIO;
+    return lu_host(__NR_lseek, obj->fd, offset,
+                   what == MEMORY_SEEK_DATA ? 3 /* SEEK_DATA */ : 4 /* SEEK_HOLE */);
+}
+
 static int64_t lu_object_read(struct platform *p UNUSED, struct memory_object *obj, uint64_t offset,
                               struct mem_ref into)
 {
@@ -402,6 +411,7 @@ const struct memory_ops lu_memory_ops = {
     .object_size = lu_object_size,
     .object_resize = lu_object_resize,
     .object_punch = lu_object_punch,
+    .object_seek = lu_object_seek,
     .object_read = lu_object_read,
     .object_write = lu_object_write,
     .shim_alloc = lu_shim_alloc,

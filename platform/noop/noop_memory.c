@@ -175,6 +175,14 @@ static int noop_object_punch(struct platform *p UNUSED, struct memory_object *ob
     return 0;
 }
 
+static int64_t noop_object_seek(struct platform *p UNUSED, struct memory_object *obj,
+                                uint64_t offset, enum memory_seek what)
+{
+    if (offset >= obj->size)
+        return -ENXIO;
+    return (int64_t)(what == MEMORY_SEEK_DATA ? offset : obj->size);
+}
+
 /* The space */
 
 static struct page *page_at(uint64_t address)
@@ -549,6 +557,7 @@ const struct memory_ops noop_memory_ops = {
     .object_size = noop_object_size,
     .object_resize = noop_object_resize,
     .object_punch = noop_object_punch,
+    .object_seek = noop_object_seek,
     .object_read = noop_object_read,
     .object_write = noop_object_write,
     .shim_alloc = noop_shim_alloc,

@@ -52,6 +52,16 @@ NEEDS_A_HANDLE(int64_t, readlink, struct platform *p, struct host_file *link, ch
 NEEDS_A_HANDLE(int, setattr, struct platform *p, struct host_file *file, unsigned mask,
                const struct host_stat *attr)
 NEEDS_A_HANDLE(int, sync, struct platform *p, struct host_file *file)
+NEEDS_A_HANDLE(int64_t, seek, struct platform *p, struct host_file *file, int64_t offset,
+               int whence)
+NEEDS_A_HANDLE(int, allocate, struct platform *p, struct host_file *file, unsigned mode,
+               uint64_t offset, uint64_t size)
+NEEDS_A_HANDLE(int64_t, get_xattr, struct platform *p, struct host_file *file, const char *name,
+               void *value, size_t size)
+NEEDS_A_HANDLE(int64_t, list_xattr, struct platform *p, struct host_file *file, char *names,
+               size_t size)
+NEEDS_A_HANDLE(int, set_xattr, struct platform *p, struct host_file *file, const char *name,
+               const void *value, size_t size, unsigned flags)
 NEEDS_A_HANDLE(int, statfs, struct platform *p, struct host_file *file, struct host_statfs *out)
 NEEDS_A_HANDLE(int, mkdir, struct platform *p, struct host_file *dir, const char *name,
                uint32_t mode)
@@ -86,6 +96,11 @@ const struct host_file_ops stock_no_host_files_ops = {
     .readlink = no_host_files_readlink,
     .setattr = no_host_files_setattr,
     .sync = no_host_files_sync,
+    .seek = no_host_files_seek,
+    .allocate = no_host_files_allocate,
+    .get_xattr = no_host_files_get_xattr,
+    .list_xattr = no_host_files_list_xattr,
+    .set_xattr = no_host_files_set_xattr,
     .statfs = no_host_files_statfs,
     .mkdir = no_host_files_mkdir,
     .symlink = no_host_files_symlink,

@@ -102,6 +102,7 @@
     CASE(ObjectContract, GrowingAddsZeros, 0)                                                      \
     CASE(ObjectContract, ShrinkingTakesPagesAwayEverywhere, 0)                                     \
     CASE(ObjectContract, PunchedRangeReadsZero, 0)                                                 \
+    CASE(ObjectContract, SeekNeverSkipsData, 0)                                                    \
     CASE(ObjectContract, ObjectLivesWhileMapped, 0)                                                \
     CASE(ObjectContract, CreateFailingAtAnyHostCallLeavesNothing, 0)                               \
     CASE(ContextContract, FreshContextIsThatOfAFreshProcess, 0)                                    \
@@ -183,6 +184,10 @@
     CASE(HostFileContract, DirectoriesListEachEntryOnce, PLATFORM_FEATURE_HOST_FILES)              \
     CASE(HostFileContract, NamesCanBeMovedLinkedAndRemoved, PLATFORM_FEATURE_HOST_FILES)           \
     CASE(HostFileContract, AttributesCanBeSet, PLATFORM_FEATURE_HOST_FILES)                        \
+    CASE(HostFileContract, SeekFindsDataAndHoles, PLATFORM_FEATURE_HOST_FILES)                     \
+    CASE(HostFileContract, SpaceIsAllocatedAndGivenBack, PLATFORM_FEATURE_HOST_FILES)              \
+    CASE(HostFileContract, NamelessFilesCanBeLinked, PLATFORM_FEATURE_HOST_FILES)                  \
+    CASE(HostFileContract, ExtendedAttributesAreKept, PLATFORM_FEATURE_HOST_FILES)                 \
     CASE(HostFileContract, ReadOnlyGrantRefusesEveryChange, PLATFORM_FEATURE_HOST_FILES)           \
     CASE(HostFileContract, MappedFileMeetsTheFile, PLATFORM_FEATURE_HOST_FILES)                    \
     CASE(HostFileContract, StreamsNeverBlock, PLATFORM_FEATURE_HOST_FILES)                         \

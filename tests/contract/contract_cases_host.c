@@ -1,7 +1,10 @@
 /*
  * contract_cases_host.c: host_file.h.
  */
+#include <linux/falloc.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
+#include <linux/xattr.h>
 
 #include "tests/contract/contract.h"
 #include "tests/contract/contract_prototypes.h"
@@ -274,6 +277,102 @@ void HostFileContract_AttributesCanBeSet(struct contract *c)
     host_file_close(c->p, dir);
 }
 
+void HostFileContract_SeekFindsDataAndHoles(struct contract *c)
+{
+    const int64_t at = 100 * PAGE, end = at + 4;
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "sparse", g_create);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, (uint64_t)at, text("data")), 4);
+    int64_t data = host_file_seek(c->p, file, 0, SEEK_DATA);
+    CHECK(data >= 0 && data <= at);
+    CHECK_EQUAL(host_file_seek(c->p, file, at + 1, SEEK_DATA), at + 1);
+    CHECK_EQUAL(host_file_seek(c->p, file, at, SEEK_HOLE), end);
+    CHECK_EQUAL(host_file_seek(c->p, file, end, SEEK_DATA), -ENXIO);
+    CHECK_EQUAL(host_file_seek(c->p, file, end + 1, SEEK_HOLE), -ENXIO);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+
+    int err = 0;
+    struct host_file *in = host_file_standard(c->p, HOST_STDIN, &err);
+    MUST(in != NULL);
+    CHECK_EQUAL(host_file_seek(c->p, in, 0, SEEK_CUR), -ESPIPE);
+    host_file_close(c->p, in);
+}
+
+void HostFileContract_SpaceIsAllocatedAndGivenBack(struct contract *c)
+{
+    uint64_t value = UINT64_C(0x1111111111111111);
+    struct host_file *dir = granted(c, "rw"), *file = opened(c, dir, "space", g_create);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, PAGE, mem_shim(&value, 8)), 8);
+    int err = host_file_allocate(c->p, file, 0, 0, 3 * PAGE);
+    CHECK(err == 0 || err == -EOPNOTSUPP);
+    CHECK_EQUAL(status(c, file).size, err ? PAGE + 8 : 3 * PAGE);
+    const uint64_t size = status(c, file).size;
+    err = host_file_allocate(c->p, file, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 2 * PAGE);
+    CHECK(err == 0 || err == -EOPNOTSUPP);
+    CHECK_EQUAL(status(c, file).size, size);
+    CHECK_EQUAL(host_file_pread(c->p, file, PAGE, mem_shim(&value, 8)), 8);
+    CHECK_EQUAL(value, err ? UINT64_C(0x1111111111111111) : 0);
+    CHECK(host_file_allocate(c->p, file, 0x40000000, 0, PAGE) < 0);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_NamelessFilesCanBeLinked(struct contract *c)
+{
+    int err = 0;
+    char word[8];
+    struct host_file *dir = granted(c, "rw");
+    const uint64_t links = status(c, dir).nlink;
+    struct host_file *file = host_file_open(
+        c->p, dir, "", HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_NAMELESS, 0640, &err);
+    if (!file) {
+        CHECK_EQUAL(err, -EOPNOTSUPP);
+        host_file_close(c->p, dir);
+        return;
+    }
+    CHECK_EQUAL(status(c, file).nlink, 0);
+    CHECK_EQUAL(status(c, dir).nlink, links);
+    CHECK_EQUAL(host_file_pwrite(c->p, file, 0, text("hidden")), 6);
+    CHECK_EQUAL(host_file_link(c->p, file, dir, "shown"), 0);
+    CHECK_EQUAL(status(c, file).nlink, 1);
+    host_file_close(c->p, file);
+    file = opened(c, dir, "shown", HOST_OPEN_READ);
+    CHECK_EQUAL(host_file_pread(c->p, file, 0, mem_shim(word, 8)), 6);
+    host_file_close(c->p, file);
+    host_file_close(c->p, dir);
+}
+
+void HostFileContract_ExtendedAttributesAreKept(struct contract *c)
+{
+    char value[16], names[256];
+    struct host_file *dir = granted(c, "rw"), *made = opened(c, dir, "xattr", g_create);
+    /* A handle to look is enough. */
+    struct host_file *file = opened(c, dir, "xattr", g_look);
+    CHECK(host_file_get_xattr(c->p, file, "user.color", value, 16) < 0);
+    int err = host_file_set_xattr(c->p, file, "user.color", "blue", 4, 0);
+    if (err == 0) {
+        CHECK_EQUAL(host_file_get_xattr(c->p, file, "user.color", NULL, 0), 4);
+        CHECK_EQUAL(host_file_get_xattr(c->p, file, "user.color", value, 2), -ERANGE);
+        CHECK_EQUAL(host_file_get_xattr(c->p, file, "user.color", value, 16), 4);
+        CHECK(__builtin_memcmp(value, "blue", 4) == 0);
+        int64_t size = host_file_list_xattr(c->p, file, names, sizeof(names));
+        bool listed = false;
+        CHECK_EQUAL(host_file_list_xattr(c->p, file, NULL, 0), size);
+        for (int64_t i = 0; i + 11 <= size; i++)
+            listed |= __builtin_memcmp(names + i, "user.color", 11) == 0;
+        CHECK(listed);
+        CHECK_EQUAL(host_file_set_xattr(c->p, file, "user.color", "red", 3, XATTR_CREATE), -EEXIST);
+        CHECK_EQUAL(host_file_set_xattr(c->p, file, "user.size", "9", 1, XATTR_REPLACE), -ENODATA);
+        CHECK_EQUAL(host_file_set_xattr(c->p, file, "user.color", NULL, 0, 0), 0);
+        CHECK_EQUAL(host_file_get_xattr(c->p, file, "user.color", value, 16), -ENODATA);
+    } else {
+        CHECK(err == -EOPNOTSUPP || err == -EPERM);
+    }
+    host_file_close(c->p, file);
+    host_file_close(c->p, made);
+    host_file_close(c->p, dir);
+}
+
 void HostFileContract_ReadOnlyGrantRefusesEveryChange(struct contract *c)
 {
     int err = 0;
@@ -296,6 +395,11 @@ void HostFileContract_ReadOnlyGrantRefusesEveryChange(struct contract *c)
     CHECK_EQUAL(host_file_mknod(c->p, dir, "new", S_IFIFO | 0600, 0), -EROFS);
     CHECK_EQUAL(host_file_setattr(c->p, file, HOST_SET_MODE, &attr), -EROFS);
     CHECK_EQUAL(host_file_setattr(c->p, path, HOST_SET_SIZE, &attr), -EROFS);
+    CHECK_EQUAL(open_error(c, dir, "", HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_NAMELESS),
+                -EROFS);
+    CHECK_EQUAL(host_file_allocate(c->p, file, 0, 0, PAGE), -EROFS);
+    CHECK_EQUAL(host_file_set_xattr(c->p, path, "user.color", "blue", 4, 0), -EROFS);
+    CHECK_EQUAL(host_file_set_xattr(c->p, path, "user.color", NULL, 0, 0), -EROFS);
     CHECK_EQUAL(status(c, file).size, sizeof(CONTRACT_RO_TEXT) - 1);
     host_file_close(c->p, path);
     host_file_close(c->p, file);

@@ -164,6 +164,35 @@ void ObjectContract_PunchedRangeReadsZero(struct contract *c)
     contract_leave_and_destroy(c, as);
 }
 
+/* All that seek may do wrong is to take data for a hole: whoever copies a sparse object would lose it. */
+void ObjectContract_SeekNeverSkipsData(struct contract *c)
+{
+    const uint64_t end = 1024 * PAGE + 100;
+    struct memory_object *obj = make_object(c, 1024);
+    CHECK_EQUAL(memory_object_resize(c->p, obj, end), 0);
+    CHECK(memory_object_seek(c->p, obj, 0, MEMORY_SEEK_HOLE) >= 0);
+    for (uint64_t i = 0; i < 4; i++)
+        object_put(c, obj, i * 300 * PAGE + 8, 1 + i);
+    for (uint64_t i = 0; i < 4; i++) {
+        const uint64_t at = i * 300 * PAGE;
+        const int64_t data =
+                          memory_object_seek(c->p, obj, i ? at - 299 * PAGE : 0, MEMORY_SEEK_DATA),
+                      hole = memory_object_seek(c->p, obj, at + 8, MEMORY_SEEK_HOLE);
+        CHECK(data >= 0 && (uint64_t)data <= at);
+        CHECK(hole > (int64_t)at + 8 && (uint64_t)hole <= end);
+        CHECK_EQUAL(memory_object_seek(c->p, obj, at + 8, MEMORY_SEEK_DATA), at + 8);
+        if (hole > 0 && (uint64_t)hole + 8 <= end)
+            CHECK_EQUAL(object_get(c, obj, (uint64_t)hole), 0);
+    }
+    const int64_t tail = memory_object_seek(c->p, obj, 1000 * PAGE, MEMORY_SEEK_DATA);
+    CHECK(tail == -ENXIO || tail >= (int64_t)(1000 * PAGE));
+    CHECK_EQUAL(memory_object_seek(c->p, obj, end, MEMORY_SEEK_DATA), -ENXIO);
+    CHECK_EQUAL(memory_object_seek(c->p, obj, end, MEMORY_SEEK_HOLE), -ENXIO);
+    CHECK_EQUAL(memory_object_seek(c->p, obj, UINT64_MAX, MEMORY_SEEK_DATA), -ENXIO);
+    CHECK_EQUAL(memory_object_size(c->p, obj), end);
+    memory_object_put(c->p, obj);
+}
+
 void ObjectContract_ObjectLivesWhileMapped(struct contract *c)
 {
     struct memory_object *obj = make_object(c, 1);

@@ -345,6 +345,7 @@ const struct memory_ops kvm_memory_ops = {
     .object_size = kvm_memory_object_size,
     .object_resize = kvm_memory_object_resize,
     .object_punch = kvm_memory_object_punch,
+    .object_seek = kvm_memory_object_seek,
     .object_read = kvm_memory_object_read,
     .object_write = kvm_memory_object_write,
     .shim_alloc = kvm_memory_shim_alloc,

@@ -74,6 +74,24 @@ static uint64_t *make_slot(struct store *s, uint64_t index)
     }
 }
 
+static uint64_t first_below(uint64_t frame, int level, uint64_t base, uint64_t first)
+{
+    const uint64_t *node = node_of(frame);
+    const uint64_t span = capacity(level - 1);
+    uint64_t found = UINT64_MAX;
+    for (unsigned i = 0; i < FANOUT && found == UINT64_MAX; i++) {
+        const uint64_t start = base + i * span;
+        if (node[i] && start + span > first)
+            found = level == 1 ? start : first_below(node[i], level - 1, start, first);
+    }
+    return found;
+}
+
+uint64_t store_first(const struct store *s, uint64_t first)
+{
+    return s->root == FRAME_NONE ? UINT64_MAX : first_below(s->root, s->height, 0, first);
+}
+
 /* Drops pages [first, end), and nodes that become empty. True: this node is. */
 static bool cut_node(uint64_t frame, int level, uint64_t base, uint64_t first, uint64_t end)
 {

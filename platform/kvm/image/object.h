@@ -59,6 +59,8 @@ uint64_t kvm_memory_object_size(struct platform *p, struct memory_object *obj);
 int kvm_memory_object_resize(struct platform *p, struct memory_object *obj, uint64_t size);
 int kvm_memory_object_punch(struct platform *p, struct memory_object *obj, uint64_t offset,
                             uint64_t size);
+int64_t kvm_memory_object_seek(struct platform *p, struct memory_object *obj, uint64_t offset,
+                               enum memory_seek what);
 int64_t kvm_memory_object_read(struct platform *p, struct memory_object *obj, uint64_t offset,
                                struct mem_ref into);
 int64_t kvm_memory_object_write(struct platform *p, struct memory_object *obj, uint64_t offset,

@@ -81,6 +81,39 @@ int kvm_memory_object_punch(struct platform *p UNUSED, struct memory_object *obj
     return 0;
 }
 
+static uint64_t first_hole(const struct store *s, uint64_t index)
+{
+    const uint64_t *slot;
+    while ((slot = store_slot(s, index)) && *slot)
+        index++;
+    return index;
+}
+
+/* A file's pages here say nothing about the file: all of it is data, and the host knows better. */
+int64_t kvm_memory_object_seek(struct platform *p UNUSED, struct memory_object *obj,
+                               uint64_t offset, enum memory_seek what)
+{
+    struct store *s = obj->store;
+    int64_t found = -ENXIO;
+    mm_mutex_lock(&s->lock);
+    if (offset < s->size) {
+        const uint64_t index = offset / FRAME_SIZE;
+        uint64_t page = index;
+        if (what == MEMORY_SEEK_DATA)
+            page = s->file ? index : store_first(s, index);
+        else
+            page = s->file ? s->size / FRAME_SIZE + 1 : first_hole(s, index);
+        const uint64_t end = s->size / FRAME_SIZE + 1; /* so that the product does not wrap */
+        uint64_t at = page == index ? offset : (page < end ? page : end) * FRAME_SIZE;
+        if (at < s->size)
+            found = (int64_t)at;
+        else if (what == MEMORY_SEEK_HOLE)
+            found = (int64_t)s->size;
+    }
+    mm_mutex_unlock(&s->lock);
+    return found;
+}
+
 /* Files */
 
 static int write_dirty(const struct store *s, uint64_t index, uint64_t *slot)

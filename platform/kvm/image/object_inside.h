@@ -10,6 +10,8 @@
 
 /* All under the store's lock. */
 uint64_t *store_slot(const struct store *s, uint64_t index); /* NULL: no page there */
+/* The first page from `first` on that is there. UINT64_MAX: none. */
+uint64_t store_first(const struct store *s, uint64_t first);
 void store_cut(struct store *s, uint64_t first, uint64_t end);
 /* Each page in [first, end), until one says no. */
 typedef int store_visit(const struct store *s, uint64_t index, uint64_t *slot);
