@@ -2,6 +2,7 @@
  * sys_event.c: epoll and the descriptors that stand for events. Listed in sys_poll.h.
  */
 #include <asm/fcntl.h>
+#include <linux/inotify.h>
 #include <linux/signal.h>
 #include <linux/signalfd.h>
 #include <linux/time.h>
@@ -11,6 +12,9 @@
 #include "shim/fs/epoll.h"
 #include "shim/fs/event_files.h"
 #include "shim/fs/file.h"
+#include "shim/fs/inotify.h"
+#include "shim/fs/namei.h"
+#include "shim/sys_file.h"
 #include "shim/sys_poll.h"
 #include "shim/wait_time.h"
 
@@ -250,4 +254,63 @@ long sys_timerfd_gettime(struct task *task, const struct syscall_args *args)
     r = timerfd_get(f, &now);
     file_put(f);
     return r ? r : write_setting(args->a[1], &now);
+}
+
+/* ---- inotify ---------------------------------------------------------------------------------------------------- */
+
+static long make_inotify(struct task *task, uint32_t flags)
+{
+    int err = 0;
+
+    if (flags & ~(uint32_t)(IN_CLOEXEC | IN_NONBLOCK))
+        return -EINVAL;
+    struct file *f = inotify_create_file(flags & O_NONBLOCK, &err);
+    return install(task, f, err, flags);
+}
+
+long sys_inotify_init(struct task *task, const struct syscall_args *args)
+{
+    (void)args;
+    return make_inotify(task, 0);
+}
+
+long sys_inotify_init1(struct task *task, const struct syscall_args *args)
+{
+    return make_inotify(task, (uint32_t)args->a[0]);
+}
+
+/* inotify_add_watch(2): the file must be readable. */
+long sys_inotify_add_watch(struct task *task, const struct syscall_args *args)
+{
+    uint32_t mask = (uint32_t)args->a[2];
+    unsigned flags =
+        (mask & IN_DONT_FOLLOW ? 0 : LOOKUP_FOLLOW) | (mask & IN_ONLYDIR ? LOOKUP_DIRECTORY : 0);
+    struct file *f = mask ? fd_get(task, (int)args->a[0]) : NULL;
+    struct path path;
+
+    if (!f)
+        return mask ? -EBADF : -EINVAL;
+    long r = f->ops->kind && str_equal(f->ops->kind, "inotify") ? 0 : -EINVAL;
+    if (r == 0)
+        r = user_path(task, AT_FDCWD, args->a[1], flags, &path);
+    if (r == 0) {
+        struct credentials who = task_credentials(task);
+        r = path_permission(&who, &path, INODE_READ);
+        if (r == 0)
+            r = inotify_add(f, path.dentry->inode, mask);
+        path_put(&path);
+    }
+    file_put(f);
+    return r;
+}
+
+long sys_inotify_rm_watch(struct task *task, const struct syscall_args *args)
+{
+    struct file *f = fd_get(task, (int)args->a[0]);
+
+    if (!f)
+        return -EBADF;
+    long r = inotify_remove(f, (int)args->a[1]);
+    file_put(f);
+    return r;
 }

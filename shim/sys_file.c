@@ -55,14 +55,15 @@ static enum fd_flags fd_flags_from_open(uint32_t flags)
      FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC |          \
      __O_SYNC | O_PATH | __O_TMPFILE)
 
-static long do_open(struct task *task, int dirfd, uint64_t name, uint64_t flags, uint64_t mode)
+static long do_open(struct task *task, int dirfd, uint64_t name, uint64_t flags, uint64_t mode,
+                    unsigned resolve)
 {
     int err = 0;
     char *text = user_string(name, PATH_MAX, &err);
     if (!text)
         return err;
     uint32_t known = (uint32_t)flags & OPEN_KNOWN;
-    struct file *f = vfs_open(task, dirfd, text, known, (uint32_t)mode, &err);
+    struct file *f = vfs_open_how(task, dirfd, text, known, (uint32_t)mode, resolve, &err);
     shim_free(text);
     if (!f)
         return err;
@@ -71,13 +72,44 @@ static long do_open(struct task *task, int dirfd, uint64_t name, uint64_t flags,
 
 long sys_open(struct task *task, const struct syscall_args *args)
 {
-    return do_open(task, AT_FDCWD, args->a[0], args->a[1], args->a[2]);
+    return do_open(task, AT_FDCWD, args->a[0], args->a[1], args->a[2], 0);
 }
 
 long sys_openat(struct task *task, const struct syscall_args *args)
 {
-    return do_open(task, (int)args->a[0], args->a[1], args->a[2], args->a[3]);
+    return do_open(task, (int)args->a[0], args->a[1], args->a[2], args->a[3], 0);
 }
+
+/* Bytes beyond what we know of a structure that grows must be zero. 0, -E2BIG, -EFAULT. */
+static int check_tail(uint64_t addr, uint64_t size)
+{
+    char chunk[64];
+    while (size) {
+        size_t part = size < sizeof(chunk) ? size : sizeof(chunk);
+        int err = user_read(chunk, addr, part);
+        if (err)
+            return err;
+        for (size_t i = 0; i < part; i++)
+            if (chunk[i])
+                return -E2BIG;
+        addr += part;
+        size -= part;
+    }
+    return 0;
+}
+
+static unsigned lookup_flags_from_resolve(uint64_t resolve)
+{
+    return (resolve & RESOLVE_BENEATH ? LOOKUP_BENEATH : 0u) |
+           (resolve & RESOLVE_IN_ROOT ? LOOKUP_IN_ROOT : 0u) |
+           (resolve & RESOLVE_NO_SYMLINKS ? LOOKUP_NO_SYMLINKS : 0u) |
+           (resolve & RESOLVE_NO_MAGICLINKS ? LOOKUP_NO_MAGICLINKS : 0u) |
+           (resolve & RESOLVE_NO_XDEV ? LOOKUP_NO_XDEV : 0u);
+}
+
+#define RESOLVE_KNOWN                                                                              \
+    (RESOLVE_BENEATH | RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |             \
+     RESOLVE_NO_XDEV | RESOLVE_CACHED)
 
 /* openat2(2): unlike open, refuses what it doesn't know. */
 long sys_openat2(struct task *task, const struct syscall_args *args)
@@ -85,23 +117,30 @@ long sys_openat2(struct task *task, const struct syscall_args *args)
     struct open_how how;
     if (args->a[3] < sizeof(how))
         return -EINVAL;
-    if (args->a[3] > sizeof(how))
+    if (args->a[3] > 4096)
         return -E2BIG;
     int err = user_read(&how, args->a[2], sizeof(how));
+    if (err == 0)
+        err = check_tail(args->a[2] + sizeof(how), args->a[3] - sizeof(how));
     if (err)
         return err;
-    if (how.resolve)
-        stats_unsupported("openat2: resolve flags");
-    bool creates = how.flags & (O_CREAT | __O_TMPFILE);
-    if (how.resolve || (how.flags & ~(uint64_t)OPEN_KNOWN) || how.mode > 07777 ||
-        (how.mode && !creates))
+    bool creates = how.flags & O_CREAT || (how.flags & __O_TMPFILE);
+    if (how.flags & ~(uint64_t)OPEN_KNOWN || how.resolve & ~(uint64_t)RESOLVE_KNOWN ||
+        (creates && how.mode & ~07777ull) || (!creates && how.mode) ||
+        (how.resolve & RESOLVE_BENEATH && how.resolve & RESOLVE_IN_ROOT) ||
+        (how.flags & O_PATH &&
+         how.flags & ~(uint64_t)(O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)))
         return -EINVAL;
-    return do_open(task, (int)args->a[0], args->a[1], how.flags, how.mode);
+    /* Whether everything is in memory is nobody's to say here: the caller asks again without, as it must expect. */
+    if (how.resolve & RESOLVE_CACHED)
+        return -EAGAIN;
+    return do_open(task, (int)args->a[0], args->a[1], how.flags, how.mode,
+                   lookup_flags_from_resolve(how.resolve));
 }
 
 long sys_creat(struct task *task, const struct syscall_args *args)
 {
-    return do_open(task, AT_FDCWD, args->a[0], O_CREAT | O_WRONLY | O_TRUNC, args->a[1]);
+    return do_open(task, AT_FDCWD, args->a[0], O_CREAT | O_WRONLY | O_TRUNC, args->a[1], 0);
 }
 
 long sys_close(struct task *task, const struct syscall_args *args)

@@ -7,16 +7,16 @@
 #include "shim/syscall.h"
 
 #define SHIM_SYSCALLS_FILE(X)                                                                      \
-    X(open, 3, PARTIAL, "O_TMPFILE on a host mount: EOPNOTSUPP")                                   \
-    X(openat, 4, PARTIAL, "as open")                                                               \
-    X(openat2, 4, PARTIAL, "any RESOLVE_ flag is refused with EINVAL")                             \
+    X(open, 3, FULL, "")                                                                           \
+    X(openat, 4, FULL, "")                                                                         \
+    X(openat2, 4, PARTIAL, "RESOLVE_CACHED always says EAGAIN")                                    \
     X(creat, 2, FULL, "")                                                                          \
     X(close, 1, FULL, "")                                                                          \
     X(close_range, 3, FULL, "")                                                                    \
     X(dup, 1, FULL, "")                                                                            \
     X(dup2, 2, FULL, "")                                                                           \
     X(dup3, 3, FULL, "")                                                                           \
-    X(fcntl, 3, PARTIAL, "no leases, no F_NOTIFY, no EDEADLK; F_SETOWN is kept, no SIGIO comes")   \
+    X(fcntl, 3, PARTIAL, "no leases, no F_NOTIFY; F_SETOWN is kept, no SIGIO comes")               \
     X(flock, 2, FULL, "")                                                                          \
     X(ioctl, 3, PARTIAL, "what each kind of file knows; else ENOTTY, counted")                     \
     X(read, 3, FULL, "")                                                                           \
@@ -27,16 +27,19 @@
     X(writev, 3, FULL, "")                                                                         \
     X(preadv, 5, FULL, "")                                                                         \
     X(pwritev, 5, FULL, "")                                                                        \
-    X(preadv2, 6, PARTIAL, "RWF_ flags but HIPRI, DSYNC and SYNC are refused with EOPNOTSUPP")     \
-    X(pwritev2, 6, PARTIAL, "RWF_ flags but HIPRI, DSYNC and SYNC are refused with EOPNOTSUPP")    \
-    X(lseek, 3, PARTIAL, "SEEK_DATA and SEEK_HOLE see no holes")                                   \
+    X(preadv2, 6, PARTIAL, "RWF_NOWAIT on regular files only, else EOPNOTSUPP")                    \
+    X(pwritev2, 6, PARTIAL,                                                                        \
+      "RWF_NOWAIT on regular files only; RWF_ flags since Linux 6.9 are EOPNOTSUPP")               \
+    X(lseek, 3, FULL, "")                                                                          \
     X(sendfile, 4, FULL, "")                                                                       \
+    X(splice, 6, FULL, "")                                                                         \
+    X(tee, 4, FULL, "")                                                                            \
+    X(vmsplice, 4, FULL, "")                                                                       \
     X(copy_file_range, 6, FULL, "")                                                                \
-    X(splice, 6, PARTIAL,                                                                          \
-      "EINVAL, as for files that cannot be spliced: callers read and write instead")               \
     X(truncate, 2, FULL, "")                                                                       \
     X(ftruncate, 2, FULL, "")                                                                      \
-    X(fallocate, 4, PARTIAL, "in memory: allocate, punch, zero; on a host mount: EOPNOTSUPP")      \
+    X(fallocate, 4, PARTIAL,                                                                       \
+      "in memory: allocate, punch, zero; on a host mount what the host has")                       \
     X(fadvise64, 4, NOOP, "advice")                                                                \
     X(readahead, 3, NOOP, "advice")                                                                \
     X(fsync, 1, FULL, "")                                                                          \
@@ -93,20 +96,25 @@
     X(mount, 5, PARTIAL, "EPERM")                                                                  \
     X(umount2, 2, PARTIAL, "EPERM")                                                                \
     X(pivot_root, 2, PARTIAL, "EPERM")                                                             \
-    X(setxattr, 5, PARTIAL, "EOPNOTSUPP")                                                          \
-    X(lsetxattr, 5, PARTIAL, "EOPNOTSUPP")                                                         \
-    X(fsetxattr, 5, PARTIAL, "EOPNOTSUPP")                                                         \
-    X(getxattr, 4, PARTIAL, "EOPNOTSUPP")                                                          \
-    X(lgetxattr, 4, PARTIAL, "EOPNOTSUPP")                                                         \
-    X(fgetxattr, 4, PARTIAL, "EOPNOTSUPP")                                                         \
-    X(listxattr, 3, PARTIAL, "EOPNOTSUPP")                                                         \
-    X(llistxattr, 3, PARTIAL, "EOPNOTSUPP")                                                        \
-    X(flistxattr, 3, PARTIAL, "EOPNOTSUPP")                                                        \
-    X(removexattr, 2, PARTIAL, "EOPNOTSUPP")                                                       \
-    X(lremovexattr, 2, PARTIAL, "EOPNOTSUPP")                                                      \
+    X(setxattr, 5, PARTIAL, "no access control lists")                                             \
+    X(lsetxattr, 5, PARTIAL, "no access control lists")                                            \
+    X(fsetxattr, 5, PARTIAL, "no access control lists")                                            \
+    X(getxattr, 4, PARTIAL, "no access control lists")                                             \
+    X(lgetxattr, 4, PARTIAL, "no access control lists")                                            \
+    X(fgetxattr, 4, PARTIAL, "no access control lists")                                            \
+    X(listxattr, 3, PARTIAL, "no access control lists")                                            \
+    X(llistxattr, 3, PARTIAL, "no access control lists")                                           \
+    X(flistxattr, 3, PARTIAL, "no access control lists")                                           \
+    X(removexattr, 2, PARTIAL, "no access control lists")                                          \
+    X(lremovexattr, 2, PARTIAL, "no access control lists")                                         \
     X(fremovexattr, 2, PARTIAL, "EOPNOTSUPP")
 
 SHIM_SYSCALLS_FILE(SYSCALL_PROTOTYPE)
+
+/* readv(2), writev(2) on one descriptor. */
+enum direction { DIRECTION_READ, DIRECTION_WRITE };
+MUST_USE long file_vectors(struct task *task, int fd, uint64_t addr, uint64_t count,
+                           enum direction direction);
 
 struct path;
 /* A name of the guest's, resolved. flags: enum lookup_flags. Owner: caller. */

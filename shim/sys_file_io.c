@@ -4,12 +4,14 @@
  */
 #include <asm/fcntl.h>
 #include <linux/fs.h>
+#include <linux/inotify.h>
 #include <linux/uio.h>
 
 #include "platform/errno.h"
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/fs/inotify.h"
 #include "shim/fs/namei.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
@@ -35,8 +37,6 @@ static bool seekable(const struct file *f)
 {
     return f->ops->seek != NULL;
 }
-
-enum direction { DIRECTION_READ, DIRECTION_WRITE };
 
 static long transfer(struct task *task, const struct syscall_args *args, enum direction direction)
 {
@@ -213,6 +213,12 @@ static long transfer_vectors(struct task *task, int fd, uint64_t addr, uint64_t 
     return n;
 }
 
+long file_vectors(struct task *task, int fd, uint64_t addr, uint64_t count,
+                  enum direction direction)
+{
+    return transfer_vectors(task, fd, addr, count, NULL, direction);
+}
+
 long sys_readv(struct task *task, const struct syscall_args *args)
 {
     return transfer_vectors(task, (int)args->a[0], args->a[1], args->a[2], NULL, DIRECTION_READ);
@@ -241,13 +247,53 @@ long sys_pwritev(struct task *task, const struct syscall_args *args)
     return vectors_at(task, args, DIRECTION_WRITE);
 }
 
+/* RWF_APPEND, pwritev2(2). With the file's own position, that is behind the data afterwards. */
+static long append_vectors(struct task *task, const struct syscall_args *args, bool own_position)
+{
+    int64_t at_end = (int64_t)FILE_AT_END;
+    struct file *f = fd_get(task, (int)args->a[0]);
+    if (!f)
+        return -EBADF;
+    bool regular = f->inode && S_ISREG(f->inode->mode);
+    long n = transfer_vectors(task, (int)args->a[0], args->a[1], args->a[2],
+                              regular || !own_position ? &at_end : NULL, DIRECTION_WRITE);
+    struct file_stat st;
+    if (n > 0 && own_position && regular && file_stat(f, &st) == 0) {
+        mutex_lock(&f->pos_lock);
+        f->pos = st.size;
+        mutex_unlock(&f->pos_lock);
+    }
+    file_put(f);
+    return n;
+}
+
+/* RWF_NOWAIT: what is in memory never waits; others do not offer it here. */
+static int nowait_check(struct task *task, int fd)
+{
+    struct file *f = fd_get(task, fd);
+    if (!f)
+        return -EBADF;
+    int err = f->inode && S_ISREG(f->inode->mode) ? 0 : -EOPNOTSUPP;
+    file_put(f);
+    return err;
+}
+
 /* preadv2(2): offset -1 means the file's own position. */
 static long vectors_at2(struct task *task, const struct syscall_args *args,
                         enum direction direction)
 {
-    if (args->a[5] & ~(uint64_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+    uint32_t flags = (uint32_t)args->a[5];
+    bool append = flags & RWF_APPEND;
+    if (flags & ~(uint32_t)(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND) ||
+        (append && direction == DIRECTION_READ))
         return -EOPNOTSUPP;
-    if ((int64_t)args->a[3] == -1)
+    int err = flags & RWF_NOWAIT ? nowait_check(task, (int)args->a[0]) : 0;
+    if (err)
+        return err;
+    bool own_position = (int64_t)args->a[3] == -1;
+    if (append && (own_position || (int64_t)args->a[3] >= 0))
+        return append_vectors(task, args, own_position);
+    if (own_position)
         return transfer_vectors(task, (int)args->a[0], args->a[1], args->a[2], NULL, direction);
     return vectors_at(task, args, direction);
 }
@@ -272,23 +318,11 @@ long sys_lseek(struct task *task, const struct syscall_args *args)
         mutex_lock(&f->pos_lock);
         result = f->ops->seek(task, f, (int64_t)args->a[1], (int)args->a[2]);
         mutex_unlock(&f->pos_lock);
+    } else if (!(f->flags & O_PATH) && f->ops->ignores_seek) {
+        result = (uint32_t)args->a[2] > SEEK_HOLE ? -EINVAL : 0;
     }
     file_put(f);
     return result;
-}
-
-/* splice(2): EINVAL is its word for files that cannot be spliced; callers such as grep, which drains a pipe, then read. */
-long sys_splice(struct task *task, const struct syscall_args *args)
-{
-    struct file *ends[2] = {fd_get(task, (int)args->a[0]), fd_get(task, (int)args->a[2])};
-    bool open = ends[0] && ends[1];
-    for (int i = 0; i < 2; i++)
-        if (ends[i])
-            file_put(ends[i]);
-    if (!open)
-        return -EBADF;
-    stats_unsupported("splice");
-    return -EINVAL;
 }
 
 /* Copy up to `size` bytes; offsets NULL: the files' own positions. The source keeps what the target
@@ -340,8 +374,11 @@ long sys_sendfile(struct task *task, const struct syscall_args *args)
     uint64_t size = args->a[3] < RW_MAX ? args->a[3] : RW_MAX;
     if (result == 0 && args->a[2])
         result = read_offset(args->a[2], &offset);
+    if (result == 0 && ((in->flags | out->flags) & O_PATH || (in->flags & O_ACCMODE) == O_WRONLY ||
+                        (out->flags & O_ACCMODE) == O_RDONLY))
+        result = -EBADF;
     if (result == 0 && (!seekable(in) || (out->flags & O_APPEND)))
-        result = (in->flags | out->flags) & O_PATH ? -EBADF : -EINVAL;
+        result = -EINVAL;
     if (result == 0) {
         uint64_t at = (uint64_t)offset;
         result = copy_between(task, in, args->a[2] ? &at : NULL, out, NULL, size);
@@ -357,7 +394,8 @@ long sys_sendfile(struct task *task, const struct syscall_args *args)
 
 static int copy_range_checks(struct file *in, struct file *out)
 {
-    if ((in->flags | out->flags) & O_PATH)
+    if ((in->flags | out->flags) & O_PATH || (in->flags & O_ACCMODE) == O_WRONLY ||
+        (out->flags & O_ACCMODE) == O_RDONLY)
         return -EBADF;
     if (!in->inode || !out->inode)
         return -EINVAL;
@@ -382,6 +420,9 @@ long sys_copy_file_range(struct task *task, const struct syscall_args *args)
     if (result == 0) {
         uint64_t in_at = args->a[1] ? (uint64_t)from : in->pos,
                  out_at = args->a[3] ? (uint64_t)to : out->pos;
+        struct file_stat st;
+        if (file_stat(in, &st) == 0) /* what is behind the end cannot overlap */
+            size = in_at >= st.size ? 0 : size < st.size - in_at ? size : st.size - in_at;
         bool overlap = in->inode == out->inode && in_at < out_at + size && out_at < in_at + size;
         result = overlap ? -EINVAL
                          : copy_between(task, in, args->a[1] ? &in_at : NULL, out,
@@ -444,6 +485,8 @@ long sys_ftruncate(struct task *task, const struct syscall_args *args)
         err = f->inode->ops->setattr(f->inode, HOST_SET_SIZE, &attr);
     else
         err = -EINVAL;
+    if (err == 0 && f->opened)
+        notify_dentry(f->dentry, IN_MODIFY);
     file_put(f);
     return err;
 }
@@ -461,14 +504,14 @@ long sys_fallocate(struct task *task, const struct syscall_args *args)
     long err;
     if ((f->flags & O_PATH) || (f->flags & O_ACCMODE) == O_RDONLY)
         err = -EBADF;
+    else if (f->ops->fallocate)
+        err = f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size);
     else if (!f->inode || S_ISFIFO(f->inode->mode))
         err = -ESPIPE;
-    else if (!S_ISREG(f->inode->mode))
-        err = -ENODEV;
     else
-        err = f->ops->fallocate
-                  ? f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size)
-                  : -EOPNOTSUPP;
+        err = S_ISREG(f->inode->mode) ? -EOPNOTSUPP : -ENODEV;
+    if (err == 0 && f->opened)
+        notify_dentry(f->dentry, IN_MODIFY);
     file_put(f);
     return err;
 }

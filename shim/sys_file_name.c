@@ -2,9 +2,12 @@
  * sys_file_name.c: names: directories, links, removal, renaming, where a task is; and what is
  * refused as a whole.
  */
+#include <linux/inotify.h>
+
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/fs/inotify.h"
 #include "shim/fs/namei.h"
 #include "shim/sys_file.h"
 
@@ -114,6 +117,8 @@ static long do_getdents(struct task *task, const struct syscall_args *args,
         return -EBADF;
     struct dirent_buffer b = {.at = args->a[1], .left = (uint32_t)args->a[2], .format = format};
     long n = f->flags & O_PATH ? -EBADF : read_directory(task, f, &b);
+    if (n >= 0 && f->opened)
+        notify_dentry(f->dentry, IN_ACCESS);
     file_put(f);
     return n;
 }
@@ -416,15 +421,3 @@ REFUSED(name_to_handle_at, EOPNOTSUPP)
 REFUSED(mount, EPERM)
 REFUSED(umount2, EPERM)
 REFUSED(pivot_root, EPERM)
-REFUSED(setxattr, EOPNOTSUPP)
-REFUSED(lsetxattr, EOPNOTSUPP)
-REFUSED(fsetxattr, EOPNOTSUPP)
-REFUSED(getxattr, EOPNOTSUPP)
-REFUSED(lgetxattr, EOPNOTSUPP)
-REFUSED(fgetxattr, EOPNOTSUPP)
-REFUSED(listxattr, EOPNOTSUPP)
-REFUSED(llistxattr, EOPNOTSUPP)
-REFUSED(flistxattr, EOPNOTSUPP)
-REFUSED(removexattr, EOPNOTSUPP)
-REFUSED(lremovexattr, EOPNOTSUPP)
-REFUSED(fremovexattr, EOPNOTSUPP)

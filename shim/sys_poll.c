@@ -17,7 +17,6 @@
 #include "shim/fs/pipe.h"
 #include "shim/shim.h"
 #include "shim/signal.h"
-#include "shim/stats.h"
 #include "shim/wait_time.h"
 
 /* ---- pipes ------------------------------------------------------------------------------------------------------ */
@@ -29,11 +28,9 @@ static long pipe_install(struct task *task, uint64_t addr, uint32_t flags)
     int fds[2], r;
     enum fd_flags fd_flags = flags & O_CLOEXEC ? FD_CLOSE_ON_EXEC : FD_KEEP;
 
-    if (flags & O_DIRECT)
-        stats_unsupported("pipe2: O_DIRECT");
-    if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK))
+    if (flags & ~(uint32_t)(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
-    r = pipe_create(flags & O_NONBLOCK, ends);
+    r = pipe_create(flags & (O_NONBLOCK | O_DIRECT), ends);
     if (r)
         return r;
     fds[0] = fd_install(task, ends[0], 0, fd_flags);

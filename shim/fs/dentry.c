@@ -7,6 +7,7 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
+#include "shim/fs/inotify.h"
 #include "shim/fs/vfs.h"
 
 #define BUCKETS 8192u
@@ -145,8 +146,10 @@ static void free_all(struct dentry *dead)
     while (dead) {
         struct dentry *d = dead;
         dead = d->dead_next;
-        if (d->inode)
+        if (d->inode) {
+            notify_gone(d->inode);
             inode_put(d->inode);
+        }
         if (d->name != d->inline_name)
             shim_free(d->name);
         shim_free(d);

@@ -54,8 +54,10 @@ struct epoll {
     struct mutex ready_lock;
     struct epoll_item *ready;
     struct wait_queue wait;
-    unsigned nested; /* items that watch epoll files; under lock */
+    unsigned nested;         /* items that watch epoll files; under lock */
+    const struct file *file; /* the one that has this instance */
 };
+#define NESTING_MAX 5 /* epoll instances one in the other, as in Linux */
 
 static struct mutex g_epoll_lock;
 static const struct file_ops epoll_ops;
@@ -194,6 +196,48 @@ static struct epoll_item *item_find(struct epoll *ep, struct file *file, int fd)
     return item;
 }
 
+/* Steps of one search; more than this are taken for too deep. Under g_epoll_lock. */
+static unsigned g_search_steps;
+#define SEARCH_STEPS_MAX 10000u
+
+/* Under g_epoll_lock, which keeps items where they are: levels of instances that `f` watches, itself counted; over the limit when
+ * `stop` is among them. */
+static int levels_below(const struct file *f, const struct file *stop)
+{
+    const struct epoll *ep = f->data;
+    struct epoll_item *item;
+    int most = 0;
+
+    if (f == stop || ++g_search_steps > SEARCH_STEPS_MAX)
+        return NESTING_MAX + 1;
+    for (item = ep->items; item && ep->nested && most <= NESTING_MAX;
+         item = item->next, g_search_steps++) {
+        int levels = item->file->ops == &epoll_ops ? levels_below(item->file, stop) : 0;
+        most = levels > most ? levels : most;
+    }
+    return most + 1;
+}
+
+static int levels_above(const struct file *f)
+{
+    int most = 0;
+
+    if (++g_search_steps > SEARCH_STEPS_MAX)
+        return NESTING_MAX + 1;
+    for (const struct epoll_item *item = f->epolls; item && most <= NESTING_MAX;
+         item = item->file_next) {
+        int levels = levels_above(item->ep->file);
+        most = levels > most ? levels : most;
+    }
+    return most + 1;
+}
+
+static bool nests_too_deep(const struct file *outer, const struct file *inner)
+{
+    g_search_steps = 0;
+    return levels_above(outer) + levels_below(inner, outer) > NESTING_MAX;
+}
+
 /* Under both locks. */
 static int item_add(struct task *task, struct file *epf, int fd, struct file *file,
                     const struct epoll_event *event)
@@ -201,11 +245,8 @@ static int item_add(struct task *task, struct file *epf, int fd, struct file *fi
     struct epoll *ep = epf->data;
     struct epoll_item *item;
 
-    if (file->ops == &epoll_ops) {
-        /* One level of nesting; Linux allows five. Without deeper ones no cycle can arise. */
-        if (epf->epolls || ((struct epoll *)file->data)->nested)
-            return -ELOOP;
-    }
+    if (file->ops == &epoll_ops && nests_too_deep(epf, file))
+        return -ELOOP;
     item = shim_zalloc(sizeof(*item));
     if (!item)
         return -ENOMEM;
@@ -433,6 +474,7 @@ static void epoll_release(struct file *f)
 
 static const struct file_ops epoll_ops = {
     .kind = "eventpoll",
+    .ignores_seek = true,
     .poll = epoll_poll,
     .release = epoll_release,
 };
@@ -447,7 +489,9 @@ struct file *epoll_create_file(int *err)
         return NULL;
     }
     f = file_create(&epoll_ops, O_RDWR, ep, err);
-    if (!f)
+    if (f)
+        ep->file = f;
+    else
         shim_free(ep);
     return f;
 }

@@ -116,6 +116,7 @@ static void eventfd_release(struct file *f)
 
 static const struct file_ops eventfd_ops = {
     .kind = "eventfd",
+    .ignores_seek = true,
     .read = eventfd_read,
     .write = eventfd_write,
     .poll = eventfd_poll,

@@ -5,6 +5,7 @@
 
 #include <linux/fcntl.h>
 #include <linux/fs.h>
+#include <linux/inotify.h>
 #include <linux/poll.h>
 
 #include "platform/errno.h"
@@ -12,6 +13,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/dentry.h"
 #include "shim/fs/epoll.h"
+#include "shim/fs/inotify.h"
 #include "shim/fs/locks.h"
 #include "shim/fs/vfs.h"
 #include "shim/process.h"
@@ -45,6 +47,9 @@ void file_put(struct file *f)
 {
     if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) != 0)
         return;
+    if (f->opened)
+        notify_dentry(f->dentry,
+                      (f->flags & O_ACCMODE) == O_RDONLY ? IN_CLOSE_NOWRITE : IN_CLOSE_WRITE);
     if (f->epolls)
         epoll_file_gone(f);
     if (f->inode)
@@ -65,6 +70,14 @@ static bool is_stream(const struct file *f)
     return f->ops->seek == NULL;
 }
 
+/* Result: n. */
+static int64_t tell_moved(struct file *f, int64_t n, uint32_t event)
+{
+    if (n > 0 && f->opened)
+        notify_dentry(f->dentry, event);
+    return n;
+}
+
 int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
 {
     uint32_t flags = __atomic_load_n(&f->flags, __ATOMIC_RELAXED);
@@ -77,15 +90,15 @@ int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64
     if (into.size > INT64_MAX / 2)
         return -EINVAL;
     if (offset)
-        return f->ops->read(task, f, into, offset);
+        return tell_moved(f, f->ops->read(task, f, into, offset), IN_ACCESS);
     if (is_stream(f)) {
         uint64_t none = 0;
-        return f->ops->read(task, f, into, &none);
+        return tell_moved(f, f->ops->read(task, f, into, &none), IN_ACCESS);
     }
     mutex_lock(&f->pos_lock);
     int64_t n = f->ops->read(task, f, into, &f->pos);
     mutex_unlock(&f->pos_lock);
-    return n;
+    return tell_moved(f, n, IN_ACCESS);
 }
 
 /* RLIMIT_FSIZE, setrlimit(2): cut the write at the limit; SIGXFSZ when nothing may be written. */
@@ -110,7 +123,7 @@ static int limit_size(struct task *task, struct file *f, uint64_t offset, struct
 static int64_t write_at(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
 {
     uint64_t start = *offset;
-    if ((f->flags & O_APPEND) && f->inode && S_ISREG(f->inode->mode)) {
+    if ((f->flags & O_APPEND || start == FILE_AT_END) && f->inode && S_ISREG(f->inode->mode)) {
         struct file_stat st;
         int err = file_stat(f, &st);
         if (err)
@@ -141,7 +154,7 @@ int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint6
         n = write_at(task, f, from, &f->pos);
         mutex_unlock(&f->pos_lock);
     }
-    return n;
+    return tell_moved(f, n, IN_MODIFY);
 }
 
 uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table)

@@ -71,17 +71,19 @@ typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino
  * A kind without seek is a stream: reads and writes are not serialised, offset points to a dummy,
  * readv and writev move everything in one call.
  */
+#define FILE_AT_END UINT64_MAX
 struct file_ops {
     const char *kind;                /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
     const struct socket_ops *socket; /* fs/socket.h; NULL: not a socket */
-    /* Data at *offset (advanced by the callee), or a stream (offset ignored). Result: bytes or
-     * -errno. NULL: -EINVAL. */
+    /* Data at *offset (advanced by the callee; &f->pos: at the file's own position), or a stream (offset ignored). write:
+     * FILE_AT_END as with O_APPEND. Result: bytes or -errno. NULL: -EINVAL. */
     int64_t (*read)(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset);
     int64_t (*write)(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
     /* POLL* bits that hold. NULL: always readable and writable. */
     uint32_t (*poll)(struct task *task, struct file *f, struct poll_table *table);
     /* NULL: -ENOTTY */
     int64_t (*ioctl)(struct task *task, struct file *f, unsigned request, uint64_t arg);
+    bool ignores_seek; /* without seek: lseek answers 0 instead of -ESPIPE */
     /* New offset, or -ESPIPE (NULL). */
     int64_t (*seek)(struct task *task, struct file *f, int64_t offset, int whence);
     /* The object to map, referenced for the caller. *offset may be changed. NULL: -ENODEV. */
@@ -117,6 +119,7 @@ struct file {
     uint64_t pos;
     int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
     uint64_t id;                 /* unique; inode number of anonymous kinds */
+    bool opened;                 /* by a name: inotify hears of its close */
     bool counted_writer;         /* inode_want_write() was granted: file_put gives it back */
     struct epoll_item *epolls;   /* epoll.c's: who watches this file */
 };

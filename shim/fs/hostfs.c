@@ -197,6 +197,11 @@ static struct host_file *node_handle(struct host_node *n, int *err)
     }
 }
 
+struct host_file *hostfs_handle(struct inode *inode, int *err)
+{
+    return node_handle(node_of(inode), err);
+}
+
 static uint64_t device_index(struct host_fs *fs, uint64_t dev)
 {
     for (unsigned i = 0; i < fs->device_count; i++)
@@ -562,6 +567,37 @@ static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t
     return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
 }
 
+/* Pinned by its one handle from the start: no name leads to it. */
+static struct inode *hostfs_tmpfile(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid,
+                                    int *err)
+{
+    struct host_file *above = node_handle(node_of(dir), err);
+    if (!above)
+        return NULL;
+    struct host_file *file =
+        host_file_open(g_platform, above, "", HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_NAMELESS,
+                       mode & 07777, err);
+    host_file_close(g_platform, above);
+    if (!file)
+        return NULL;
+    struct host_stat st;
+    *err = host_file_stat(g_platform, file, &st);
+    struct inode *inode = *err ? NULL : node_find_or_create(dir->sb, dir, "", &st, err);
+    if (!inode) {
+        host_file_close(g_platform, file);
+        return NULL;
+    }
+    struct host_node *n = node_of(inode);
+    host_file_get(g_platform, file);
+    mutex_lock(&g_host_lock);
+    n->pinned = true;
+    n->handle = file;
+    n->data = file;
+    n->data_access = HOSTFS_READ_WRITE;
+    mutex_unlock(&g_host_lock);
+    return give_to(inode, uid, gid);
+}
+
 static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target,
                                     uint32_t uid, uint32_t gid, int *err)
 {
@@ -676,11 +712,15 @@ static int hostfs_rename(struct inode *from_dir, const char *from, struct inode 
 }
 
 static const struct inode_ops g_hostfs_ops = {
+    .get_xattr = hostfs_get_xattr,
+    .list_xattr = hostfs_list_xattr,
+    .set_xattr = hostfs_set_xattr,
     .lookup = hostfs_lookup,
     .getattr = hostfs_getattr,
     .setattr = hostfs_setattr,
     .create = hostfs_create,
     .symlink = hostfs_symlink,
+    .tmpfile = hostfs_tmpfile,
     .link = hostfs_link,
     .unlink = hostfs_unlink,
     .rename = hostfs_rename,

@@ -33,8 +33,13 @@ MUST_USE struct memory_object *hostfs_object(struct inode *inode, enum hostfs_ac
 MUST_USE int hostfs_list(struct inode *dir, struct dir_list *list,
                          bool (*skip)(void *arg, const char *name), void *arg);
 
-/* Shared with hostfs_file.c. */
+/* Shared with hostfs_file.c and hostfs_xattr.c. hostfs_handle: to look; owner: caller. */
 extern const struct file_ops g_hostfs_regular_ops, g_hostfs_directory_ops;
+MUST_USE struct host_file *hostfs_handle(struct inode *inode, int *err);
+int64_t hostfs_get_xattr(struct inode *inode, const char *name, void *value, size_t size);
+int64_t hostfs_list_xattr(struct inode *inode, char *names, size_t size);
+int hostfs_set_xattr(struct inode *inode, const char *name, const void *value, size_t size,
+                     unsigned flags);
 MUST_USE int hostfs_open(struct task *task, struct inode *inode, struct file *f);
 
 #endif

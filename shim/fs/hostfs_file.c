@@ -21,7 +21,7 @@ static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem
 static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from,
                              uint64_t *offset)
 {
-    bool append = f->flags & O_APPEND;
+    bool append = f->flags & O_APPEND || *offset == FILE_AT_END;
     int64_t n = 0;
     if (append) {
         struct host_stat st;
@@ -41,6 +41,12 @@ static int64_t regular_write(struct task *task UNUSED, struct file *f, struct me
 static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
 {
     struct file_stat st = {0};
+    if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+        int64_t to = offset < 0 ? -ENXIO : host_file_seek(g_platform, f->data, offset, whence);
+        if (to >= 0)
+            f->pos = (uint64_t)to;
+        return to;
+    }
     int err = whence == SEEK_SET || whence == SEEK_CUR ? 0 : inode_getattr(f->inode, &st);
     return err ? err : file_seek_in(f, offset, whence, st.size);
 }
@@ -51,6 +57,12 @@ static struct memory_object *regular_map(struct task *task UNUSED, struct file *
 {
     bool writes = sharing == MEMORY_SHARED && (f->flags & O_ACCMODE) == O_RDWR;
     return hostfs_object(f->inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, err);
+}
+
+static int regular_allocate(struct task *task UNUSED, struct file *f, int mode, uint64_t offset,
+                            uint64_t size)
+{
+    return host_file_allocate(g_platform, f->data, (unsigned)mode, offset, size);
 }
 
 static int regular_sync(struct task *task UNUSED, struct file *f)
@@ -69,6 +81,7 @@ const struct file_ops g_hostfs_regular_ops = {
     .write = regular_write,
     .seek = regular_seek,
     .map = regular_map,
+    .fallocate = regular_allocate,
     .sync = regular_sync,
     .release = regular_release,
 };

@@ -1,10 +1,13 @@
 /*
  * inode.c: inodes, superblocks, permissions, and the working directory and root of tasks.
  */
+#include <linux/inotify.h>
+
 #include "platform/clock.h"
 #include "platform/errno.h"
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
+#include "shim/fs/inotify.h"
 #include "shim/fs/locks.h"
 #include "shim/fs/namei.h"
 #include "shim/process.h"
@@ -206,6 +209,19 @@ static int may_setattr(const struct credentials *who, struct inode *inode, unsig
     return 0;
 }
 
+/* Linux takes a change of one of the times for what it stands for, fsnotify_change() */
+static uint32_t setattr_event(unsigned mask, const struct file_stat *attr)
+{
+    uint32_t event = mask & (HOST_SET_MODE | HOST_SET_OWNER) ? IN_ATTRIB : 0;
+    if (mask & HOST_SET_SIZE)
+        event |= IN_MODIFY;
+    if (mask & HOST_SET_TIMES)
+        event |= attr->atime_ns == INT64_MIN   ? IN_MODIFY
+                 : attr->mtime_ns == INT64_MIN ? IN_ACCESS
+                                               : IN_ATTRIB;
+    return event;
+}
+
 int vfs_setattr(struct task *task, const struct path *path, unsigned mask,
                 const struct file_stat *attr, enum setattr_origin origin)
 {
@@ -230,7 +246,10 @@ int vfs_setattr(struct task *task, const struct path *path, unsigned mask,
             change.mode &= ~02000u;
         mask |= HOST_SET_MODE;
     }
-    return inode->ops->setattr(inode, mask, &change);
+    err = inode->ops->setattr(inode, mask, &change);
+    if (err == 0)
+        notify_dentry(path->dentry, setattr_event(mask, attr));
+    return err;
 }
 
 struct fs_state {

@@ -1,7 +1,6 @@
 /*
  * locks.c: advisory locks. One list per inode, under one lock of its own; waiters sleep on the
- * list's queue and try again. Deadlocks between record locks are not looked for: F_SETLKW may then
- * sleep until a signal, where Linux says EDEADLK.
+ * list's queue and try again. Who waits for whose record locks is kept in one list more, so that F_SETLKW can say EDEADLK.
  */
 #include "shim/fs/locks.h"
 
@@ -35,6 +34,16 @@ struct flock_list {
     struct lock *head;
     struct wait_queue changed;
 };
+
+/* A process that sleeps in F_SETLKW, on the stack of its thread. */
+struct blocked {
+    struct blocked *prev, *next;
+    const struct flock_list *list;
+    uintptr_t owner, waits_for; /* 0: something changed since, it will look again */
+};
+static struct mutex g_blocked_lock; /* taken with a flock_list's lock held */
+static struct blocked *g_blocked;
+#define DEADLOCK_STEPS 10 /* as far as Linux looks */
 
 static struct mutex g_create_lock; /* inode->locks from NULL to a list */
 
@@ -136,6 +145,51 @@ static void insert(struct flock_list *list, struct lock *fresh)
     DL_INSERT_INORDER(list->head, fresh, by_start);
 }
 
+/* Under list->lock: `b` would wait for `holder`. Whether that closes a circle. */
+static bool block_on(struct blocked *b, uintptr_t holder)
+{
+    uintptr_t next = holder;
+
+    mutex_lock(&g_blocked_lock);
+    for (int i = 0; i < DEADLOCK_STEPS && next && next != b->owner; i++) {
+        struct blocked *other;
+        DL_FOREACH(g_blocked, other)
+        if (other != b && other->owner == next && other->waits_for)
+            break;
+        next = other ? other->waits_for : 0;
+    }
+    bool circle = next == b->owner;
+    b->waits_for = circle ? 0 : holder;
+    mutex_unlock(&g_blocked_lock);
+    return circle;
+}
+
+/* Under list->lock, after locks in it went: until its waiters have looked again they wait for nobody. */
+static void unblock_all(const struct flock_list *list)
+{
+    struct blocked *b;
+
+    mutex_lock(&g_blocked_lock);
+    DL_FOREACH(g_blocked, b)
+    if (b->list == list)
+        b->waits_for = 0;
+    mutex_unlock(&g_blocked_lock);
+}
+
+static void blocked_begin(struct blocked *b)
+{
+    mutex_lock(&g_blocked_lock);
+    DL_APPEND(g_blocked, b);
+    mutex_unlock(&g_blocked_lock);
+}
+
+static void blocked_end(struct blocked *b)
+{
+    mutex_lock(&g_blocked_lock);
+    DL_DELETE(g_blocked, b);
+    mutex_unlock(&g_blocked_lock);
+}
+
 /* flock(2): a conversion first lets go of what it had, and may end with nothing. */
 static bool give_up_other_type(struct flock_list *list, const struct lock *want)
 {
@@ -170,14 +224,21 @@ static int apply(struct task *task, struct inode *inode, const struct lock *want
     int err = 0;
     bool changed = false;
     struct waiter w = {0};
+    struct blocked blocked = {.list = list, .owner = want->owner};
+    bool may_deadlock = wait == LOCK_SLEEP && want->kind == LOCK_KIND_POSIX;
     if (wait == LOCK_SLEEP)
         wait_queue_add(&list->changed, &w);
+    if (may_deadlock)
+        blocked_begin(&blocked);
     if (want->kind == LOCK_KIND_FLOCK && !unlock)
         changed = give_up_other_type(list, want);
     for (;;) {
         mutex_lock(&list->lock);
-        if (unlock || !find_conflict(list, want)) {
+        const struct lock *conflict = unlock ? NULL : find_conflict(list, want);
+        if (!conflict) {
             changed |= cut_owned(list, want, &spare);
+            if (changed)
+                unblock_all(list);
             if (!unlock) {
                 *fresh = *want;
                 insert(list, fresh);
@@ -186,11 +247,17 @@ static int apply(struct task *task, struct inode *inode, const struct lock *want
             mutex_unlock(&list->lock);
             break;
         }
+        bool circle = may_deadlock && conflict->kind == LOCK_KIND_POSIX &&
+                      block_on(&blocked, conflict->owner);
         mutex_unlock(&list->lock);
-        err = wait == LOCK_TRY ? -EAGAIN : task_sleep(task, THREAD_WAIT_FOREVER);
+        err = wait == LOCK_TRY ? -EAGAIN
+              : circle         ? -EDEADLK
+                               : task_sleep(task, THREAD_WAIT_FOREVER);
         if (err)
             break;
     }
+    if (may_deadlock)
+        blocked_end(&blocked);
     if (wait == LOCK_SLEEP)
         wait_queue_remove(&w);
     if (changed)
@@ -325,6 +392,8 @@ static void drop_owned(struct inode *inode, enum lock_kind kind, uintptr_t owner
     struct lock *spare = NULL; /* the whole range splits nothing */
     mutex_lock(&list->lock);
     bool changed = cut_owned(list, &all, &spare);
+    if (changed)
+        unblock_all(list);
     mutex_unlock(&list->lock);
     if (changed)
         wait_queue_wake_all(&list->changed);

@@ -5,6 +5,7 @@
 
 #include <asm/statfs.h>
 #include <linux/fs.h>
+#include <linux/limits.h>
 #include <linux/magic.h>
 
 #include "platform/contract.h"
@@ -14,6 +15,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/hostfs.h"
 #include "shim/fs/namei.h"
+#include "shim/fs/xattr.h"
 #include "shim/shim.h"
 
 #define SEAL_EXEC 0x20u /* F_SEAL_EXEC */
@@ -227,6 +229,7 @@ static void memfs_release(struct inode *inode)
         remove_entry(n, e);
     }
     mem_data_free(n);
+    xattr_list_free(n->xattrs);
     if (n->lower)
         inode_put(n->lower);
     if (n->parent)
@@ -562,7 +565,69 @@ static int memfs_readlink(struct inode *inode, char *out, size_t size)
     return (int)length;
 }
 
+static int64_t memfs_get_xattr(struct inode *inode, const char *name, void *value, size_t size)
+{
+    struct mem_node *n = mem_node(inode);
+    mutex_lock(&inode->lock);
+    bool below = n->lower && !n->xattrs_own;
+    int64_t result = below ? 0 : xattr_list_get(n->xattrs, name, value, size);
+    mutex_unlock(&inode->lock);
+    return below ? n->lower->ops->get_xattr(n->lower, name, value, size) : result;
+}
+
+static int64_t memfs_list_xattr(struct inode *inode, char *names, size_t size)
+{
+    struct mem_node *n = mem_node(inode);
+    mutex_lock(&inode->lock);
+    bool below = n->lower && !n->xattrs_own;
+    int64_t result = below ? 0 : xattr_list_names(n->xattrs, names, size);
+    mutex_unlock(&inode->lock);
+    return below ? n->lower->ops->list_xattr(n->lower, names, size) : result;
+}
+
+/* Under the inode's lock. What cannot be read down there is left behind. */
+static int copy_up_xattrs(struct mem_node *n)
+{
+    if (!n->lower || n->xattrs_own)
+        return 0;
+    char *names = shim_alloc(XATTR_LIST_MAX), *value = shim_alloc(XATTR_SIZE_MAX);
+    int err = names && value ? 0 : -ENOMEM;
+    int64_t size = err ? 0 : n->lower->ops->list_xattr(n->lower, names, XATTR_LIST_MAX);
+    for (int64_t at = 0; at < size && err == 0; at += (int64_t)str_length(names + at) + 1) {
+        int64_t got = n->lower->ops->get_xattr(n->lower, names + at, value, XATTR_SIZE_MAX);
+        if (got >= 0)
+            err = xattr_list_set(&n->xattrs, names + at, value, (size_t)got, 0);
+    }
+    shim_free(names);
+    shim_free(value);
+    if (err) {
+        xattr_list_free(n->xattrs);
+        n->xattrs = NULL;
+        return err;
+    }
+    n->xattrs_own = true;
+    return 0;
+}
+
+static int memfs_set_xattr(struct inode *inode, const char *name, const void *value, size_t size,
+                           unsigned flags)
+{
+    struct mem_node *n = mem_node(inode);
+    mem_pin(n);
+    mutex_lock(&inode->lock);
+    int err = copy_up_xattrs(n);
+    if (err == 0)
+        err = xattr_list_set(&n->xattrs, name, value, size, flags);
+    mutex_unlock(&inode->lock);
+    if (err == 0)
+        n->ctime_ns = (int64_t)fs_now_ns();
+    return err;
+}
+
 static const struct inode_ops g_memfs_ops = {
+    .get_xattr = memfs_get_xattr,
+    .list_xattr = memfs_list_xattr,
+    .set_xattr = memfs_set_xattr,
     .lookup = memfs_lookup,
     .getattr = memfs_getattr,
     .setattr = memfs_setattr,

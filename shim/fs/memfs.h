@@ -74,7 +74,9 @@ struct mem_node {
     struct memory_object *object; /* owned; set before kind says so */
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;
-    unsigned seals; /* F_SEAL_*; memfd only */
+    unsigned seals;       /* F_SEAL_*; memfd only */
+    struct xattr *xattrs; /* owned; once xattrs_own, else the lower inode's count */
+    bool xattrs_own;
 };
 
 static inline struct mem_node *mem_node(struct inode *inode)

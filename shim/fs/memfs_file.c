@@ -7,6 +7,7 @@
 #include <asm/fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
 
@@ -85,6 +86,26 @@ static int object_reserve(struct mem_node *n, uint64_t size)
     return err;
 }
 
+static bool is_zero(const char *bytes, size_t size)
+{
+    static const char zeros[4096];
+    return memcmp(bytes, zeros, size) == 0;
+}
+
+/* What is zero stays a hole. */
+static int fill_object(const struct mem_node *n, struct memory_object *object)
+{
+    for (uint64_t at = 0; at < n->size; at += 4096) {
+        size_t size = n->size - at < 4096 ? n->size - at : 4096;
+        if (is_zero(n->bytes + at, size))
+            continue;
+        int64_t done = memory_object_write(g_platform, object, at, mem_shim(n->bytes + at, size));
+        if (done != (int64_t)size)
+            return done < 0 ? (int)done : -ENOMEM;
+    }
+    return 0;
+}
+
 /* Under the inode's lock: from here on the data is in an object. */
 static int to_object(struct mem_node *n)
 {
@@ -92,12 +113,10 @@ static int to_object(struct mem_node *n)
     struct memory_object *object = memory_object_create(g_platform, n->size, &err);
     if (!object)
         return err;
-    if (n->size) {
-        int64_t done = memory_object_write(g_platform, object, 0, mem_shim(n->bytes, n->size));
-        if (done != (int64_t)n->size) {
-            memory_object_put(g_platform, object);
-            return done < 0 ? (int)done : -ENOMEM;
-        }
+    err = fill_object(n, object);
+    if (err) {
+        memory_object_put(g_platform, object);
+        return err;
     }
     n->object = object;
     set_object_size(n, n->size);
@@ -286,7 +305,7 @@ static int64_t regular_write(struct task *task UNUSED, struct file *f, struct me
         return 0;
     mem_pin(n);
     mutex_lock(&f->inode->lock);
-    if (f->flags & O_APPEND)
+    if (f->flags & O_APPEND || *offset == FILE_AT_END)
         *offset = n->size;
     int64_t done = write_locked(n, from, *offset);
     mutex_unlock(&f->inode->lock);
@@ -375,8 +394,54 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
     return err;
 }
 
+/* What is zero, page by page, may as well be a hole. Under the inode's lock. */
+static int64_t seek_inline(const struct mem_node *n, uint64_t offset, enum memory_seek what)
+{
+    while (offset < n->size) {
+        uint64_t end = (offset | 4095) + 1 < n->size ? (offset | 4095) + 1 : n->size,
+                 start = offset & ~4095ull;
+        if (is_zero(n->bytes + start, end - start) == (what == MEMORY_SEEK_HOLE))
+            return (int64_t)offset;
+        offset = end;
+    }
+    return what == MEMORY_SEEK_HOLE ? (int64_t)n->size : -ENXIO;
+}
+
+static int64_t seek_lower(struct mem_node *n, uint64_t offset, int whence)
+{
+    int err = 0;
+    struct host_file *file = hostfs_data(n->lower, HOSTFS_READ, &err);
+    if (!file)
+        return err;
+    int64_t to = host_file_seek(g_platform, file, (int64_t)offset, whence);
+    host_file_close(g_platform, file);
+    return to;
+}
+
+static int64_t seek_data(struct mem_node *n, int64_t offset, int whence)
+{
+    enum memory_seek what = whence == SEEK_DATA ? MEMORY_SEEK_DATA : MEMORY_SEEK_HOLE;
+    if (offset < 0 || (uint64_t)offset >= __atomic_load_n(&n->size, __ATOMIC_ACQUIRE))
+        return -ENXIO;
+    mutex_lock(&n->inode->lock);
+    int64_t to = n->kind == MEM_DATA_INLINE ? seek_inline(n, (uint64_t)offset, what)
+                 : n->kind == MEM_DATA_LOWER
+                     ? seek_lower(n, (uint64_t)offset, whence)
+                     : memory_object_seek(g_platform, n->object, (uint64_t)offset, what);
+    if (to > (int64_t)n->size) /* the object may be larger than the file */
+        to = what == MEMORY_SEEK_HOLE ? (int64_t)n->size : -ENXIO;
+    mutex_unlock(&n->inode->lock);
+    return to;
+}
+
 static int64_t regular_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
 {
+    if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+        int64_t to = seek_data(mem_node(f->inode), offset, whence);
+        if (to >= 0)
+            f->pos = (uint64_t)to;
+        return to;
+    }
     return file_seek_in(f, offset, whence,
                         __atomic_load_n(&mem_node(f->inode)->size, __ATOMIC_ACQUIRE));
 }

@@ -4,11 +4,14 @@
  */
 #include "shim/fs/namei.h"
 
+#include <linux/inotify.h>
+
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/fs/inotify.h"
 #include "shim/process.h"
 
 #define MAX_LINKS 40 /* path_resolution(7) */
@@ -20,7 +23,9 @@ struct walk {
     struct path cur;  /* owned */
     char *text;       /* owned: what is left of the name once a link was followed */
     unsigned links;
+    unsigned resolve; /* LOOKUP_BENEATH and following */
 };
+#define LOOKUP_SCOPED (LOOKUP_BENEATH | LOOKUP_IN_ROOT)
 
 int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out)
 {
@@ -120,8 +125,8 @@ static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
  */
 static const char *walk_cached(struct walk *w, const char *name)
 {
-    if (w->who.uid != 0)
-        return name; /* search permission may need attributes */
+    if (w->who.uid != 0 || w->resolve)
+        return name; /* search permission may need attributes; mounts are looked at one by one */
     mutex_lock(&g_dcache_lock);
     struct path at = w->cur;
     for (;;) {
@@ -154,8 +159,10 @@ static const char *walk_cached(struct walk *w, const char *name)
     return name;
 }
 
-static void walk_up(struct walk *w)
+/* 0 or -EXDEV. */
+static int walk_up(struct walk *w)
 {
+    struct mount *mount = w->cur.mount;
     mutex_lock(&g_dcache_lock);
     struct path at = w->cur;
     while (at.dentry == at.mount->root && at.mount->parent &&
@@ -173,19 +180,29 @@ static void walk_up(struct walk *w)
     dentry_get_locked(at.dentry);
     mutex_unlock(&g_dcache_lock);
     step_to(w, at.mount, at.dentry);
+    if (at_root && w->resolve & LOOKUP_BENEATH)
+        return -EXDEV;
+    return at.mount != mount && w->resolve & LOOKUP_NO_XDEV ? -EXDEV : 0;
 }
 
 /* Continue at what the link in w->cur's directory says, then `rest`. *name: what is to be walked
  * now. */
 static int walk_link(struct walk *w, struct inode *link, const char *rest, const char **name)
 {
-    if (++w->links > MAX_LINKS)
+    if (++w->links > MAX_LINKS || w->resolve & LOOKUP_NO_SYMLINKS)
         return -ELOOP;
     if (link->ops->follow) {
         struct path to = {0};
+        if (w->resolve & LOOKUP_NO_MAGICLINKS)
+            return -ELOOP;
         int err = link->ops->follow(w->task, link, &to);
         if (err)
             return err;
+        if ((w->resolve & LOOKUP_NO_XDEV && to.mount != w->cur.mount) ||
+            w->resolve & LOOKUP_SCOPED) {
+            path_put(&to);
+            return -EXDEV;
+        }
         step_to(w, to.mount, to.dentry);
         *name = rest;
         return 0;
@@ -208,22 +225,29 @@ static int walk_link(struct walk *w, struct inode *link, const char *rest, const
     w->text = text;
     *name = text;
     if (text[0] == '/') {
+        if (w->resolve & LOOKUP_BENEATH ||
+            (w->resolve & LOOKUP_NO_XDEV && w->root.mount != w->cur.mount))
+            return -EXDEV;
         dentry_get(w->root.dentry);
         step_to(w, w->root.mount, w->root.dentry);
     }
     return 0;
 }
 
-static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *name)
+static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *name,
+                      unsigned resolve)
 {
     memset(w, 0, sizeof(*w));
     w->task = task;
+    w->resolve = resolve;
     w->who = task_credentials(task);
     fs_get_root(task->fs, &w->root);
     int err = 0;
     if (str_nlength(name, PATH_MAX) >= PATH_MAX) {
         err = -ENAMETOOLONG;
-    } else if (name[0] == '/') {
+    } else if (name[0] == '/' && resolve & LOOKUP_BENEATH) {
+        err = -EXDEV;
+    } else if (name[0] == '/' && !(resolve & LOOKUP_IN_ROOT)) {
         w->cur = w->root;
         path_get(&w->cur);
     } else if (dirfd == AT_FDCWD) {
@@ -240,6 +264,11 @@ static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *
         }
         if (f)
             file_put(f);
+    }
+    if (err == 0 && resolve & LOOKUP_SCOPED) {
+        path_put(&w->root);
+        w->root = w->cur;
+        path_get(&w->root);
     }
     if (err)
         path_put(&w->root);
@@ -297,8 +326,9 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         }
         want_directory |= slash;
         if (is_dots(name, length)) {
-            if (length == 2)
-                walk_up(w);
+            err = length == 2 ? walk_up(w) : 0;
+            if (err)
+                return err;
             name = rest;
             continue;
         }
@@ -326,7 +356,10 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             dentry_put(d);
             d = root;
         }
+        bool crossed = mount != w->cur.mount;
         step_to(w, mount, d);
+        if (crossed && w->resolve & LOOKUP_NO_XDEV)
+            return -EXDEV;
         name = rest;
     }
     return want_directory && !S_ISDIR(w->cur.dentry->inode->mode) ? -ENOTDIR : 0;
@@ -335,7 +368,7 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
 int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
 {
     struct walk w;
-    int err = walk_begin(&w, task, dirfd, name);
+    int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
     if (err)
         return err;
     err = walk(&w, name, flags & ~(unsigned)LOOKUP_PARENT, NULL);
@@ -351,7 +384,7 @@ int path_parent(struct task *task, int dirfd, const char *name, struct path *dir
                 struct last_name *last)
 {
     struct walk w;
-    int err = walk_begin(&w, task, dirfd, name);
+    int err = walk_begin(&w, task, dirfd, name, 0);
     if (err)
         return err;
     err = walk(&w, name, LOOKUP_PARENT, last);
@@ -423,6 +456,15 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
         *err = result;
         return NULL;
     }
+    f->opened = true;
+    return f;
+}
+
+/* Result: f, of whose opening inotify has heard. */
+static struct file *tell_opened(struct file *f)
+{
+    if (f && f->opened)
+        notify_dentry(f->dentry, IN_OPEN);
     return f;
 }
 
@@ -459,13 +501,15 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
         *err = result;
         return NULL;
     }
-    struct file *f = open_file(task, path, flags, err);
+    struct file *f = tell_opened(open_file(task, path, flags, err));
     if (f && (flags & O_TRUNC) && !(flags & O_PATH) && S_ISREG(inode->mode)) {
         result = inode_want_write(inode);
         if (result == 0) {
             result = truncate_opened(inode);
             inode_end_write(inode);
         }
+        if (result == 0)
+            notify_dentry(path->dentry, IN_MODIFY);
         if (result) {
             file_put(f);
             *err = result;
@@ -501,6 +545,7 @@ static int open_tmpfile(struct task *task, const struct path *dir, uint32_t flag
         return -ENOMEM;
     }
     d->deleted = true;
+    inode->never_named = flags & O_EXCL;
     struct path path = {dir->mount, d};
     *out = open_file(task, &path, flags & ~(uint32_t)O_TMPFILE, &err);
     dentry_put(d);
@@ -536,7 +581,7 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
         return err;
     struct path path = {w->cur.mount, d};
     if (created) {
-        *out = open_file(w->task, &path, flags, &err);
+        *out = tell_opened(open_file(w->task, &path, flags, &err));
     } else if (flags & O_EXCL) {
         err = -EEXIST;
     } else if (S_ISLNK(d->inode->mode) && !(flags & O_NOFOLLOW)) {
@@ -556,13 +601,20 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
 struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
                       int *err)
 {
+    return vfs_open_how(task, dirfd, name, flags, mode, 0, err);
+}
+
+struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32_t flags,
+                          uint32_t mode, unsigned resolve, int *err)
+{
     struct file *f = NULL;
     if (flags & O_PATH)
         flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
     if (!(flags & O_CREAT) || tmpfile) {
         struct path path;
-        *err = path_lookup(task, dirfd, name, flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
+        *err = path_lookup(task, dirfd, name, resolve | (flags & O_NOFOLLOW ? 0 : LOOKUP_FOLLOW),
+                           &path);
         if (*err)
             return NULL;
         if (tmpfile)
@@ -577,7 +629,7 @@ struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t f
         return NULL;
     }
     struct walk w;
-    *err = walk_begin(&w, task, dirfd, name);
+    *err = walk_begin(&w, task, dirfd, name, resolve);
     if (*err)
         return NULL;
     struct last_name *last = shim_alloc(sizeof(*last));
@@ -619,7 +671,7 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     else
         *err = path_permission(&who, &path, INODE_EXEC);
     if (*err == 0)
-        f = open_file(task, &path, O_RDONLY, err);
+        f = tell_opened(open_file(task, &path, O_RDONLY, err));
     path_put(&path);
     return f;
 }

@@ -4,7 +4,9 @@
 #include "platform/errno.h"
 
 #include <linux/fs.h>
+#include <linux/inotify.h>
 
+#include "shim/fs/inotify.h"
 #include "shim/fs/namei.h"
 #include "shim/process.h"
 
@@ -34,7 +36,9 @@ int vfs_create_locked(struct task *task, const struct path *dir, const char *nam
     struct inode *made = inode->ops->create(inode, name, mode, rdev, who.uid, who.gid, &err);
     if (!made)
         return err;
-    return dentry_instantiate(dir->dentry, name, length, made, out);
+    err = dentry_instantiate(dir->dentry, name, length, made, out);
+    notify_name(inode, name, length, S_ISDIR(mode) ? IN_CREATE | IN_ISDIR : IN_CREATE);
+    return err;
 }
 
 /*
@@ -116,7 +120,9 @@ int vfs_symlink(struct task *task, const char *target, int dirfd, const char *na
     struct inode *made = inode->ops->symlink(inode, last.text, target, who.uid, who.gid, &err);
     if (!made)
         return end_new(&dir, err);
-    return end_new(&dir, dentry_instantiate(dir.dentry, last.text, last.length, made, NULL));
+    err = dentry_instantiate(dir.dentry, last.text, last.length, made, NULL);
+    notify_name(inode, last.text, last.length, IN_CREATE);
+    return end_new(&dir, err);
 }
 
 int vfs_link(struct task *task, const struct path *target, int dirfd, const char *name)
@@ -132,11 +138,15 @@ int vfs_link(struct task *task, const struct path *target, int dirfd, const char
         err = -EXDEV;
     else if (S_ISDIR(inode->mode) || !at->ops->link)
         err = -EPERM;
+    else if (inode->never_named)
+        err = -ENOENT;
     else
         err = at->ops->link(at, last.text, inode);
     if (err == 0) {
         inode_get(inode);
         err = dentry_instantiate(dir.dentry, last.text, last.length, inode, NULL);
+        notify_inode(inode, IN_ATTRIB);
+        notify_name(at, last.text, last.length, IN_CREATE);
     }
     return end_new(&dir, err);
 }
@@ -201,8 +211,16 @@ static int remove_name(struct task *task, int dirfd, const char *name, enum remo
         err = remove_checks(task, &dir, d, what);
     if (err == 0)
         err = inode->ops->unlink(inode, last.text, d->inode);
-    if (err == 0)
+    if (err == 0) {
+        if (what == REMOVE_FILE)
+            notify_inode(d->inode, IN_ATTRIB);
         dentry_drop(d, DENTRY_DELETED);
+        /* Where nobody has it open, inotify hears of the file's end before the name's */
+        dentry_put(d);
+        d = NULL;
+        notify_name(inode, last.text, last.length,
+                    what == REMOVE_FILE ? IN_DELETE : IN_DELETE | IN_ISDIR);
+    }
     mutex_unlock(&inode->lock);
     if (d)
         dentry_put(d);
@@ -288,6 +306,20 @@ static int rename_checks(struct task *task, struct rename_end *from, struct rena
     return from->dir.dentry->inode->ops->rename ? 0 : -EPERM;
 }
 
+/* Linux's order, fsnotify_move() */
+static void tell_renamed(const struct rename_end *from, const struct rename_end *to,
+                         struct inode *moved, struct inode *replaced)
+{
+    uint32_t directory = S_ISDIR(moved->mode) ? IN_ISDIR : 0, cookie = inotify_new_cookie();
+    inotify_tell_name(from->dir.dentry->inode, from->last.text, from->last.length,
+                      IN_MOVED_FROM | directory, cookie);
+    inotify_tell_name(to->dir.dentry->inode, to->last.text, to->last.length,
+                      IN_MOVED_TO | directory, cookie);
+    if (replaced)
+        inotify_tell_inode(replaced, IN_ATTRIB);
+    inotify_tell_inode(moved, IN_MOVE_SELF);
+}
+
 static int rename_locked(struct task *task, struct rename_end *from, struct rename_end *to,
                          unsigned flags)
 {
@@ -308,6 +340,11 @@ static int rename_locked(struct task *task, struct rename_end *from, struct rena
         /* No memory for the name: the next lookup makes both anew. */
         dentry_drop(from->d, DENTRY_STALE);
         dentry_drop(to->d, DENTRY_DELETED);
+    }
+    if (inotify_wanted()) {
+        tell_renamed(from, to, from->d->inode, flags & RENAME_EXCHANGE ? NULL : to->d->inode);
+        if (flags & RENAME_EXCHANGE)
+            tell_renamed(to, from, to->d->inode, NULL);
     }
     return 0;
 }

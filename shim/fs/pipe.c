@@ -1,5 +1,6 @@
 /*
- * A pipe is one ring of bytes under one lock. Writes of up to PIPE_BUF bytes go in whole or wait; writers are woken once
+ * A pipe is one ring of bytes under one lock. What was written with O_DIRECT is a packet: its place in the stream is remembered, and a
+ * read neither joins it with others nor leaves a rest of it. Writes of up to PIPE_BUF bytes go in whole or wait; writers are woken once
  * PIPE_BUF bytes are free, as Linux does when a page is: so a reader of single bytes does not wake them each time.
  */
 #include "shim/fs/pipe.h"
@@ -21,10 +22,21 @@
 
 #define PIPE_SIZE_DEFAULT 65536u
 
+#define PAGE 4096u
+/* [start, end) in bytes since the pipe was made. */
+struct packet {
+    uint64_t start, end;
+};
+
 struct pipe {
     struct mutex lock;
     /* under lock */
     struct ring ring;
+    uint64_t taken; /* bytes read so far */
+    /* A ring of packet_capacity: one for each page of the pipe at most. NULL: none was ever
+     * written */
+    struct packet *packets;
+    unsigned packet_capacity, packet_first, packet_count;
     unsigned readers, writers;           /* open files that may read, write */
     uint64_t readers_ever, writers_ever; /* opens so far: what a fifo's open waits for */
     struct wait_queue read_wait, write_wait;
@@ -56,8 +68,64 @@ static struct pipe *pipe_alloc(struct inode *inode)
 
 static void pipe_free(struct pipe *p)
 {
+    shim_free(p->packets);
     shim_free(p->ring.data);
     shim_free(p);
+}
+
+/* ---- packets, all under the lock ---------------------------------------------------------------------------------- */
+
+static struct packet *first_packet(struct pipe *p)
+{
+    return p->packet_count ? &p->packets[p->packet_first] : NULL;
+}
+
+static bool packet_room(const struct pipe *p, size_t size)
+{
+    return ring_free(&p->ring) >= size && p->packet_count < p->ring.capacity / PAGE;
+}
+
+/* Remember that the next `size` bytes are one. -ENOMEM */
+static int packet_add(struct pipe *p, size_t size)
+{
+    if (p->packet_count == p->packet_capacity) {
+        unsigned capacity = p->packet_capacity ? p->packet_capacity * 2 : 16;
+        struct packet *bigger = shim_alloc(capacity * sizeof(*bigger));
+        if (!bigger)
+            return -ENOMEM;
+        for (unsigned i = 0; i < p->packet_count; i++)
+            bigger[i] = p->packets[(p->packet_first + i) % p->packet_capacity];
+        shim_free(p->packets);
+        p->packets = bigger;
+        p->packet_capacity = capacity;
+        p->packet_first = 0;
+    }
+    uint64_t start = p->taken + p->ring.used;
+    p->packets[(p->packet_first + p->packet_count++) % p->packet_capacity] =
+        (struct packet){start, start + size};
+    return 0;
+}
+
+/* How much one read may take: *packet is what must go as a whole, NULL: plain bytes. */
+static size_t readable(struct pipe *p, struct packet **packet)
+{
+    struct packet *first = first_packet(p);
+
+    *packet = first && first->start == p->taken ? first : NULL;
+    if (*packet)
+        return first->end - first->start;
+    return first ? first->start - p->taken : p->ring.used;
+}
+
+static void consume(struct pipe *p, size_t size, struct packet *packet)
+{
+    if (packet) {
+        size = packet->end - packet->start;
+        p->packet_first = (p->packet_first + 1) % p->packet_capacity;
+        p->packet_count--;
+    }
+    ring_drop(&p->ring, size);
+    p->taken += size;
 }
 
 static bool nonblocking(const struct file *f)
@@ -82,29 +150,47 @@ static int pipe_wait(struct task *task, struct pipe *p, struct wait_queue *q, st
     return r;
 }
 
-static int64_t pipe_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+static bool is_full(const struct pipe *p)
+{
+    return ring_free(&p->ring) < PIPE_BUF || (p->packet_count && !packet_room(p, 1));
+}
+
+static int64_t read_waiting(struct task *task, struct file *f, struct mem_ref into,
+                            enum pipe_wait how)
 {
     struct pipe *p = f->data;
     struct waiter w = {0};
     int64_t result = 0;
     bool wake = false;
 
-    (void)offset;
     if (!into.size)
         return 0;
     mutex_lock(&p->lock);
     while (!p->ring.used) {
         if (!p->writers)
             goto out;
-        result = nonblocking(f) ? -EAGAIN : pipe_wait(task, p, &p->read_wait, &w);
+        result = how == PIPE_TRY ? -EAGAIN : pipe_wait(task, p, &p->read_wait, &w);
         if (result)
             goto out;
     }
-    bool was_full = ring_free(&p->ring) < PIPE_BUF;
-    size_t size = into.size < p->ring.used ? into.size : p->ring.used;
-    size_t moved = ring_get(&p->ring, into, size);
-    result = moved ? (int64_t)moved : -EFAULT;
-    wake = was_full && ring_free(&p->ring) >= PIPE_BUF;
+    bool was_full = is_full(p);
+    int64_t done = 0;
+    struct packet *packet = NULL;
+    while (into.size && p->ring.used && !packet) {
+        size_t there = readable(p, &packet);
+        if (packet && done) /* comes with the next read */
+            break;
+        size_t size = into.size < there ? into.size : there;
+        size_t moved = ring_peek(&p->ring, 0, into, size);
+        if (moved || !size)
+            consume(p, moved, packet);
+        done += (int64_t)moved;
+        into = mem_skip(into, moved);
+        if (moved < size)
+            break;
+    }
+    result = done ? done : -EFAULT;
+    wake = was_full && !is_full(p);
 out:
     mutex_unlock(&p->lock);
     if (w.queue)
@@ -114,14 +200,47 @@ out:
     return result;
 }
 
-static int64_t pipe_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+static int64_t pipe_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
+{
+    (void)offset;
+    return read_waiting(task, f, into, nonblocking(f) ? PIPE_TRY : PIPE_SLEEP);
+}
+
+/* As much of `from` as the pipe takes now; `whole`: all or nothing. Result: bytes; less than there was room for is -EFAULT's doing. */
+static int64_t put_now(struct pipe *p, struct mem_ref from, bool whole, bool packets)
+{
+    if (packets) {
+        size_t size = from.size < PAGE ? from.size : PAGE;
+        if (!packet_room(p, size))
+            return 0;
+        int err = packet_add(p, size);
+        if (err)
+            return err;
+        size_t moved = ring_put(&p->ring, from, size);
+        struct packet *last =
+            &p->packets[(p->packet_first + p->packet_count - 1) % p->packet_capacity];
+        last->end = last->start + moved;
+        if (!moved)
+            p->packet_count--;
+        return moved ? (int64_t)moved : -EFAULT;
+    }
+    size_t room = ring_free(&p->ring);
+    if (room < (whole ? from.size : 1))
+        return 0;
+    size_t size = from.size < room ? from.size : room;
+    size_t moved = ring_put(&p->ring, from, size);
+    return moved ? (int64_t)moved : -EFAULT;
+}
+
+static int64_t write_waiting(struct task *task, struct file *f, struct mem_ref from,
+                             enum pipe_wait how)
 {
     struct pipe *p = f->data;
     struct waiter w = {0};
-    bool whole = from.size <= PIPE_BUF;
+    bool whole = from.size <= PIPE_BUF,
+         packets = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_DIRECT;
     int64_t done = 0, error = 0;
 
-    (void)offset;
     if (!from.size)
         return 0;
     mutex_lock(&p->lock);
@@ -130,19 +249,17 @@ static int64_t pipe_write(struct task *task, struct file *f, struct mem_ref from
             error = -EPIPE;
             break;
         }
-        size_t room = ring_free(&p->ring);
-        if (room >= (whole ? from.size : 1)) {
-            size_t size = from.size < room ? from.size : room;
-            size_t moved = ring_put(&p->ring, from, size);
-            done += (int64_t)moved;
-            from = mem_skip(from, moved);
-            if (moved < size) {
-                error = -EFAULT;
-                break;
-            }
+        int64_t moved = put_now(p, from, whole, packets);
+        if (moved > 0) {
+            done += moved;
+            from = mem_skip(from, (size_t)moved);
             continue;
         }
-        if (nonblocking(f)) {
+        if (moved < 0) {
+            error = moved;
+            break;
+        }
+        if (how == PIPE_TRY) {
             error = -EAGAIN;
             break;
         }
@@ -160,6 +277,12 @@ static int64_t pipe_write(struct task *task, struct file *f, struct mem_ref from
     if (error == -EPIPE)
         signal_sigpipe(task);
     return done ? done : error;
+}
+
+static int64_t pipe_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset)
+{
+    (void)offset;
+    return write_waiting(task, f, from, nonblocking(f) ? PIPE_TRY : PIPE_SLEEP);
 }
 
 static uint32_t pipe_poll(struct task *task, struct file *f, struct poll_table *table)
@@ -182,7 +305,7 @@ static uint32_t pipe_poll(struct task *task, struct file *f, struct poll_table *
             mask |= POLLHUP;
     }
     if (mode != O_RDONLY) {
-        if (ring_free(&p->ring) >= PIPE_BUF)
+        if (!is_full(p))
             mask |= POLLOUT;
         if (!p->readers)
             mask |= POLLERR;
@@ -268,7 +391,7 @@ int pipe_create(uint32_t flags, struct file *ends[2])
         return err;
     p->readers = 1;
     p->writers = 1;
-    ends[0] = file_create(&pipe_ops, O_RDONLY | flags, p, &err);
+    ends[0] = file_create(&pipe_ops, O_RDONLY | (flags & O_NONBLOCK), p, &err);
     if (!ends[0])
         goto undo_pipe;
     ends[1] = file_create(&pipe_ops, O_WRONLY | flags, p, &err);
@@ -436,4 +559,103 @@ int64_t pipe_set_size(struct file *f, uint64_t size)
     shim_free(old);
     wait_queue_wake_all(&p->write_wait);
     return r;
+}
+
+/* ---- splice(2), tee(2) -------------------------------------------------------------------------------------------- */
+
+bool pipe_is(const struct file *f)
+{
+    return f->ops == &pipe_ops || f->ops == &fifo_ops;
+}
+
+bool pipe_same(const struct file *a, const struct file *b)
+{
+    return pipe_is(a) && pipe_is(b) && a->data == b->data;
+}
+
+int64_t pipe_take(struct task *task, struct file *f, struct mem_ref into, enum pipe_wait how)
+{
+    return read_waiting(task, f, into, nonblocking(f) ? PIPE_TRY : how);
+}
+
+int64_t pipe_give(struct task *task, struct file *f, struct mem_ref from, enum pipe_wait how)
+{
+    return write_waiting(task, f, from, nonblocking(f) ? PIPE_TRY : how);
+}
+
+int pipe_put_back(struct file *f, const char *data, size_t size)
+{
+    struct pipe *p = f->data;
+    char *bigger = NULL;
+    int r = 0;
+
+    mutex_lock(&p->lock);
+    size_t capacity = p->ring.capacity;
+    while (capacity - p->ring.used < size)
+        capacity *= 2;
+    if (capacity != p->ring.capacity) { /* somebody filled it meanwhile */
+        bigger = shim_alloc(capacity);
+        if (!bigger) {
+            r = -ENOMEM;
+            goto out;
+        }
+        (void)!ring_peek(&p->ring, 0, mem_shim(bigger, p->ring.used), p->ring.used);
+        shim_free(p->ring.data);
+        p->ring = (struct ring){.data = bigger, .capacity = capacity, .used = p->ring.used};
+    }
+    p->ring.head = (p->ring.head - size) & (capacity - 1);
+    p->ring.used += size;
+    p->taken -= size;
+    for (size_t i = 0; i < size; i++)
+        p->ring.data[(p->ring.head + i) & (capacity - 1)] = data[i];
+out:
+    mutex_unlock(&p->lock);
+    wait_queue_wake_all(&p->read_wait);
+    return r;
+}
+
+/* Wait for `condition` of the pipe: something to read, or room. Result: how much; 0: there will never be (no writer); -EPIPE. */
+int64_t pipe_await(struct task *task, struct file *f, enum pipe_want want, enum pipe_wait how)
+{
+    struct pipe *p = f->data;
+    struct waiter w = {0};
+    struct packet *packet;
+    int64_t r = 0;
+
+    if (nonblocking(f))
+        how = PIPE_TRY;
+    mutex_lock(&p->lock);
+    for (;;) {
+        if (want == PIPE_WANT_DATA)
+            r = p->ring.used ? (int64_t)readable(p, &packet) : 0;
+        else
+            r = !p->readers ? -EPIPE : is_full(p) ? 0 : (int64_t)ring_free(&p->ring);
+        if (r || (want == PIPE_WANT_DATA && !p->writers))
+            break;
+        r = how == PIPE_TRY
+                ? -EAGAIN
+                : pipe_wait(task, p, want == PIPE_WANT_DATA ? &p->read_wait : &p->write_wait, &w);
+        if (r)
+            break;
+    }
+    mutex_unlock(&p->lock);
+    if (w.queue)
+        wait_queue_remove(&w);
+    if (r == -EPIPE)
+        signal_sigpipe(task);
+    return r;
+}
+
+int64_t pipe_look(struct file *f, char *into, size_t size)
+{
+    struct pipe *p = f->data;
+    struct packet *packet;
+
+    mutex_lock(&p->lock);
+    size_t there = p->ring.used ? readable(p, &packet) : 0;
+    if (size > there)
+        size = there;
+    (void)!ring_peek(&p->ring, 0, mem_shim(into, size), size);
+    mutex_unlock(&p->lock);
+    return (int64_t)size;
 }

@@ -301,6 +301,9 @@ static int print_parameter(struct task *task, const struct proc_target *t, struc
         {"pipe-max-size", "1048576"},
         {"pipe-user-pages-soft", "16384"},
         {"nr_open", "1048576"},
+        {"max_queued_events", "16384"}, /* shim/fs/inotify.h */
+        {"max_user_instances", "128"},
+        {"max_user_watches", "65536"},
         {"somaxconn", "4096"},
         {"max", "64"},
         {"nr", "0"},
@@ -425,9 +428,15 @@ static const struct proc_entry vm_children[] = {
     PROC_TEXT("overcommit_memory", print_parameter), PROC_TEXT("overcommit_ratio", print_parameter),
     PROC_TEXT("swappiness", print_parameter),        {0},
 };
+static const struct proc_entry inotify_children[] = {
+    PROC_TEXT("max_queued_events", print_parameter),
+    PROC_TEXT("max_user_instances", print_parameter),
+    PROC_TEXT("max_user_watches", print_parameter),
+    {0}};
 static const struct proc_entry fs_children[] = {
     PROC_TEXT("file-max", print_parameter),
     PROC_TEXT("file-nr", print_parameter),
+    PROC_DIR("inotify", .children = inotify_children),
     PROC_TEXT("nr_open", print_parameter),
     PROC_TEXT("overflowgid", print_parameter),
     PROC_TEXT("overflowuid", print_parameter),

@@ -103,6 +103,7 @@ static void signalfd_release(struct file *f)
 
 static const struct file_ops signalfd_ops = {
     .kind = "signalfd",
+    .ignores_seek = true,
     .read = signalfd_read,
     .poll = signalfd_poll,
     .release = signalfd_release,

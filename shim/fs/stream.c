@@ -6,6 +6,7 @@
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/poll.h>
+#include <linux/fs.h>
 #include <linux/stat.h>
 
 #include "platform/errno.h"
@@ -151,6 +152,84 @@ static const struct file_ops stream_ops = {
     .release = stream_release,
 };
 
+/* ---- a regular file: it has a position, which belongs to whoever else holds the host's open file, too -------------------- */
+
+static int64_t regular_read(struct task *task, struct file *f, struct mem_ref into,
+                            uint64_t *offset)
+{
+    (void)task;
+    if (offset == &f->pos)
+        return host_file_read(g_platform, f->data, into);
+    int64_t n = host_file_pread(g_platform, f->data, *offset, into);
+    *offset += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+static int64_t regular_write(struct task *task, struct file *f, struct mem_ref from,
+                             uint64_t *offset)
+{
+    (void)task;
+    if (offset == &f->pos || *offset == FILE_AT_END)
+        return host_file_write(g_platform, f->data, from);
+    int64_t n = host_file_pwrite(g_platform, f->data, *offset, from);
+    *offset += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+static int64_t regular_seek(struct task *task, struct file *f, int64_t offset, int whence)
+{
+    (void)task;
+    int64_t to = host_file_seek(g_platform, f->data, offset, whence);
+    /* The platform leaves the position open */
+    if (to >= 0 && (whence == SEEK_DATA || whence == SEEK_HOLE))
+        to = host_file_seek(g_platform, f->data, to, SEEK_SET);
+    return to;
+}
+
+static struct memory_object *regular_map(struct task *task, struct file *f,
+                                         enum memory_sharing sharing, unsigned prot,
+                                         uint64_t *offset, int *err)
+{
+    (void)task, (void)sharing, (void)prot, (void)offset;
+    return memory_object_from_file(g_platform, f->data, err);
+}
+
+static int regular_truncate(struct task *task, struct file *f, uint64_t size)
+{
+    struct host_stat attr = {.size = size};
+
+    (void)task;
+    return host_file_setattr(g_platform, f->data, HOST_SET_SIZE, &attr);
+}
+
+static int regular_allocate(struct task *task, struct file *f, int mode, uint64_t offset,
+                            uint64_t size)
+{
+    (void)task;
+    return host_file_allocate(g_platform, f->data, (unsigned)mode, offset, size);
+}
+
+static const struct file_ops regular_ops = {
+    .kind = "stream",
+    .read = regular_read,
+    .write = regular_write,
+    .seek = regular_seek,
+    .map = regular_map,
+    .truncate = regular_truncate,
+    .fallocate = regular_allocate,
+    .sync = stream_sync,
+    .stat = stream_stat,
+    .release = stream_release,
+};
+
+static const struct file_ops *ops_for(struct host_file *host)
+{
+    struct host_stat st;
+
+    return host_file_stat(g_platform, host, &st) == 0 && S_ISREG(st.mode) ? &regular_ops
+                                                                          : &stream_ops;
+}
+
 struct file *host_stream_file(enum host_standard_stream which, int *err)
 {
     struct host_file *host = host_file_standard(g_platform, which, err);
@@ -161,7 +240,7 @@ struct file *host_stream_file(enum host_standard_stream which, int *err)
     f = tty_adopt_host(host, err);
     if (f || *err != -ENOTTY)
         return f;
-    f = file_create(&stream_ops, which == HOST_STDIN ? O_RDONLY : O_WRONLY, host, err);
+    f = file_create(ops_for(host), which == HOST_STDIN ? O_RDONLY : O_WRONLY, host, err);
     if (!f)
         host_file_close(g_platform, host);
     return f;

@@ -117,6 +117,7 @@ static void timerfd_release(struct file *f)
 
 static const struct file_ops timerfd_ops = {
     .kind = "timerfd",
+    .ignores_seek = true,
     .read = timerfd_read,
     .poll = timerfd_poll,
     .release = timerfd_release,

@@ -43,6 +43,12 @@ enum lookup_flags {
     LOOKUP_PARENT = 2,    /* stop at the directory that holds the last component */
     LOOKUP_DIRECTORY = 4, /* -ENOTDIR otherwise */
     LOOKUP_EMPTY = 8,     /* AT_EMPTY_PATH */
+    /* openat2(2): RESOLVE_ of the same name */
+    LOOKUP_BENEATH = 16, /* -EXDEV on any step out of the directory where the walk begins */
+    LOOKUP_IN_ROOT = 32, /* that directory is the root */
+    LOOKUP_NO_SYMLINKS = 64,
+    LOOKUP_NO_MAGICLINKS = 128,
+    LOOKUP_NO_XDEV = 256,
 };
 /* dirfd: AT_FDCWD or a descriptor. Errors: -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -EACCES,
  * -EBADF. */
@@ -51,6 +57,9 @@ MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigne
 /* open(2). Owner: caller. flags: O_*. Errors: NULL, *err. */
 MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags,
                                uint32_t mode, int *err);
+/* openat2(2): `resolve` are LOOKUP_ bits from LOOKUP_BENEATH on. */
+MUST_USE struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32_t flags,
+                                   uint32_t mode, unsigned resolve, int *err);
 MUST_USE struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t flags,
                                     int *err);
 /* Absolute path seen from the task's root, into out. Result: length, -ENAMETOOLONG, -ENOENT
@@ -89,6 +98,8 @@ struct inode {
     void *data;
     struct flock_list *locks; /* fs/locks.c */
     struct pipe *fifo;
+    struct watch *watches;  /* inotify.c's */
+    bool never_named;       /* O_TMPFILE with O_EXCL: link(2) says -ENOENT */
     uint32_t writable_maps; /* atomic: shared mappings that may be written (F_SEAL_WRITE) */
     /* Atomic: > 0 open for writing so often; < 0 being executed so often (ETXTBSY) */
     int32_t writers;
@@ -129,6 +140,12 @@ struct inode_ops {
     /* Prepare an open file (set f->data, f->ops); NULL: nothing to do, except that the VFS itself
      * opens devices (chrdev_open) and fifos (fifo_open). */
     int (*open)(struct task *task, struct inode *inode, struct file *f);
+    /* Extended attributes, permission checked (xattr.c). size 0: how large. NULL: -EOPNOTSUPP, all three. */
+    int64_t (*get_xattr)(struct inode *inode, const char *name, void *value, size_t size);
+    int64_t (*list_xattr)(struct inode *inode, char *names, size_t size);
+    /* value NULL: remove. flags: XATTR_CREATE, XATTR_REPLACE */
+    int (*set_xattr)(struct inode *inode, const char *name, const void *value, size_t size,
+                     unsigned flags);
     void (*release)(struct inode *inode); /* last reference gone */
 };
 /* Takes the next number of sb->next_ino (atomically), one reference. data is not freed by inode_put

@@ -149,6 +149,16 @@ static int act(int what, const char *name)
 }
 #define ACTIONS 29
 
+/* Whether the tree is no longer as make_tree() left it. Making it anew each time would take a minute on a file system that is slow to
+ * give out the numbers of files removed just before, as ext4 is. */
+static bool changes(int what, int result)
+{
+    static const bool looks[ACTIONS] = {
+        [0] = true, [1] = true, [2] = true,  [3] = true,  [6] = true,
+        [7] = true, [8] = true, [10] = true, [14] = true, [24] = true};
+    return result >= 0 && !looks[what];
+}
+
 /* What `name` is after the action, so that an action that hit the wrong thing shows. */
 static void describe(const char *name)
 {
@@ -165,6 +175,7 @@ static void run(const char *base)
     snprintf(dir, sizeof(dir), "%s/guest-paths-XXXXXX", base);
     CHECK(mkdtemp(dir));
     umask(022);
+    bool fresh = false;
     for (int what = 0; what < ACTIONS; what++) {
         for (size_t i = 0; i < NAMES; i++) {
             char work[80];
@@ -174,8 +185,11 @@ static void run(const char *base)
                            strstr(g_names[i], "to-root");
             if (outside && (what >= 9 && what != 10 && what != 14))
                 continue;
-            CHECK(mkdir(work, 0755) == 0 && chdir(work) == 0);
-            make_tree();
+            if (!fresh)
+                CHECK(mkdir(work, 0755) == 0);
+            CHECK(chdir(work) == 0);
+            if (!fresh)
+                make_tree();
             errno = 0;
             int result = act(what, g_names[i]);
             printf("%d '%s': %d %d", what, g_names[i], result, result < 0 ? errno : 0);
@@ -185,6 +199,9 @@ static void run(const char *base)
             for (size_t k = 0; k < sizeof(after) / sizeof(after[0]); k++)
                 describe(after[k]);
             printf("\n");
+            fresh = !changes(what, result);
+            if (fresh)
+                continue;
             char moved[80];
             snprintf(moved, sizeof(moved), "%s/old%d-%zu", dir, what, i);
             CHECK(chdir(dir) == 0 && rename(work, moved) == 0);
@@ -213,7 +230,7 @@ static void run(const char *base)
     }
     /* Forty links are followed, one more is not. */
     char from[16], to[16];
-    CHECK(symlink("old0-5", "l0") == 0);
+    CHECK(mkdir("end", 0755) == 0 && symlink("end", "l0") == 0);
     for (int i = 1; i <= 41; i++) {
         snprintf(from, sizeof(from), "l%d", i);
         snprintf(to, sizeof(to), "l%d", i - 1);
