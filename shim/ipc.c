@@ -36,6 +36,17 @@ struct ipc_entry *ipc_find(struct ipc_table *table, int id, int *err)
     return NULL;
 }
 
+struct ipc_entry *ipc_for_stat(const struct task *task, struct ipc_table *table, int id,
+                               enum ipc_stat_by by, int *err)
+{
+    *err = -EINVAL;
+    struct ipc_entry *entry =
+        by == IPC_BY_ID ? ipc_find(table, id, err) : ipc_at(table, (unsigned)id);
+    if (entry)
+        *err = by == IPC_BY_SLOT_ANY ? 0 : ipc_permission(task, entry, 0444);
+    return entry && *err == 0 ? entry : NULL;
+}
+
 int ipc_highest(const struct ipc_table *table)
 {
     for (unsigned i = table->slot_count; i-- > 0;)

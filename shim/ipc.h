@@ -35,6 +35,14 @@ struct ipc_table {
 MUST_USE struct ipc_entry *ipc_find(struct ipc_table *table, int id, int *err);
 /* The object in a slot, for *_STAT and /proc; NULL: none. */
 struct ipc_entry *ipc_at(struct ipc_table *table, unsigned index);
+/* *_STAT commands: what they name and may be looked at. NULL and *err: -EINVAL, -EIDRM, -EACCES. Under table->lock. */
+enum ipc_stat_by {
+    IPC_BY_ID,       /* IPC_STAT */
+    IPC_BY_SLOT,     /* *_STAT: `id` is an index */
+    IPC_BY_SLOT_ANY, /* *_STAT_ANY: no permission needed */
+};
+struct ipc_entry *ipc_for_stat(const struct task *task, struct ipc_table *table, int id,
+                               enum ipc_stat_by by, int *err);
 /* Result of IPC_INFO and friends: the highest slot in use, 0 when there is none. */
 int ipc_highest(const struct ipc_table *table);
 /* The id stops to exist; the memory is the caller's. */

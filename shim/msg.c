@@ -258,13 +258,14 @@ static long info(int command, uint64_t out)
 static long stat(struct task *task, int id, int command, uint64_t out)
 {
     struct msqid64_ds ds;
-    int err = -EINVAL;
+    int err;
     mutex_lock(&g_queues.lock);
-    struct msg_queue *q = queue_of(command == IPC_STAT ? ipc_find(&g_queues, id, &err)
-                                                       : ipc_at(&g_queues, (unsigned)id));
-    if (q)
-        err = command == MSG_STAT_ANY ? 0 : ipc_permission(task, &q->ipc, 0444);
-    if (q && err == 0) {
+    struct msg_queue *q = queue_of(ipc_for_stat(task, &g_queues, id,
+                                                command == IPC_STAT   ? IPC_BY_ID
+                                                : command == MSG_STAT ? IPC_BY_SLOT
+                                                                      : IPC_BY_SLOT_ANY,
+                                                &err));
+    if (q) {
         ds = (struct msqid64_ds){.msg_stime = q->send_s,
                                  .msg_rtime = q->receive_s,
                                  .msg_ctime = q->change_s,

@@ -438,13 +438,14 @@ static long info(int command, uint64_t out)
 static long stat(struct task *task, int id, int command, uint64_t out)
 {
     struct semid64_ds ds;
-    int err = -EINVAL;
+    int err;
     mutex_lock(&g_sems.lock);
-    struct sem_array *a =
-        array_of(command == IPC_STAT ? ipc_find(&g_sems, id, &err) : ipc_at(&g_sems, (unsigned)id));
-    if (a)
-        err = command == SEM_STAT_ANY ? 0 : ipc_permission(task, &a->ipc, 0444);
-    if (a && err == 0) {
+    struct sem_array *a = array_of(ipc_for_stat(task, &g_sems, id,
+                                                command == IPC_STAT   ? IPC_BY_ID
+                                                : command == SEM_STAT ? IPC_BY_SLOT
+                                                                      : IPC_BY_SLOT_ANY,
+                                                &err));
+    if (a) {
         fill_ds(a, &ds);
         id = command == IPC_STAT ? 0 : a->ipc.id;
     }

@@ -248,13 +248,14 @@ static long info(int command, uint64_t out)
 static long stat(struct task *task, int id, int command, uint64_t out)
 {
     struct shmid64_ds ds;
-    int err = -EINVAL;
+    int err;
     mutex_lock(&g_segments.lock);
-    struct shm_segment *s = segment_of(command == IPC_STAT ? ipc_find(&g_segments, id, &err)
-                                                           : ipc_at(&g_segments, (unsigned)id));
-    if (s)
-        err = command == SHM_STAT_ANY ? 0 : ipc_permission(task, &s->ipc, 0444);
-    if (s && err == 0) {
+    struct shm_segment *s = segment_of(ipc_for_stat(task, &g_segments, id,
+                                                    command == IPC_STAT   ? IPC_BY_ID
+                                                    : command == SHM_STAT ? IPC_BY_SLOT
+                                                                          : IPC_BY_SLOT_ANY,
+                                                    &err));
+    if (s) {
         ds = (struct shmid64_ds){.shm_segsz = s->size,
                                  .shm_atime = s->attach_s,
                                  .shm_dtime = s->detach_s,

@@ -138,19 +138,24 @@ long sys_socketpair(struct task *task, const struct syscall_args *args)
     return r;
 }
 
-long sys_bind(struct task *task, const struct syscall_args *args)
+/* bind and connect: what takes an address. */
+static long with_address(struct task *task, const struct syscall_args *args,
+                         int (*act)(struct task *, struct file *, const struct socket_address *),
+                         struct file *f)
 {
     struct socket_address address;
-    long r;
-    struct file *f = get_socket(task, args->a[0], &r);
-
-    if (!f)
-        return r;
-    r = read_address(args->a[1], args->a[2], &address);
+    long r = read_address(args->a[1], args->a[2], &address);
     if (!r)
-        r = socket_ops_of(f)->bind(task, f, &address);
+        r = act(task, f, &address);
     file_put(f);
     return r;
+}
+
+long sys_bind(struct task *task, const struct syscall_args *args)
+{
+    long r;
+    struct file *f = get_socket(task, args->a[0], &r);
+    return f ? with_address(task, args, socket_ops_of(f)->bind, f) : r;
 }
 
 long sys_listen(struct task *task, const struct syscall_args *args)
@@ -203,43 +208,33 @@ long sys_accept4(struct task *task, const struct syscall_args *args)
 
 long sys_connect(struct task *task, const struct syscall_args *args)
 {
-    struct socket_address address;
     long r;
     struct file *f = get_socket(task, args->a[0], &r);
+    return f ? with_address(task, args, socket_ops_of(f)->connect, f) : r;
+}
 
-    if (!f)
-        return r;
-    r = read_address(args->a[1], args->a[2], &address);
-    if (!r)
-        r = socket_ops_of(f)->connect(task, f, &address);
+/* getsockname and getpeername: what gives one. */
+static long give_address(const struct syscall_args *args,
+                         int (*ask)(struct file *, struct socket_address *), struct file *f)
+{
+    struct socket_address name;
+    long r = ask(f, &name);
     file_put(f);
-    return r;
+    return r ? r : write_address(&name, name.size, args->a[1], args->a[2]);
 }
 
 long sys_getsockname(struct task *task, const struct syscall_args *args)
 {
-    struct socket_address name;
     long r;
     struct file *f = get_socket(task, args->a[0], &r);
-
-    if (!f)
-        return r;
-    r = socket_ops_of(f)->name(f, &name);
-    file_put(f);
-    return r ? r : write_address(&name, name.size, args->a[1], args->a[2]);
+    return f ? give_address(args, socket_ops_of(f)->name, f) : r;
 }
 
 long sys_getpeername(struct task *task, const struct syscall_args *args)
 {
-    struct socket_address name;
     long r;
     struct file *f = get_socket(task, args->a[0], &r);
-
-    if (!f)
-        return r;
-    r = socket_ops_of(f)->peer_name(f, &name);
-    file_put(f);
-    return r ? r : write_address(&name, name.size, args->a[1], args->a[2]);
+    return f ? give_address(args, socket_ops_of(f)->peer_name, f) : r;
 }
 
 long sys_shutdown(struct task *task, const struct syscall_args *args)

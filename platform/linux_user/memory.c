@@ -325,6 +325,7 @@ static void lu_object_put(struct platform *p, struct memory_object *obj)
 uint64_t lu_objects_used(void)
 {
     uint64_t blocks = 0;
+    /* The lock keeps the descriptors open; fstat of a memfd waits for nothing. */
     lu_lock(&g_memfds.lock);
     for (const struct memory_object *obj = g_memfds.first; obj; obj = obj->next) {
         struct stat st;

@@ -63,40 +63,33 @@ static int append_range(struct mm *mm, uint64_t start, uint64_t end, struct str_
     return 0;
 }
 
-int proc_print_cmdline(struct task *task, const struct proc_target *t, struct str_buf *out)
+/* What stands at [*start, *end), two fields of mm that prctl(PR_SET_MM) changes under its lock. */
+static int print_range(const struct proc_target *t, size_t start_field, size_t end_field,
+                       struct str_buf *out)
 {
     struct mm *mm;
-    uint64_t start, end;
-    int r;
 
-    (void)task;
     if (!proc_get_mm(t, &mm))
         return 0;
     mutex_lock(&mm->lock);
-    start = mm->arg_start;
-    end = mm->arg_end;
+    uint64_t start = *(const uint64_t *)((const char *)mm + start_field);
+    uint64_t end = *(const uint64_t *)((const char *)mm + end_field);
     mutex_unlock(&mm->lock);
-    r = append_range(mm, start, end, out);
+    int r = append_range(mm, start, end, out);
     proc_put_mm(mm);
     return r;
 }
 
+int proc_print_cmdline(struct task *task, const struct proc_target *t, struct str_buf *out)
+{
+    (void)task;
+    return print_range(t, offsetof(struct mm, arg_start), offsetof(struct mm, arg_end), out);
+}
+
 int proc_print_environ(struct task *task, const struct proc_target *t, struct str_buf *out)
 {
-    struct mm *mm;
-    uint64_t start, end;
-    int r;
-
     (void)task;
-    if (!proc_get_mm(t, &mm))
-        return 0;
-    mutex_lock(&mm->lock);
-    start = mm->env_start;
-    end = mm->env_end;
-    mutex_unlock(&mm->lock);
-    r = append_range(mm, start, end, out);
-    proc_put_mm(mm);
-    return r;
+    return print_range(t, offsetof(struct mm, env_start), offsetof(struct mm, env_end), out);
 }
 
 int proc_print_auxv(struct task *task, const struct proc_target *t, struct str_buf *out)

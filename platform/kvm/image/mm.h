@@ -77,10 +77,10 @@ void mm_write_back_all(void);
 /* Counts for tests, benchmarks and --stats. Frames of 4 KiB. */
 struct mm_counts {
     uint64_t frames_total, frames_free;
-    uint64_t
-        frames_guest; /* private pages and contents of objects that are no files (memory_used) */
-    uint64_t
-        frames_pool; /* of tokens and objects: kept for the next ones, so they do not come back */
+    /* Private pages and contents of objects that are no files (memory_used). */
+    uint64_t frames_guest;
+    /* Of tokens and objects: kept for the next ones, so they do not come back. */
+    uint64_t frames_pool;
     uint64_t table_pages; /* in use for page tables */
 };
 void mm_counts(struct mm_counts *out);
