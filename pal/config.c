@@ -114,6 +114,28 @@ static void add_mounts(struct packer *p, const struct pal_options *options)
     c->mounts = at;
 }
 
+static void add_publishes(struct packer *p, const struct pal_options *options)
+{
+    uint32_t at = reserve(p, options->publish_count * sizeof(struct shim_config_publish));
+    for (size_t i = 0; i < options->publish_count; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "publish%zu", i);
+        struct shim_config_publish publish = {.grant = add_string(p, name),
+                                              .guest_port = options->publishes[i].guest_port};
+        memcpy(p->data + at + i * sizeof(publish), &publish, sizeof(publish));
+    }
+    struct shim_config *c = (struct shim_config *)(void *)p->data;
+    c->publish_count = (uint32_t)options->publish_count;
+    c->publishes = at;
+}
+
+static enum shim_net net_of(enum pal_net net)
+{
+    return net == PAL_NET_NONE   ? SHIM_NET_NONE
+           : net == PAL_NET_HOST ? SHIM_NET_HOST
+                                 : SHIM_NET_LOOPBACK;
+}
+
 struct shim_config *config_pack(const struct pal_options *options,
                                 const struct pal_host_facts *host, size_t *size)
 {
@@ -124,6 +146,7 @@ struct shim_config *config_pack(const struct pal_options *options,
                             .trace = options->trace,
                             .stats = options->stats};
     c.memory_limit = options->memory;
+    c.net = net_of(options->net);
     c.pid_limit = (uint32_t)options->pids;
     c.path = add_string(&p, options->program[0]);
     c.cwd = add_string(&p, options->cwd ? options->cwd : host->cwd);
@@ -134,6 +157,7 @@ struct shim_config *config_pack(const struct pal_options *options,
     memcpy(p.data, &c, sizeof(c));
     add_environment(&p, options, host);
     add_mounts(&p, options);
+    add_publishes(&p, options);
     struct shim_config *packed = (struct shim_config *)(void *)p.data;
     packed->size = (uint32_t)p.size;
     *size = p.size;

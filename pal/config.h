@@ -17,7 +17,8 @@ struct pal_host_facts {
     unsigned umask;
 };
 
-/* One block, *size bytes. Owner: caller, by free(). Grants are named "root", "mount0", "mount1", ... in the order of the mounts. */
+/* One block, *size bytes. Owner: caller, by free(). Grants are named "root", "mount0", "mount1", ... in the order of the mounts; listeners
+ * "publish0", ... */
 struct shim_config *config_pack(const struct pal_options *options,
                                 const struct pal_host_facts *host, size_t *size);
 

@@ -3,12 +3,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <arpa/inet.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +113,51 @@ static struct shim_config *pack_config(const struct pal_options *options, size_t
     return config_pack(options, &host, size);
 }
 
+/* A socket that listens at the host's loopback. Result: descriptor, or -1 with errno. */
+static int listen_at(unsigned *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)*port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, SOMAXCONN) != 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &size) != 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    *port = ntohs(at.sin_port);
+    return fd;
+}
+
+/* All ports of --publish, taken now: one line instead of a guest that nobody reaches. */
+static struct platform_listener *open_listeners(const struct pal_options *options)
+{
+    struct platform_listener *listeners = calloc(options->publish_count + 1, sizeof(*listeners));
+    static char names[64][32];
+    if (!listeners)
+        abort();
+    for (size_t i = 0; i < options->publish_count; i++) {
+        unsigned port = options->publishes[i].host_port;
+        snprintf(names[i], sizeof(names[i]), "publish%zu", i);
+        listeners[i] = (struct platform_listener){.name = names[i], .fd = listen_at(&port)};
+        if (listeners[i].fd < 0) {
+            fprintf(stderr, "pal: --publish: port %u: %s\n", port, strerror(errno));
+            free(listeners); /* what is open ends with pal */
+            return NULL;
+        }
+        if (!options->publishes[i].host_port)
+            fprintf(stderr, "pal: port %u is published as 127.0.0.1:%u\n",
+                    options->publishes[i].guest_port, port);
+    }
+    return listeners;
+}
+
 static int run(const struct pal_options *options)
 {
     int status = check_host_paths(options);
@@ -132,6 +180,9 @@ static int run(const struct pal_options *options)
         }
     }
 
+    struct platform_listener *listeners = open_listeners(options);
+    if (!listeners)
+        return PAL_EXIT_FAILED;
     size_t grant_count = options->mount_count + 1;
     struct platform_grant *grants = calloc(grant_count, sizeof(*grants));
     char(*names)[32] = calloc(grant_count, sizeof(*names));
@@ -150,6 +201,9 @@ static int run(const struct pal_options *options)
     struct platform_options platform_options = {
         .grants = grants,
         .grant_count = grant_count,
+        .listeners = listeners,
+        .listener_count = options->publish_count,
+        .host_network = options->net == PAL_NET_HOST,
         .intercept = options->intercept,
         .trace_fd = trace_fd,
         .detailed_stats = options->stats,
@@ -162,6 +216,7 @@ static int run(const struct pal_options *options)
     free(config);
     free(names);
     free(grants);
+    free(listeners);
     if (err) {
         fprintf(stderr, "pal: %s: %s\n", front->name, why[0] ? why : strerror(-err));
         return PAL_EXIT_FAILED;

@@ -32,6 +32,12 @@ static const char k_run_help[] =
     "  --platform NAME          one of `pal platforms`; the first that is available by default\n"
     "  --root DIR               its / is DIR instead of the host's\n"
     "  --mount SRC:DST[:ro|rw]  the host's SRC appears as DST; ro by default. May be repeated\n"
+    "  --net HOW                loopback: its sockets reach each other and nothing else (the "
+    "default); none: nothing at\n"
+    "                           all; host: the host's network\n"
+    "  --publish PORT[:GUEST]   the host's 127.0.0.1:PORT reaches its server on port GUEST, or "
+    "PORT; with 0 for PORT a free\n"
+    "                           one is taken, and told on standard error. May be repeated\n"
     "  --env K=V                sets a variable of its environment. May be repeated\n"
     "  --clear-env              starts from an empty environment instead of this one\n"
     "  --cwd DIR                its working directory; by default the current one if it exists "
@@ -136,11 +142,45 @@ static int parse_count(const char *value, unsigned long long *out, char *error, 
     return 0;
 }
 
+static int parse_net(const char *value, enum pal_net *out, char *error, size_t size)
+{
+    static const char *const names[] = {
+        [PAL_NET_LOOPBACK] = "loopback", [PAL_NET_NONE] = "none", [PAL_NET_HOST] = "host"};
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *out = (enum pal_net)i;
+            return 0;
+        }
+    }
+    return fail(error, size, "--net: '%s' is none of loopback, none, host", value);
+}
+
+#define PUBLISH_MAX 16u /* as many as anybody needs; each is a descriptor of the host */
+
+static int add_publish(struct pal_options *out, const char *value, char *error, size_t size)
+{
+    unsigned long long host, guest;
+    const char *rest;
+    bool good = parse_number(value, &host, &rest) && host <= 65535;
+    guest = host;
+    if (good && *rest == ':')
+        good = parse_number(rest + 1, &guest, &rest);
+    if (!good || *rest || guest < 1 || guest > 65535)
+        return fail(error, size, "--publish: '%s' is not PORT[:GUESTPORT] of 1 to 65535", value);
+    if (out->publish_count == PUBLISH_MAX)
+        return fail(error, size, "--publish: more than %u", PUBLISH_MAX);
+    out->publishes[out->publish_count++] =
+        (struct pal_publish){.host_port = (unsigned)host, .guest_port = (unsigned)guest};
+    return 0;
+}
+
 enum argument { NO_ARGUMENT, ONE_ARGUMENT, OPTIONAL_ARGUMENT };
 enum option_id {
     OPT_PLATFORM,
     OPT_ROOT,
     OPT_MOUNT,
+    OPT_NET,
+    OPT_PUBLISH,
     OPT_ENV,
     OPT_CLEAR_ENV,
     OPT_CWD,
@@ -159,7 +199,8 @@ struct option_spec {
 };
 static const struct option_spec k_run_options[] = {
     {"platform", OPT_PLATFORM, ONE_ARGUMENT},   {"root", OPT_ROOT, ONE_ARGUMENT},
-    {"mount", OPT_MOUNT, ONE_ARGUMENT},         {"env", OPT_ENV, ONE_ARGUMENT},
+    {"mount", OPT_MOUNT, ONE_ARGUMENT},         {"net", OPT_NET, ONE_ARGUMENT},
+    {"publish", OPT_PUBLISH, ONE_ARGUMENT},     {"env", OPT_ENV, ONE_ARGUMENT},
     {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT},  {"cwd", OPT_CWD, ONE_ARGUMENT},
     {"memory", OPT_MEMORY, ONE_ARGUMENT},       {"pids", OPT_PIDS, ONE_ARGUMENT},
     {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},    {"stats", OPT_STATS, NO_ARGUMENT},
@@ -186,6 +227,10 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
         break;
     case OPT_MOUNT:
         return add_mount(out, given, error, size);
+    case OPT_NET:
+        return parse_net(given, &out->net, error, size);
+    case OPT_PUBLISH:
+        return add_publish(out, given, error, size);
     case OPT_ENV:
         return add_env(out, given, error, size);
     case OPT_CLEAR_ENV:
@@ -272,7 +317,8 @@ int options_parse(int argc, char **argv, struct pal_options *out, char *error, s
     /* No more of either than there are words. */
     out->mounts = calloc((size_t)argc + 1, sizeof(*out->mounts));
     out->env = calloc((size_t)argc + 1, sizeof(*out->env));
-    if (!out->mounts || !out->env)
+    out->publishes = calloc(PUBLISH_MAX, sizeof(*out->publishes));
+    if (!out->mounts || !out->env || !out->publishes)
         abort();
     const char *command = argc > 1 ? argv[1] : "";
     const struct option_spec *specs = NULL;
@@ -310,6 +356,8 @@ int options_parse(int argc, char **argv, struct pal_options *out, char *error, s
     if (out->command == PAL_RUN) {
         if (i >= argc)
             return fail(error, error_size, "run: no program given");
+        if (out->publish_count && out->net != PAL_NET_LOOPBACK)
+            return fail(error, error_size, "--publish works with --net=loopback only");
         out->program = argv + i;
         out->program_argc = argc - i;
     } else if (i < argc) {
@@ -322,7 +370,9 @@ void options_free(struct pal_options *options)
 {
     free(options->mounts);
     free(options->env);
+    free(options->publishes);
     options->mounts = NULL;
     options->env = NULL;
-    options->mount_count = options->env_count = 0;
+    options->publishes = NULL;
+    options->mount_count = options->env_count = options->publish_count = 0;
 }

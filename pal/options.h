@@ -22,6 +22,13 @@ struct pal_mount {
     bool writable;
 };
 
+enum pal_net { PAL_NET_LOOPBACK, PAL_NET_NONE, PAL_NET_HOST };
+
+struct pal_publish {
+    unsigned host_port; /* 0: any that is free */
+    unsigned guest_port;
+};
+
 struct pal_options {
     enum pal_command command;
     const char *platform;      /* NULL: the default */
@@ -39,6 +46,9 @@ struct pal_options {
     size_t env_count;
     struct pal_mount *mounts;
     size_t mount_count;
+    enum pal_net net;
+    struct pal_publish *publishes;
+    size_t publish_count;
     char **program; /* argv of the guest, NULL-terminated; points into the caller's argv */
     int program_argc;
 };

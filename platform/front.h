@@ -17,9 +17,18 @@ struct platform_grant {
     bool writable;
 };
 
+/* A listening socket of the host that the instance may serve as host_socket_published(name). */
+struct platform_listener {
+    const char *name; /* "publish0", ... */
+    int fd;           /* the embedder's, non-blocking; may be closed after run() */
+};
+
 struct platform_options {
     const struct platform_grant *grants;
     size_t grant_count;
+    const struct platform_listener *listeners;
+    size_t listener_count;
+    bool host_network;     /* host_socket_open() works */
     const char *intercept; /* linux_user: "auto", "patch", "trap", "seccomp"; NULL: auto */
     int trace_fd;          /* sink of instance_trace; -1: none */
     bool detailed_stats;   /* keep counters that cost time */

@@ -11,6 +11,7 @@
 #include "platform/guest_context.h"
 #include "platform/guest_memory.h"
 #include "platform/host_file.h"
+#include "platform/host_socket.h"
 #include "platform/instance.h"
 #include "platform/thread.h"
 
@@ -36,6 +37,7 @@ void platform_check(struct platform *p)
     require_filled(p->thread, sizeof(*p->thread));
     require_filled(p->clock, sizeof(*p->clock));
     require_filled(p->host_file, sizeof(*p->host_file));
+    require_filled(p->host_socket, sizeof(*p->host_socket));
 
     PLATFORM_REQUIRE(p->name != NULL && p->name[0] != '\0');
     PLATFORM_REQUIRE(p->page_size >= 4096 && (p->page_size & (p->page_size - 1)) == 0);

@@ -3,7 +3,8 @@
  *
  * A platform gives the shim address spaces, guest memory, guest execution, threads, time and the
  * host's files. It knows nothing of Linux processes, descriptors or signals. Reading order:
- * address_space.h, guest_memory.h, guest_context.h, thread.h, clock.h, host_file.h, instance.h;
+ * address_space.h, guest_memory.h, guest_context.h, thread.h, clock.h, host_file.h, host_socket.h,
+ * instance.h;
  * README.md says what a platform promises as a whole.
  *
  * Errors, everywhere below this folder: 0 or a positive result, or a negative Linux errno
@@ -21,16 +22,17 @@
  * Raised when a slot changes meaning or is added. A platform built against another version is
  * refused at start.
  */
-#define PLATFORM_INTERFACE_VERSION 2u
+#define PLATFORM_INTERFACE_VERSION 3u
 
 /*
  * Additive facts about a platform that a person may ask for (`pal platforms`). They describe; the
  * shim does not branch on them. Contract tests use them to know which cases a platform offers.
  */
-#define PLATFORM_FEATURE_FORK (1ull << 0)       /* aspace_fork works */
-#define PLATFORM_FEATURE_GUEST (1ull << 1)      /* guest_run runs guest code */
-#define PLATFORM_FEATURE_THREADS (1ull << 2)    /* thread_spawn works */
-#define PLATFORM_FEATURE_HOST_FILES (1ull << 3) /* host_file.h reaches a real host */
+#define PLATFORM_FEATURE_FORK (1ull << 0)         /* aspace_fork works */
+#define PLATFORM_FEATURE_GUEST (1ull << 1)        /* guest_run runs guest code */
+#define PLATFORM_FEATURE_THREADS (1ull << 2)      /* thread_spawn works */
+#define PLATFORM_FEATURE_HOST_FILES (1ull << 3)   /* host_file.h reaches a real host */
+#define PLATFORM_FEATURE_HOST_SOCKETS (1ull << 4) /* host_socket.h reaches a network */
 
 struct aspace_ops;
 struct memory_ops;
@@ -38,6 +40,7 @@ struct guest_ops;
 struct thread_ops;
 struct clock_ops;
 struct host_file_ops;
+struct host_socket_ops;
 struct instance_ops;
 
 /*
@@ -57,6 +60,7 @@ struct platform {
     const struct thread_ops *thread;
     const struct clock_ops *clock;
     const struct host_file_ops *host_file;
+    const struct host_socket_ops *host_socket;
     const struct instance_ops *instance;
 };
 

@@ -16,6 +16,7 @@
 #include "shim/futex.h"
 #include "shim/ipc.h"
 #include "shim/mm.h"
+#include "shim/net/publish.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/process_tree.h"
@@ -366,6 +367,7 @@ static void end_instance(const struct task *task, int code)
         count_living_spaces();
         stats_print();
     }
+    publish_drain();
     instance_finish(g_platform, code);
 }
 

@@ -17,6 +17,7 @@
 #include "shim/fs/tty.h"
 #include "shim/fs/vfs.h"
 #include "shim/mm.h"
+#include "shim/net/publish.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/syscall.h"
@@ -257,6 +258,10 @@ void shim_main(struct platform *p, void *blob, size_t size)
     err = thread_spawn(p, NULL, watch_events, NULL, &events);
     if (err)
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "events", error_text(err));
+    err = publish_start();
+    if (err)
+        give_up(SHIM_EXIT_NOT_EXECUTABLE, "--publish",
+                err == -ENOENT ? "not on this platform" : error_text(err));
     err = budget_start();
     if (err)
         give_up(SHIM_EXIT_NOT_EXECUTABLE, "memory limit", error_text(err));

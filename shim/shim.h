@@ -16,12 +16,22 @@ extern struct platform *g_platform; /* set once by shim_main, before any other t
  * What to run, as one relocatable block (the platform copies it into shim memory). Strings are offsets from the start of
  * the struct; 0: absent. Vectors are arrays of such offsets.
  */
-#define SHIM_CONFIG_VERSION 2u
+#define SHIM_CONFIG_VERSION 3u
 struct shim_config_mount {
     uint32_t grant;    /* name of the grant ("mount0") */
     uint32_t target;   /* absolute guest path */
     uint32_t writable; /* 0: read-only */
     uint32_t overlay;  /* 1: changes stay in memory above it (the root); 0: as the host has it */
+};
+/* What AF_INET and AF_INET6 reach. */
+enum shim_net {
+    SHIM_NET_LOOPBACK, /* each other, by a loopback of the shim's own */
+    SHIM_NET_NONE,     /* nothing: as with the loopback down */
+    SHIM_NET_HOST,     /* the host's network, by sockets of the host */
+};
+struct shim_config_publish {
+    uint32_t grant; /* name of the listener ("publish0") */
+    uint32_t guest_port;
 };
 struct shim_config {
     uint32_t version, size; /* of the whole block, bytes */
@@ -37,6 +47,8 @@ struct shim_config {
     uint32_t stats;         /* 1: print counters at the end through instance_message */
     uint32_t root_writable; /* 1: no overlay over the root: changes go to the host directory */
     uint32_t umask;
+    uint32_t net;                      /* enum shim_net */
+    uint32_t publish_count, publishes; /* struct shim_config_publish[] */
     uint32_t pid_limit;    /* processes and threads at once, zombies among them; 0: no limit */
     uint64_t memory_limit; /* bytes; 0: no limit; budget.h */
 };

@@ -70,6 +70,11 @@ static struct host_file *wrap(long fd, bool read_only, int *err)
     return file;
 }
 
+struct host_file *lu_file_wrap(long fd, int *err)
+{
+    return wrap(fd, false, err);
+}
+
 static struct host_file *lu_file_granted(struct platform *p UNUSED, const char *name, int *err)
 {
     for (uint32_t i = 0; i < g_grant_count; i++)

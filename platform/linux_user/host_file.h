@@ -14,6 +14,9 @@ struct host_file {
     bool is_tty, is_regular;
 };
 
+/* The handle that owns `fd`, which is closed if there is none; a negative fd is the error. NULL and *err. */
+struct host_file *lu_file_wrap(long fd, int *err);
+
 /* read, write, pread or pwrite of `m`; guest addresses are range-checked, then reached by the host kernel: -EFAULT as it says. */
 int64_t lu_transfer(long nr, int fd, struct mem_ref m, uint64_t offset);
 

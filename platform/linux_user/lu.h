@@ -352,9 +352,13 @@ extern const struct guest_ops lu_guest_ops;
 extern const struct thread_ops lu_thread_ops;
 extern const struct clock_ops lu_clock_ops;
 extern const struct host_file_ops lu_host_file_ops;
+extern const struct host_socket_ops lu_host_socket_ops;
 extern const struct instance_ops lu_instance_ops;
 
 /* Host side, before carriers exist: `fd` becomes host_file_granted(name). */
 int lu_host_files_grant(const char *name, int fd, bool writable);
+/* The same for host_socket_published(); and whether host_socket_open() may be used. */
+int lu_host_sockets_grant(const char *name, int fd);
+void lu_host_network_grant(void);
 
 #endif

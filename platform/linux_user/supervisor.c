@@ -410,6 +410,13 @@ static int open_grants(const struct platform_options *options, char *why, size_t
         if (high < 0 || lu_host_files_grant(grant->name, high, grant->writable) < 0)
             return fail(why, size, -EMFILE, grant->path);
     }
+    for (size_t i = 0; i < options->listener_count; i++) {
+        int high = fcntl(options->listeners[i].fd, F_DUPFD_CLOEXEC, 3);
+        if (high < 0 || lu_host_sockets_grant(options->listeners[i].name, high) < 0)
+            return fail(why, size, -EMFILE, options->listeners[i].name);
+    }
+    if (options->host_network)
+        lu_host_network_grant();
     return 0;
 }
 
@@ -491,7 +498,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
         .version = PLATFORM_INTERFACE_VERSION,
         .page_size = 4096,
         .features = PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS |
-                    PLATFORM_FEATURE_HOST_FILES,
+                    PLATFORM_FEATURE_HOST_FILES | PLATFORM_FEATURE_HOST_SOCKETS,
         .name = "linux_user",
         .guest_min = LU_GUEST_MIN,
         .guest_end = LU_GUEST_END,
@@ -501,6 +508,7 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
         .thread = &lu_thread_ops,
         .clock = &lu_clock_ops,
         .host_file = &lu_host_file_ops,
+        .host_socket = &lu_host_socket_ops,
         .instance = &lu_instance_ops,
     };
     platform_check(&g_lu.platform);

@@ -10,7 +10,8 @@
 
 #include "platform/linux_user/host_file.h"
 
-#define PARK_FILES_MAX 64
+#define PARK_FILES_MAX 256
+#define PARK_FILES_LOOK_NS 10000000u
 
 struct host_timespec {
     int64_t sec, nsec;
@@ -117,8 +118,14 @@ static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_w
                          size_t count)
 {
     struct pollfd pfds[PARK_FILES_MAX];
-    if (count > PARK_FILES_MAX)
-        count = PARK_FILES_MAX; /* the rest is looked at by the caller's next round */
+    bool cut = false;
+    if (count > PARK_FILES_MAX) { /* the caller looks at the rest: let it do so soon */
+        uint64_t soon = monotonic_ns() + PARK_FILES_LOOK_NS;
+        count = PARK_FILES_MAX;
+        cut = soon < deadline_ns;
+        if (cut)
+            deadline_ns = soon;
+    }
     for (size_t i = 0; i < count; i++)
         pfds[i] = (struct pollfd){.fd = files[i].file->fd, .events = (short)files[i].events};
     struct host_timespec timeout = {0, 0};
@@ -130,7 +137,7 @@ static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_w
         (long)pfds, (long)count, deadline_ns == THREAD_WAIT_FOREVER ? 0 : (long)&timeout, 0, 8, 0};
     long ready = lu_interruptible_call(__NR_ppoll, args, &t->park, LU_PARK_POLL);
     if (ready == 0)
-        return -ETIMEDOUT;
+        return cut ? 0 : -ETIMEDOUT;
     for (size_t i = 0; i < count; i++)
         files[i].ready = ready > 0 ? (uint32_t)(uint16_t)pfds[i].revents : 0;
     return ready > 0 ? 1 : 0;

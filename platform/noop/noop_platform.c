@@ -23,6 +23,7 @@
 #include "platform/stock/host_clock.h"
 #include "platform/stock/no_guest.h"
 #include "platform/stock/no_host_files.h"
+#include "platform/stock/no_host_sockets.h"
 #include "platform/stock/single_aspace.h"
 #include "platform/stock/single_thread.h"
 
@@ -136,6 +137,7 @@ static struct noop_platform g_noop = {
             .thread = &stock_single_thread_ops,
             .clock = &stock_host_clock_ops,
             .host_file = &stock_no_host_files_ops,
+            .host_socket = &stock_no_host_sockets_ops,
             .instance = &noop_instance_ops,
         },
 };

@@ -12,6 +12,7 @@
 
 #include "platform/errno.h"
 #include "shim/process.h"
+#include "shim/shim.h"
 #include "shim/stats.h"
 
 #define PRIVILEGED_PORTS 1024
@@ -31,7 +32,7 @@ struct inet_socket *inet_alloc(struct task *task, int family, int type, int prot
     s->type = type;
     s->protocol = protocol;
     s->state = STATE_CLOSE;
-    s->uid = task->process->euid;
+    s->uid = task ? task->process->euid : 0;
     s->local.ip = s->remote.ip = family == AF_INET ? g_ip_any4 : g_ip_any6;
     socket_settings_init(&s->set);
     if (type == SOCK_STREAM) {
@@ -82,6 +83,11 @@ struct file *inet_create(struct task *task, int family, int type, int protocol, 
     struct inet_socket *s;
     struct file *f;
 
+    if (g_config->net == SHIM_NET_HOST) { /* not written yet */
+        stats_unsupported("socket: the host's network");
+        *err = -EAFNOSUPPORT;
+        return NULL;
+    }
     if (type == SOCK_RAW) { /* what a process without CAP_NET_RAW hears */
         *err = -EPERM;
         return NULL;
@@ -118,12 +124,19 @@ int inet_take_error(struct inet_socket *s)
 
 /* ---- addresses -------------------------------------------------------------------------------------------------- */
 
+bool inet_is_down(void)
+{
+    return g_config->net == SHIM_NET_NONE;
+}
+
 int inet_route(const struct inet_socket *s, struct inet_name *to)
 {
     bool v4 = ip_is_v4(&to->ip);
 
     if (v4 && s->v6_only)
         return -ENETUNREACH;
+    if (inet_is_down())
+        return v4 ? -ENETUNREACH : -EADDRNOTAVAIL;
     if (ip_is_any(&to->ip)) {
         bool bound4 = !ip_is_any(&s->local.ip) && ip_is_v4(&s->local.ip);
         to->ip = v4 || bound4 ? g_ip_loopback4 : g_ip_loopback6;
@@ -155,6 +168,9 @@ static int check_local(const struct inet_socket *s, const struct inet_name *name
         return -EINVAL;
     if (ip_is_multicast(&name->ip) && s->family == AF_INET6 && s->type == SOCK_STREAM)
         return -EINVAL;
+    if (inet_is_down() &&
+        !ip_is_any(&name->ip)) /* Linux has no table of IPv4 addresses then to look into */
+        return v4 ? 0 : -EADDRNOTAVAIL;
     if (ip_is_any(&name->ip) || ip_is_local(&name->ip) || s->options.free_bind ||
         s->options.transparent)
         return 0;

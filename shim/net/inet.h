@@ -139,6 +139,7 @@ static inline void inet_get(struct inet_socket *s)
     __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
 }
 void inet_put(struct inet_socket *s);
+/* task NULL: of the shim itself. */
 struct inet_socket *inet_alloc(struct task *task, int family, int type, int protocol);
 struct file *inet_file(struct inet_socket *s, uint32_t flags, int *err);
 static inline struct inet_socket *inet_of(struct file *f)
@@ -147,7 +148,10 @@ static inline struct inet_socket *inet_of(struct file *f)
 }
 /* SO_ERROR and what every call looks at first: the pending error, which is gone then. Under s->lock. */
 int inet_take_error(struct inet_socket *s);
-/* Where a call to `to` leads: the unspecified address means the loopback. Errors: -ENETUNREACH, -EACCES (broadcast). */
+/* The loopback is down (--net=none): addresses can be named, nothing can be reached. */
+bool inet_is_down(void);
+/* Where a call to `to` leads: the unspecified address means the loopback. Errors: -ENETUNREACH,
+ * -EADDRNOTAVAIL (IPv6 with the loopback down), -EACCES (broadcast). */
 int inet_route(const struct inet_socket *s, struct inet_name *to);
 /* The local address that goes with `to`, unless bound to one. */
 void inet_choose_source(struct inet_socket *s, const struct inet_name *to);

@@ -87,7 +87,8 @@ static int prepare(struct inet_socket *s, const struct socket_send *send, struct
         r = inet_take_error(s);
     if (!r && (s->shut & INET_SHUT_OUT))
         r = -EPIPE;
-    if (!r)
+    /* A datagram to nowhere in particular goes into a loopback that is down, and is lost there. */
+    if (!r && !(inet_is_down() && ip_equal(&to->ip, &g_ip_any4)))
         r = inet_route(s, to);
     if (!r) {
         *from = s->local;

@@ -197,6 +197,15 @@
     DEATH(HostFileContractDeath, NameWithASlashAborts, PLATFORM_FEATURE_HOST_FILES,                \
           "precondition")                                                                          \
     DEATH(HostFileContractDeath, NameDotDotAborts, PLATFORM_FEATURE_HOST_FILES, "precondition")    \
+    CASE(HostSocketContract, UnknownPublishedPortIsNotThere, 0)                                    \
+    CASE(HostSocketContract, PublishedPortTakesConnections, PLATFORM_FEATURE_HOST_SOCKETS)         \
+    CASE(HostSocketContract, StreamsCarryBytesAndTheirEnd, PLATFORM_FEATURE_HOST_SOCKETS)          \
+    CASE(HostSocketContract, SendingNeverBlocks, PLATFORM_FEATURE_HOST_SOCKETS)                    \
+    CASE(HostSocketContract, DatagramsKeepTheirBordersAndSender, PLATFORM_FEATURE_HOST_SOCKETS)    \
+    CASE(HostSocketContract, DataMovesStraightToAndFromGuestMemory, PLATFORM_FEATURE_HOST_SOCKETS) \
+    CASE(HostSocketContract, OpenFailingAtAnyHostCallLeaksNothing, PLATFORM_FEATURE_HOST_SOCKETS)  \
+    DEATH(HostSocketContractDeath, UnknownSendFlagAborts, PLATFORM_FEATURE_HOST_SOCKETS,           \
+          "precondition")                                                                          \
     DEATH(InstanceContractDeath, PanicEndsEverythingWithItsWords, 0, "last words")
 
 #define CONTRACT_SUITES(SUITE)                                                                     \
@@ -217,4 +226,6 @@
     SUITE(ClockContract)                                                                           \
     SUITE(HostFileContract)                                                                        \
     SUITE(HostFileContractDeath)                                                                   \
+    SUITE(HostSocketContract)                                                                      \
+    SUITE(HostSocketContractDeath)                                                                 \
     SUITE(InstanceContractDeath)

@@ -20,7 +20,10 @@
 #include <string>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "tests/contract/contract_prototypes.h"
 
@@ -135,6 +138,18 @@ contract_report *NewReport()
     return static_cast<contract_report *>(memory);
 }
 
+// A free port of the host's loopback, for the case that asks for it as "port".
+int ListenAtLoopback()
+{
+    sockaddr_in at = {};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, reinterpret_cast<sockaddr *>(&at), sizeof(at)) || listen(fd, 5))
+        abort();
+    return fd;
+}
+
 // In the forked child: becomes the host side of the instance. Exits 0 with the wait status in the
 // pipe, or 1 with words.
 [[noreturn]] void HostChild(const platform_front *front, contract_body body,
@@ -145,6 +160,10 @@ contract_report *NewReport()
     options.grant_count = 2;
     options.trace_fd = -1;
     options.detailed_stats = true;
+    options.host_network = true;
+    platform_listener listener = {"port", ListenAtLoopback()};
+    options.listeners = &listener;
+    options.listener_count = 1;
     contract_blob blob = {front, report, body};
     char why[256] = "";
     int wait_status = 0;
@@ -264,6 +283,7 @@ std::string Missing(uint64_t needed, uint64_t features)
         {PLATFORM_FEATURE_GUEST, "guest code"},
         {PLATFORM_FEATURE_THREADS, "threads"},
         {PLATFORM_FEATURE_HOST_FILES, "host files"},
+        {PLATFORM_FEATURE_HOST_SOCKETS, "host sockets"},
     };
     std::string missing;
     for (const auto &name : kNames)

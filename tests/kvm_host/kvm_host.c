@@ -18,6 +18,7 @@
 #include "platform/stock/host_clock.h"
 #include "platform/stock/no_guest.h"
 #include "platform/stock/no_host_files.h"
+#include "platform/stock/no_host_sockets.h"
 #include "platform/thread.h"
 #include "tests/kvm_host/kvm_host.h"
 
@@ -193,6 +194,7 @@ struct platform g_kvm_host = {
     .thread = &kvm_host_thread_ops,
     .clock = &stock_host_clock_ops,
     .host_file = &stock_no_host_files_ops,
+    .host_socket = &stock_no_host_sockets_ops,
     .instance = &kvm_host_instance_ops,
 };
 

@@ -74,6 +74,31 @@ TEST(Options, TraceTakesAFileOnlyBehindEquals)
     EXPECT_STREQ(named.options.trace_file, "file");
 }
 
+TEST(Options, Network)
+{
+    Parsed none({"pal", "run", "x"});
+    EXPECT_EQ(none.options.net, PAL_NET_LOOPBACK);
+    EXPECT_EQ(none.options.publish_count, 0u);
+    Parsed p({"pal", "run", "--publish=8080", "--publish", "0:80", "--publish", "65535:1", "x"});
+    ASSERT_EQ(p.result, 0) << p.error;
+    ASSERT_EQ(p.options.publish_count, 3u);
+    EXPECT_EQ(p.options.publishes[0].host_port, 8080u);
+    EXPECT_EQ(p.options.publishes[0].guest_port, 8080u);
+    EXPECT_EQ(p.options.publishes[1].host_port, 0u);
+    EXPECT_EQ(p.options.publishes[1].guest_port, 80u);
+    EXPECT_EQ(p.options.publishes[2].guest_port, 1u);
+    EXPECT_EQ(Parsed({"pal", "run", "--net=none", "x"}).options.net, PAL_NET_NONE);
+    EXPECT_EQ(Parsed({"pal", "run", "--net", "host", "x"}).options.net, PAL_NET_HOST);
+    for (const char *bad :
+         {"", "0", "x", "-1", "65536", "1:", ":1", "1:0", "1:65536", "1:2:3", "1 "})
+        EXPECT_EQ(Parsed({"pal", "run", "--publish", bad, "x"}).result, -1) << bad;
+    std::vector<std::string> many = {"pal", "run"};
+    for (int i = 1; i <= 17; i++)
+        many.push_back("--publish=" + std::to_string(i));
+    many.push_back("x");
+    EXPECT_EQ(Parsed(many).error, "--publish: more than 16");
+}
+
 TEST(Options, Limits)
 {
     Parsed none({"pal", "run", "x"});

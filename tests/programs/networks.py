@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""What --net and --publish give a guest, and what they keep from it.
+
+    networks.py --pal build/pal NAME
+
+The first kind compares with the same script natively in a network namespace of its own, with its loopback up or down. The second
+talks from the host to servers inside by their published ports, or from inside to the host.
+"""
+import argparse
+import concurrent.futures
+import difflib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import support
+
+PAL = ""
+PYTHON = "/usr/bin/python3"
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+ENV = dict(os.environ, LC_ALL="C", HOME="/root", PATH=PATH)
+PATIENCE = 60  # seconds, for a machine that does much else
+
+
+class Skip(Exception):
+    pass
+
+
+# ---- the same in a namespace ------------------------------------------------------------------------------------------
+
+SCRIPTS = {}
+
+
+def script(name, net, needs, text):
+    SCRIPTS[name] = (net, needs, text)
+
+
+CALLS = r"""
+import socket as S, errno
+def told(name, f):
+    try: print(name, f() or 'done')
+    except OSError as e: print(name, errno.errorcode.get(e.errno, e.errno))
+def listen_and_connect(family, kind, address):
+    s = S.socket(family, kind); s.bind((address, 0)); s.listen()
+    c = S.socket(family, kind); c.connect((address, s.getsockname()[1]))
+for family, loopback, wildcard, far in ((S.AF_INET, '127.0.0.1', '0.0.0.0', '10.1.2.3'), (S.AF_INET6, '::1', '::', '2001:db8::1')):
+    for kind in (S.SOCK_STREAM, S.SOCK_DGRAM):
+        n = f'{family.name} {kind.name} '
+        for to in (loopback, wildcard, far):
+            told(n + 'connect ' + to, lambda: S.socket(family, kind).connect((to, 9)))
+            told(n + 'bind ' + to, lambda: S.socket(family, kind).bind((to, 0)))
+            if kind == S.SOCK_DGRAM:
+                told(n + 'sendto ' + to, lambda: S.socket(family, kind).sendto(b'x', (to, 9)))
+        if kind == S.SOCK_STREAM:
+            told(n + 'listen, connect', lambda: listen_and_connect(family, kind, wildcard))
+for kind in (S.SOCK_STREAM, S.SOCK_DGRAM):
+    told(f'mapped {kind.name}', lambda: S.socket(S.AF_INET6, kind).connect(('::ffff:127.0.0.1', 9)))
+a, b = S.socketpair(); a.send(b'pair'); print(b.recv(9))
+"""
+script("none-reaches-nothing", "none", [PYTHON], f"{PYTHON} - <<'END'\n{CALLS}\nEND\n")
+script("loopback-reaches-itself", "loopback", [PYTHON], f"{PYTHON} - <<'END'\n{CALLS}\nEND\n")
+
+
+def compare(net, needs, text):
+    missing = [n for n in needs + ["unshare", "ip"] if not shutil.which(n, path=PATH)]
+    if missing:
+        raise Skip("not installed: " + " ".join(missing))
+    up = "ip link set lo up || exit 1; " if net == "loopback" else ""
+    inside = ["unshare", "-rn", "/bin/sh", "-c", up + 'exec /bin/bash -c "$0"']
+    if support.run([*inside, "true"], env=ENV, cwd="/").status != 0:
+        raise Skip("this host lets nobody make a network namespace")
+    native = support.run([*inside, text], timeout=PATIENCE, env=ENV, cwd="/")
+    guest = support.run(support.pal_run(PAL, ["--net", net]) + ["/bin/bash", "-c", text], timeout=PATIENCE, env=ENV, cwd="/")
+    equal = True
+    for title, a, b in (("output", native.out, guest.out), ("error", native.err, guest.err)):
+        lines = difflib.unified_diff(a.decode(errors="replace").splitlines(), b.decode(errors="replace").splitlines(),
+                                     lineterm="", n=1)
+        for line in lines:
+            print(title, line)
+            equal = False
+    assert equal and native.status == guest.status, f"natively {native.status}, under pal {guest.status}"
+    assert native.status == 0 and native.out, f"the native run proves nothing: {native.status}"
+
+
+# ---- from the host ----------------------------------------------------------------------------------------------------
+
+
+class Guest:
+    """A guest that runs until the end of a with block; ports[i] is where the host finds the i-th published one."""
+
+    def __init__(self, argv, ports=(), options=()):
+        words = [w for p in ports for w in ("--publish", f"0:{p}")]
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(support.pal_run(PAL, [*words, *options]) + argv, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.log, env=ENV, cwd="/", start_new_session=True)
+        self.ports = []
+        end = time.monotonic() + PATIENCE
+        while len(self.ports) < len(ports):
+            assert time.monotonic() < end and self.process.poll() is None, self.errors()
+            self.ports = [int(p) for p in re.findall(r"published as 127\.0\.0\.1:(\d+)\n", self.errors())]
+            time.sleep(0.01)
+
+    def errors(self):
+        size = os.fstat(self.log.fileno()).st_size
+        return os.pread(self.log.fileno(), size, 0).decode(errors="replace")
+
+    def end(self, sig=signal.SIGTERM):
+        """Result: what it wrote, and its status."""
+        self.process.send_signal(sig)
+        out, _ = self.process.communicate(timeout=PATIENCE)
+        return out, self.process.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+        self.log.close()
+
+
+def until(done):
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return done()
+        except (OSError, AssertionError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+def answer(port, request, shut=True):
+    """What a server says until it closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as s:
+        s.sendall(request)
+        if shut:
+            s.shutdown(socket.SHUT_WR)
+        parts = []
+        while part := s.recv(65536):
+            parts.append(part)
+        return b"".join(parts)
+
+
+def echo_server(family, address, port):
+    return [PYTHON, "-c", f"""
+import socket, threading
+def serve(c):
+    while d := c.recv(65536): c.sendall(d)
+    c.close()
+s = socket.create_server(({address!r}, {port}), family=socket.{family}, backlog=512)
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"""]
+
+
+def answers(port, request):
+    got = answer(port, request)
+    assert got, "closed without an answer"
+    return got
+
+
+def published_http_server_answers_curl(_):
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as scratch:
+        with open(scratch + "/big", "wb") as f:
+            f.write(os.urandom(5_000_000))
+        options = ["--mount", f"{scratch}:{scratch}", "--cwd", scratch]
+        with Guest([PYTHON, "-m", "http.server", "--bind", "127.0.0.1", "8000"], [8000], options) as guest:
+            url = f"http://127.0.0.1:{guest.ports[0]}/"
+            until(lambda: answers(guest.ports[0], b"GET / HTTP/1.0\r\n\r\n"))
+            if not shutil.which("curl"):
+                raise Skip("not installed: curl")
+            got = support.run(["curl", "-sS", url + "big"], timeout=PATIENCE)
+            with open(scratch + "/big", "rb") as f:
+                assert got.status == 0 and got.out == f.read(), (got.status, got.err, len(got.out))
+            got = support.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url + "missing"], timeout=PATIENCE)
+            assert got.out == b"404", got.out
+            _, status = guest.end()
+            assert status == -signal.SIGTERM, status
+
+
+def published_nginx_serves_ten_thousand_requests(_):
+    missing = [n for n in ("nginx", "ab") if not shutil.which(n, path=PATH)]
+    if missing:
+        raise Skip("not installed: " + " ".join(missing))
+    config = """worker_processes 4; daemon off; pid /tmp/pid; error_log stderr; user root; events { worker_connections 256; }
+        http { access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p; fastcgi_temp_path /tmp/f;
+        uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s; server { listen 127.0.0.1:80; return 200 "hello from nginx"; } }"""
+    shell = 'echo "$0" > /tmp/conf; exec nginx -c /tmp/conf'
+    with Guest(["/bin/bash", "-c", shell, config], [80]) as guest:
+        port = guest.ports[0]
+        until(lambda: answers(port, b"GET / HTTP/1.0\r\n\r\n"))
+        for keep in ([], ["-k"]):
+            got = support.run(["ab", "-q", *keep, "-n", "10000", "-c", "16", f"http://127.0.0.1:{port}/"], timeout=2 * PATIENCE, env=ENV)
+            out = got.out.decode()
+            assert got.status == 0 and re.search(r"Complete requests: +10000\n", out), (out, got.err)
+            assert re.search(r"Failed requests: +0\n", out) and "Non-2xx" not in out, out
+        _, status = guest.end(signal.SIGQUIT)
+        assert status == 0, (status, guest.errors())
+
+
+def published_connections_echo_at_once(_):
+    with Guest(echo_server("AF_INET", "127.0.0.1", 7), [7]) as guest:
+        port = guest.ports[0]
+        until(lambda: answers(port, b"x"))
+        data = os.urandom(300_000)
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            def one(i):
+                with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as s:
+                    text, got = data[i:i + 200_000], b""
+                    sender = pool_send.submit(lambda: (s.sendall(text), s.shutdown(socket.SHUT_WR)))
+                    while part := s.recv(65536):
+                        got += part
+                    sender.result()
+                    return hashlib.sha256(got).digest() == hashlib.sha256(text).digest()
+            with concurrent.futures.ThreadPoolExecutor(40) as pool_send:
+                assert all(pool.map(one, range(120)))
+        many = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(300)]
+        for i, s in enumerate(many):
+            s.sendall(b"%d" % i)
+        for i, s in enumerate(many):
+            assert s.recv(10) == b"%d" % i
+            s.close()
+
+
+def published_ipv6_server_is_found(_):
+    with Guest(echo_server("AF_INET6", "::1", 7), [7]) as guest:
+        assert until(lambda: answers(guest.ports[0], b"six")) == b"six"
+
+
+def published_answer_before_the_end_arrives(_):
+    program = """
+import socket
+s = socket.create_server(('127.0.0.1', 5000))
+print('ready', flush=True)
+c = s.accept()[0]
+c.recv(100); c.sendall(b'z' * 900_000); c.close()
+"""
+    with Guest([PYTHON, "-c", program], [5000]) as guest:
+        assert guest.process.stdout.readline() == b"ready\n"
+        assert len(answer(guest.ports[0], b"go", shut=False)) == 900_000
+        assert guest.process.wait(PATIENCE) == 0
+
+
+def published_port_without_a_server_is_closed(_):
+    with Guest(["/bin/sleep", "60"], [4000]) as guest:
+        for _ in range(20):
+            try:
+                assert answer(guest.ports[0], b"anybody?") == b""
+            except TimeoutError:
+                raise
+            except OSError:  # reset at one moment or another
+                pass
+
+
+def published_reset_goes_both_ways(_):
+    program = """
+import socket, struct
+s = socket.create_server(('127.0.0.1', 5000))
+print('ready', flush=True)
+c = s.accept()[0]; print(c.recv(100), flush=True)
+try: c.recv(100); print('no reset')
+except ConnectionResetError: print('reset', flush=True)
+c = s.accept()[0]; c.recv(100)
+c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); c.close()
+"""
+    with Guest([PYTHON, "-c", program], [5000]) as guest:
+        assert guest.process.stdout.readline() == b"ready\n"
+        c = socket.create_connection(("127.0.0.1", guest.ports[0]), timeout=PATIENCE)
+        c.sendall(b"hello")
+        assert guest.process.stdout.readline() == b"b'hello'\n"
+        c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        c.close()
+        assert guest.process.stdout.readline() == b"reset\n"
+        try:
+            answer(guest.ports[0], b"you?", shut=False)
+            raise AssertionError("closed, not reset")
+        except ConnectionResetError:
+            pass
+        assert guest.process.wait(PATIENCE) == 0
+
+
+def port_in_use_is_refused(_):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        got = support.run([PAL, "run", "--publish", f"{port}:80", "--", "true"], cwd="/", timeout=PATIENCE)
+        assert got.status == 125 and got.err == f"pal: --publish: port {port}: Address already in use\n".encode(), (got.status, got.err)
+
+
+def loopback_does_not_reach_the_host(_):
+    program = "import socket, sys\ntry: socket.create_connection(('127.0.0.1', int(sys.argv[1]))); print('reached')\nexcept OSError as e: print(e.strerror)"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for net, told in (("loopback", b"Connection refused\n"), ("none", b"Network is unreachable\n")):
+            got = support.run(support.pal_run(PAL, ["--net", net]) + [PYTHON, "-c", program, str(server.getsockname()[1])], cwd="/", timeout=PATIENCE)
+            assert got.status == 0 and got.out == told, (net, got.out, got.err)
+        server.settimeout(0)
+        try:
+            server.accept()
+            raise AssertionError("somebody came")
+        except BlockingIOError:
+            pass
+
+
+def main():
+    global PAL
+    checks = {name: value for name, value in globals().items() if re.match("published_|port_|loopback_|host_", name)}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pal", required=True)
+    parser.add_argument("name", choices=[*SCRIPTS, *checks])
+    args = parser.parse_args()
+    PAL = os.path.abspath(args.pal)
+    support.adopt_orphans()
+    try:
+        if args.name in SCRIPTS:
+            compare(*SCRIPTS[args.name])
+        else:
+            checks[args.name](None)
+    except Skip as why:
+        print("skipped:", why)
+        return 77
+    _, left = support.leftovers(10)
+    if left:
+        print(f"left running: {left}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
