@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -123,46 +122,6 @@ static void bench_cow(int advice, int rounds)
     report(samples, rounds);
 }
 
-static void bench_pipe(int rounds)
-{
-    enum { TRIPS = 200 };
-    uint64_t samples[1000];
-    int there[2], back[2];
-    char byte = 'x';
-    check(pipe(there) == 0 && pipe(back) == 0, "pipe");
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(there[1]);
-        while (read(there[0], &byte, 1) == 1)
-            check(write(back[1], &byte, 1) == 1, "write");
-        _exit(0);
-    }
-    for (int i = -1; i < rounds; i++) {
-        uint64_t start = now_ns();
-        for (int t = 0; t < TRIPS; t++)
-            check(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1, "trip");
-        if (i >= 0)
-            samples[i] = (now_ns() - start) / TRIPS;
-    }
-    close(there[1]);
-    wait_for(pid);
-    report(samples, rounds);
-}
-
-static void bench_syscall(int rounds)
-{
-    enum { CALLS = 2000 };
-    uint64_t samples[1000];
-    for (int i = -1; i < rounds; i++) {
-        uint64_t start = now_ns();
-        for (int c = 0; c < CALLS; c++)
-            syscall(SYS_getppid);
-        if (i >= 0)
-            samples[i] = (now_ns() - start) / CALLS;
-    }
-    report(samples, rounds);
-}
-
 static void *sleep_in_thread(void *gate)
 {
     char byte;
@@ -230,10 +189,6 @@ int main(int argc, char **argv)
         bench_cow(-1, rounds);
     else if (strcmp(name, "cow-small") == 0)
         bench_cow(MADV_NOHUGEPAGE, rounds);
-    else if (strcmp(name, "pipe") == 0)
-        bench_pipe(rounds);
-    else if (strcmp(name, "syscall") == 0)
-        bench_syscall(rounds);
     else {
         fprintf(stderr, "usage: guest_bench NAME [ROUNDS]\n");
         return 2;
