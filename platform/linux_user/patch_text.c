@@ -1,6 +1,6 @@
 /*
- * patch_text.c: the text a space has mapped, and what its files tell: bytes as they were before any patch, and by .eh_frame where
- * functions begin and end. Read from the file, not from guest memory, piece by piece: everything in it may be nonsense.
+ * patch_text.c: the text a space has mapped, and what its files tell: bytes as they were before any patch, and by .eh_frame or
+ * symbols where functions begin and end. Read from the file, not from guest memory, piece by piece: everything in it may be nonsense.
  */
 #include "platform/linux_user/patch.h"
 
@@ -331,6 +331,62 @@ static uint32_t functions_by_scan(const struct elf_file *f, uint64_t vaddr, uint
     return count;
 }
 
+static bool knows_function_at(const struct site_function *functions, uint32_t count, int64_t at)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (functions[i].start <= at && at < functions[i].end)
+            return true;
+    return false;
+}
+
+/* The symbol table, the full one if it was not stripped. */
+static bool find_symbols(const struct elf_file *f, Elf64_Shdr *out)
+{
+    Elf64_Ehdr header;
+    Elf64_Shdr section;
+    bool found = false;
+    if (!read_at(f, 0, &header, sizeof(header)) || header.e_shentsize != sizeof(section) ||
+        header.e_shoff == 0)
+        return false;
+    for (uint32_t i = 0; i < header.e_shnum && i < SECTIONS_MAX; i++) {
+        if (!read_at(f, header.e_shoff + i * sizeof(section), &section, sizeof(section)))
+            break;
+        if (section.sh_entsize == sizeof(Elf64_Sym) && section.sh_size <= FRAME_MAX &&
+            (section.sh_type == SHT_SYMTAB || (section.sh_type == SHT_DYNSYM && !found))) {
+            *out = section;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* For text without unwind information (musl's): what symbols tell, added to the `count` known ones. `buffer` holds SITE_WINDOW_MAX. */
+static uint32_t functions_by_symbols(const struct elf_file *f, uint64_t vaddr, uint8_t *buffer,
+                                     struct site_function *out, uint32_t count)
+{
+    Elf64_Shdr table;
+    if (!find_symbols(f, &table))
+        return count;
+    const uint64_t piece = SITE_WINDOW_MAX / sizeof(Elf64_Sym) * sizeof(Elf64_Sym);
+    for (uint64_t at = 0; at < table.sh_size; at += piece) {
+        uint64_t size = table.sh_size - at < piece ? table.sh_size - at : piece;
+        if (!read_at(f, table.sh_offset + at, buffer, size))
+            break;
+        for (uint64_t i = 0; i + sizeof(Elf64_Sym) <= size; i += sizeof(Elf64_Sym)) {
+            Elf64_Sym symbol;
+            __builtin_memcpy(&symbol, buffer + i, sizeof(symbol));
+            int64_t start = (int64_t)(symbol.st_value - vaddr);
+            if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx == SHN_UNDEF ||
+                symbol.st_size == 0 || symbol.st_size > INT32_MAX || start > (int64_t)AFTER ||
+                start + (int64_t)symbol.st_size < -(int64_t)ALWAYS)
+                continue;
+            if (!knows_function_at(out, count, start)) /* else an alias */
+                count = insert_sorted(out, count, start, start + (int64_t)symbol.st_size);
+        }
+    }
+    return count;
+}
+
 enum site_refusal patch_window(const struct patch_text *text, uint64_t site, uint8_t *bytes,
                                struct site_window *out, uint64_t *base)
 {
@@ -348,6 +404,9 @@ enum site_refusal patch_window(const struct patch_text *text, uint64_t site, uin
         out->function_count = functions_near(&file, vaddr, out->functions);
     else if (vaddr && file.frame_size > 0)
         out->function_count = functions_by_scan(&file, vaddr, bytes, out->functions);
+    if (vaddr && !knows_function_at(out->functions, out->function_count, 0))
+        out->function_count =
+            functions_by_symbols(&file, vaddr, bytes, out->functions, out->function_count);
     /* As much before as the function is long, if that is bearable. */
     uint64_t wanted = ALWAYS;
     for (uint32_t i = 0; i < out->function_count; i++)

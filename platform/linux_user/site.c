@@ -297,6 +297,26 @@ static bool padding_by_functions(const struct site_map *map, uint32_t from, uint
     return false;
 }
 
+/*
+ * Behind a known function, up to the boundary that the next one starts at; also when that one is not known. The function's own code ends before, so
+ * that it does not matter what its last instruction is (often a call that never returns).
+ */
+static bool padding_behind_function(const struct site_map *map, uint32_t from, uint32_t *at)
+{
+    const struct site_window *w = map->window;
+    for (uint32_t i = 0; i < w->function_count; i++) {
+        int64_t start = w->functions[i].end;
+        if (start < 0 || start >= w->size)
+            continue;
+        int64_t end = start + (int64_t)(-(w->address + (uint64_t)start) % FUNCTION_ALIGNMENT);
+        if (end > w->size || (i + 1 < w->function_count && w->functions[i + 1].start < end))
+            continue;
+        if (is_padding(w, (uint32_t)start, (uint32_t)end) && place_in(map, start, end, from, at))
+            return true;
+    }
+    return false;
+}
+
 /* Breakpoints in a row, each an instruction of the sequence: what linkers and Go's assembler fill gaps with. */
 static bool padding_by_breakpoints(const struct site_map *map, uint32_t from, uint32_t *at)
 {
@@ -340,6 +360,7 @@ static bool padding_by_flow(const struct site_map *map, uint32_t from, uint32_t 
 
 bool site_padding(const struct site_map *map, uint32_t from, uint32_t *at)
 {
-    return padding_by_functions(map, from, at) || padding_by_breakpoints(map, from, at) ||
+    return padding_by_functions(map, from, at) || padding_behind_function(map, from, at) ||
+           padding_by_breakpoints(map, from, at) ||
            (!function_of(map->window, map->window->syscall) && padding_by_flow(map, from, at));
 }

@@ -111,6 +111,9 @@ public class Main {
 END
 exec java -Xshare:auto Main.java
 """)
+for variant in ("glibc", "glibc-static", "musl", "musl-static"):
+    for call in ("null", "getppid"):
+        case(f"{call}-{variant}", [], f"$BUILD/bench/guest_calls.{variant} {call} 2 > time; test -s time")
 case("without-patching", ["busybox"], BUSYBOX % "busybox", least=None, options=("--intercept=trap",))
 
 
@@ -133,7 +136,8 @@ def main():
     if missing:
         print("skipped: not installed:", *missing)
         return 77
-    env = dict(os.environ, LC_ALL="C", HOME="/root", PATH=path, LD_LIBRARY_PATH=libraries, PORT=str(support.free_ports(1)[0]))
+    env = dict(os.environ, LC_ALL="C", HOME="/root", PATH=path, LD_LIBRARY_PATH=libraries,
+               PORT=str(support.free_ports(1)[0]), BUILD=os.path.dirname(os.path.abspath(args.pal)))
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
     native = support.run(argv, b"", 100, env, "/")
