@@ -96,6 +96,7 @@ static struct process *child_process(struct process *parent, const struct clone_
     p->fsgid = parent->fsgid;
     memcpy(p->groups, parent->groups, sizeof(p->groups));
     p->group_count = parent->group_count;
+    p->caps = parent->caps;
     p->nice = parent->nice;
     p->personality = parent->personality;
     return p;

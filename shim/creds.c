@@ -3,6 +3,7 @@
  * credentials(7). All under g_process_lock.
  */
 #include <linux/capability.h>
+#include <linux/securebits.h>
 
 #include "platform/errno.h"
 #include "shim/process.h"
@@ -12,7 +13,6 @@
 #include "shim/sys_proc.h"
 
 #define KEEP UINT32_MAX
-#define ALL_CAPABILITIES ((1ull << (CAP_LAST_CAP + 1)) - 1)
 
 /* Real, effective, saved and file system id, of a user or of a group. */
 struct ids {
@@ -34,12 +34,17 @@ static bool is_one_of(const struct ids *ids, uint32_t id)
     return id == *ids->real || id == *ids->effective || id == *ids->saved;
 }
 
+static bool may_choose(const struct process *p, const struct ids *ids)
+{
+    return process_capable(p, ids->real == &p->uid ? CAP_SETUID : CAP_SETGID);
+}
+
 static long set_three(const struct process *p, struct ids ids, uint32_t real, uint32_t effective,
                       uint32_t saved)
 {
-    if (p->euid != 0 && ((real != KEEP && !is_one_of(&ids, real)) ||
-                         (effective != KEEP && !is_one_of(&ids, effective)) ||
-                         (saved != KEEP && !is_one_of(&ids, saved))))
+    if (!may_choose(p, &ids) && ((real != KEEP && !is_one_of(&ids, real)) ||
+                                 (effective != KEEP && !is_one_of(&ids, effective)) ||
+                                 (saved != KEEP && !is_one_of(&ids, saved))))
         return -EPERM;
     if (real != KEEP)
         *ids.real = real;
@@ -55,7 +60,7 @@ static long set_one(const struct process *p, struct ids ids, uint32_t id)
 {
     if (id == KEEP)
         return -EINVAL;
-    if (p->euid == 0) {
+    if (may_choose(p, &ids)) {
         *ids.real = *ids.saved = id;
     } else if (id != *ids.real && id != *ids.saved) {
         return -EPERM;
@@ -68,7 +73,7 @@ static long set_one(const struct process *p, struct ids ids, uint32_t id)
 static long set_two(const struct process *p, struct ids ids, uint32_t real, uint32_t effective)
 {
     uint32_t old_real = *ids.real;
-    bool root = p->euid == 0;
+    bool root = may_choose(p, &ids);
     if (!root && real != KEEP && real != *ids.real && real != *ids.effective)
         return -EPERM;
     if (!root && effective != KEEP && !is_one_of(&ids, effective))
@@ -83,9 +88,58 @@ static long set_two(const struct process *p, struct ids ids, uint32_t real, uint
     return 0;
 }
 
+/* Whoever may look into the process, or kill it when its parent dies, may no more: it is somebody else now. */
+static void became_another(struct process *p)
+{
+    p->dumpable = false;
+    p->pdeath_signal = 0;
+}
+
+/* credentials(7), "Effect of user ID changes on capabilities". before: real, effective, saved, file system id. */
+static void capabilities_follow_ids(struct process *p, const uint32_t before[4])
+{
+    const uint64_t of_files = 1ull << CAP_CHOWN | 1ull << CAP_MKNOD | 1ull << CAP_DAC_OVERRIDE |
+                              1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER |
+                              1ull << CAP_FSETID | 1ull << CAP_LINUX_IMMUTABLE |
+                              1ull << CAP_MAC_OVERRIDE;
+    struct capabilities *c = &p->caps;
+    if (c->securebits & SECBIT_NO_SETUID_FIXUP)
+        return;
+    if (before[0] == p->uid && before[1] == p->euid && before[2] == p->suid) {
+        if (!before[3] && p->fsuid)
+            c->effective &= ~of_files;
+        else if (before[3] && !p->fsuid)
+            c->effective |= c->permitted & of_files;
+        return;
+    }
+    if ((!before[0] || !before[1] || !before[2]) && p->uid && p->euid && p->suid) {
+        if (!(c->securebits & SECBIT_KEEP_CAPS))
+            c->permitted = c->effective = 0;
+        c->ambient = 0;
+    }
+    if (!before[1] && p->euid)
+        c->effective = 0;
+    else if (before[1] && !p->euid)
+        c->effective = c->permitted;
+}
+
 #define LOCKED(expression)                                                                         \
     mutex_lock(&g_process_lock);                                                                   \
+    const uint32_t group = p->egid, fs_group = p->fsgid;                                           \
     long r = (expression);                                                                         \
+    if (group != p->egid || fs_group != p->fsgid)                                                  \
+        became_another(p);                                                                         \
+    mutex_unlock(&g_process_lock);                                                                 \
+    return r
+
+/* The same for user ids: what they were says what becomes of the capabilities. */
+#define LOCKED_USER(expression)                                                                    \
+    mutex_lock(&g_process_lock);                                                                   \
+    const uint32_t before[4] = {p->uid, p->euid, p->suid, p->fsuid};                               \
+    long r = (expression);                                                                         \
+    capabilities_follow_ids(p, before);                                                            \
+    if (before[1] != p->euid || before[3] != p->fsuid)                                             \
+        became_another(p);                                                                         \
     mutex_unlock(&g_process_lock);                                                                 \
     return r
 
@@ -116,7 +170,7 @@ long sys_getegid(struct task *task, const struct syscall_args *args)
 long sys_setuid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_one(p, user_ids(p), (uint32_t)args->a[0]));
+    LOCKED_USER(set_one(p, user_ids(p), (uint32_t)args->a[0]));
 }
 
 long sys_setgid(struct task *task, const struct syscall_args *args)
@@ -128,7 +182,7 @@ long sys_setgid(struct task *task, const struct syscall_args *args)
 long sys_setreuid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_two(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1]));
+    LOCKED_USER(set_two(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1]));
 }
 
 long sys_setregid(struct task *task, const struct syscall_args *args)
@@ -140,8 +194,8 @@ long sys_setregid(struct task *task, const struct syscall_args *args)
 long sys_setresuid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_three(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1],
-                     (uint32_t)args->a[2]));
+    LOCKED_USER(set_three(p, user_ids(p), (uint32_t)args->a[0], (uint32_t)args->a[1],
+                          (uint32_t)args->a[2]));
 }
 
 long sys_setresgid(struct task *task, const struct syscall_args *args)
@@ -173,7 +227,7 @@ long sys_getresgid(struct task *task, const struct syscall_args *args)
 static long set_fs_id(const struct process *p, struct ids ids, uint32_t id)
 {
     uint32_t old = *ids.fs;
-    if (id != KEEP && (p->euid == 0 || is_one_of(&ids, id) || id == old))
+    if (id != KEEP && (may_choose(p, &ids) || is_one_of(&ids, id) || id == old))
         *ids.fs = id;
     return old;
 }
@@ -181,7 +235,7 @@ static long set_fs_id(const struct process *p, struct ids ids, uint32_t id)
 long sys_setfsuid(struct task *task, const struct syscall_args *args)
 {
     struct process *p = task->process;
-    LOCKED(set_fs_id(p, user_ids(p), (uint32_t)args->a[0]));
+    LOCKED_USER(set_fs_id(p, user_ids(p), (uint32_t)args->a[0]));
 }
 
 long sys_setfsgid(struct task *task, const struct syscall_args *args)
@@ -207,7 +261,7 @@ long sys_setgroups(struct task *task, const struct syscall_args *args)
     struct process *p = task->process;
     uint32_t groups[32];
     uint64_t count = args->a[0];
-    if (p->euid)
+    if (!process_capable(p, CAP_SETGID))
         return -EPERM;
     if (count > 32) {
         stats_unsupported("setgroups: more than 32");
@@ -219,67 +273,5 @@ long sys_setgroups(struct task *task, const struct syscall_args *args)
     memcpy(p->groups, groups, count * sizeof(groups[0]));
     p->group_count = (unsigned)count;
     mutex_unlock(&g_process_lock);
-    return 0;
-}
-
-/* The version in the header says how many words follow; an unknown one is answered with the one we prefer. */
-static long check_cap_header(uint64_t addr, struct __user_cap_header_struct *header,
-                             unsigned *words)
-{
-    if (user_read(header, addr, sizeof(*header)))
-        return -EFAULT;
-    switch (header->version) {
-    case _LINUX_CAPABILITY_VERSION_1:
-        *words = _LINUX_CAPABILITY_U32S_1;
-        return 0;
-    case _LINUX_CAPABILITY_VERSION_2:
-    case _LINUX_CAPABILITY_VERSION_3:
-        *words = _LINUX_CAPABILITY_U32S_3;
-        return 0;
-    default:
-        header->version = _LINUX_CAPABILITY_VERSION_3;
-        return user_write(addr, header, sizeof(*header)) ? -EFAULT : -EINVAL;
-    }
-}
-
-/* capget(2) */
-long sys_capget(struct task *task, const struct syscall_args *args)
-{
-    struct __user_cap_header_struct header;
-    struct __user_cap_data_struct data[2] = {{0}};
-    unsigned words;
-    long r = check_cap_header(args->a[0], &header, &words);
-    if (r)
-        return r == -EINVAL && !args->a[1] ? 0 : r; /* a probe for the version */
-    if (header.pid < 0)
-        return -EINVAL;
-    mutex_lock(&g_process_lock);
-    struct process *p = header.pid ? process_find(header.pid) : task->process;
-    uint64_t caps = p && p->euid == 0 ? ALL_CAPABILITIES : 0;
-    mutex_unlock(&g_process_lock);
-    if (!p)
-        return -ESRCH;
-    for (unsigned i = 0; i < 2; i++)
-        data[i].effective = data[i].permitted = (uint32_t)(caps >> (32 * i));
-    if (!args->a[1])
-        return 0;
-    return user_write(args->a[1], data, words * sizeof(data[0]));
-}
-
-/* capset(2) */
-long sys_capset(struct task *task, const struct syscall_args *args)
-{
-    struct __user_cap_header_struct header;
-    struct __user_cap_data_struct data[2] = {{0}};
-    unsigned words;
-    long r = check_cap_header(args->a[0], &header, &words);
-    if (r)
-        return r;
-    if (header.pid && header.pid != task->process->pid)
-        return -EPERM;
-    if (user_read(data, args->a[1], words * sizeof(data[0])))
-        return -EFAULT;
-    if (task->process->euid != 0 && (data[0].permitted || data[1].permitted))
-        return -EPERM;
     return 0;
 }

@@ -189,7 +189,7 @@ void process_did_exec(struct task *task, const char *comm)
         *a = (struct abi_sigaction){.handler = keep};
     }
     process->did_exec = true;
-    process->dumpable = true;
+    capabilities_did_exec(process);
     process->exit_signal = SIGCHLD;
     process_release_vfork(process);
     timers_did_exec(process);

@@ -439,7 +439,7 @@ long sys_get_robust_list(struct task *task, const struct syscall_args *args)
     const struct task *t = tid ? task_find(tid) : task;
     if (!t)
         r = -ESRCH;
-    else if (task->process->euid && task->process->uid != t->process->uid)
+    else if (!process_may_look_into(task->process, t->process))
         r = -EPERM;
     else
         head = t->robust_list;

@@ -5,6 +5,7 @@
 #include "shim/ipc.h"
 
 #include <asm/ipcbuf.h>
+#include <linux/capability.h>
 
 #include "platform/clock.h"
 #include "platform/errno.h"
@@ -105,7 +106,7 @@ int ipc_permission(const struct task *task, const struct ipc_entry *entry, unsig
 {
     const struct process *p = task->process;
     unsigned granted = entry->mode;
-    if (p->euid == 0)
+    if (process_capable(p, CAP_IPC_OWNER))
         return 0;
     if (p->euid == entry->cuid || p->euid == entry->uid)
         granted >>= 6;
@@ -118,7 +119,9 @@ int ipc_permission(const struct task *task, const struct ipc_entry *entry, unsig
 int ipc_owner(const struct task *task, const struct ipc_entry *entry)
 {
     uint32_t euid = task->process->euid;
-    return euid == 0 || euid == entry->cuid || euid == entry->uid ? 0 : -EPERM;
+    if (euid == entry->cuid || euid == entry->uid)
+        return 0;
+    return process_capable(task->process, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 static struct ipc_entry *find_key(const struct ipc_table *table, int32_t key)

@@ -6,6 +6,7 @@
 #include "shim/mm.h"
 
 #include <asm/resource.h>
+#include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/mman.h>
 
@@ -47,7 +48,7 @@ int mm_may_lock(const struct mm *mm, uint64_t size)
 {
     const struct task *task = task_current();
     uint64_t limit = mm_limit(RLIMIT_MEMLOCK);
-    if (!task || task->process->euid == 0) /* CAP_IPC_LOCK */
+    if (!task || process_capable(task->process, CAP_IPC_LOCK))
         return 0;
     if (limit == 0)
         return -EPERM;

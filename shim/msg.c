@@ -2,6 +2,7 @@
  * msg.c: System V message queues. See msgop(2), msgctl(2).
  */
 #include <asm/msgbuf.h>
+#include <linux/capability.h>
 #include <linux/msg.h>
 
 #include "platform/errno.h"
@@ -285,7 +286,7 @@ static long stat(struct task *task, int id, int command, uint64_t out)
 
 static int set_locked(struct task *task, struct msg_queue *q, const struct msqid64_ds *ds)
 {
-    if (ds->msg_qbytes > MSG_MAX_QUEUE_BYTES && task->process->euid != 0)
+    if (ds->msg_qbytes > MSG_MAX_QUEUE_BYTES && !process_capable(task->process, CAP_SYS_RESOURCE))
         return -EPERM;
     int err = ipc_set_perm(&q->ipc, &ds->msg_perm);
     if (err)

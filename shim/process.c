@@ -212,6 +212,7 @@ static struct process *bare_process(int pid, int *err)
     p->pid = p->pgid = p->sid = pid;
     p->exit_signal = SIGCHLD;
     p->dumpable = true;
+    p->caps.effective = p->caps.permitted = p->caps.bounding = CAPABILITIES_ALL;
     p->start_ns = clock_now(g_platform, CLOCK_KIND_BOOTTIME);
     default_limits(p);
     return p;

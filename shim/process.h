@@ -145,6 +145,10 @@ struct process {
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t groups[32];
     unsigned group_count;
+    struct capabilities {
+        uint64_t effective, permitted, inheritable, bounding, ambient; /* bit n: CAP_* n */
+        uint32_t securebits;
+    } caps;
     int nice;
     uint32_t personality;
     struct itimer_state *itimers; /* sys_time.c */
@@ -170,6 +174,11 @@ bool task_interrupted(struct task *task);
 
 struct process *process_find(int pid); /* under g_process_lock; zombies too; NULL */
 struct task *task_find(int tid);       /* under g_process_lock; NULL */
+
+/* May it do what capability `cap` (CAP_*, capabilities(7)) allows? Under g_process_lock or by a task of the process. */
+bool process_capable(const struct process *process, int cap);
+/* ptrace(2), access mode checking: may `self` look into `other`? By its real ids (ATTACH_REALCREDS). Under g_process_lock. */
+bool process_may_look_into(const struct process *self, const struct process *other);
 
 /* Processor time of all its tasks, ended ones too. Under g_process_lock. */
 void process_cpu_time(struct process *process, uint64_t *user_ns, uint64_t *system_ns);

@@ -37,6 +37,12 @@ void task_kick(struct task *task);
 void task_register_thread(struct task *task);                            /* no lock */
 void task_forget_thread(struct task *task, const struct thread *thread); /* no lock */
 
+/* capability.c: what a fresh instance's processes have; what execve leaves of it, and of being dumpable. */
+#define CAPABILITIES_ALL ((1ull << 41) - 1)
+void capabilities_did_exec(struct process *process);
+/* The options of prctl(2) about them. No lock. */
+long prctl_capabilities(struct task *task, const struct syscall_args *args);
+
 /* kill(2): may `from` signal `to`? */
 bool process_may_signal(const struct process *from, const struct process *to, int sig);
 /* Start the death of all tasks; the caller's own task too, if it is one of them. */

@@ -2,6 +2,7 @@
  * sys_file_name.c: names: directories, links, removal, renaming, where a task is; and what is
  * refused as a whole.
  */
+#include <linux/capability.h>
 #include <linux/inotify.h>
 
 #include "platform/errno.h"
@@ -191,7 +192,7 @@ long sys_chroot(struct task *task, const struct syscall_args *args)
     if (err)
         return err;
     err = may_enter(task, &path);
-    if (err == 0 && task->process->euid != 0)
+    if (err == 0 && !process_capable(task->process, CAP_SYS_CHROOT))
         err = -EPERM;
     if (err == 0)
         fs_set_root(task->fs, &path);
@@ -238,7 +239,7 @@ static long do_mknod(struct task *task, int dirfd, uint64_t name, uint64_t mode_
         break;
     case S_IFCHR:
     case S_IFBLK:
-        if (task->process->euid != 0)
+        if (!process_capable(task->process, CAP_MKNOD))
             return -EPERM;
         break;
     case S_IFDIR:

@@ -7,6 +7,7 @@
 #include "platform/errno.h"
 #include "shim/fs/file.h"
 #include "shim/fs/pidfd.h"
+#include "shim/fs/procfs.h"
 #include "shim/process_internal.h"
 #include "shim/shim.h"
 #include "shim/sys_proc.h"
@@ -39,8 +40,9 @@ static long send_to(struct task *task, const struct file *f, int sig,
                     const struct abi_siginfo *info, bool own_words)
 {
     long r = 0;
+    int pid = proc_file_pid(f);
     mutex_lock(&g_process_lock);
-    struct process *target = pidfd_process(f);
+    struct process *target = pid ? process_find(pid) : pidfd_process(f);
     if (!target)
         r = -ESRCH;
     else if (!process_may_signal(task->process, target, sig) ||
@@ -55,16 +57,21 @@ static long send_to(struct task *task, const struct file *f, int sig,
 /* pidfd_send_signal(2) */
 long sys_pidfd_send_signal(struct task *task, const struct syscall_args *args)
 {
-    int sig = (int)args->a[1], err;
+    int sig = (int)args->a[1];
     struct abi_siginfo info;
     bool own_words = false; /* a siginfo that only the kernel, or oneself to oneself, may send */
 
     if (args->a[3])
         return -EINVAL;
-    struct file *f = get_pidfd(task, (int)args->a[0], &err);
+    struct file *f = fd_get(task, (int)args->a[0]);
     if (!f)
-        return err;
-    long r = 0;
+        return -EBADF;
+    /* The directory of a process in /proc names it as well. */
+    long r = proc_file_pid(f) ? 0 : pidfd_check(f);
+    if (r) {
+        file_put(f);
+        return r;
+    }
     if (!args->a[2]) {
         info = signal_info_user(sig, task->process);
     } else if (user_read(&info, args->a[2], sizeof(info))) {
@@ -107,8 +114,7 @@ static struct fd_table *files_of(struct task *task, const struct file *f, int *e
     *err = -ESRCH;
     mutex_lock(&g_process_lock);
     const struct process *target = pidfd_process(f);
-    if (target && self->euid != 0 &&
-        (self->uid != target->euid || self->uid != target->suid || self->uid != target->uid)) {
+    if (target && !process_may_look_into(self, target)) {
         *err = -EPERM;
     } else if (target && target->tasks && target->tasks->files) {
         files = target->tasks->files;

@@ -1,6 +1,7 @@
 #include "shim/sys_proc.h"
 
 #include <asm/prctl.h>
+#include <linux/capability.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/random.h>
@@ -67,7 +68,7 @@ static long read_set_tid(const struct task *task, const struct clone_args *ca, i
         return -EFAULT;
     if (*set_tid < 1)
         return -EINVAL;
-    return task->process->euid ? -EPERM : 0;
+    return process_capable(task->process, CAP_SYS_ADMIN) ? 0 : -EPERM;
 }
 
 /* clone3(2); a larger struct than we know must be zero in its tail. */
@@ -315,17 +316,36 @@ long sys_prctl(struct task *task, const struct syscall_args *args)
     case PR_GET_TIMERSLACK:
         return (long)task->timer_slack_ns;
     case PR_GET_KEEPCAPS:
+    case PR_SET_KEEPCAPS:
     case PR_GET_SECUREBITS:
+    case PR_SET_SECUREBITS:
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+    case PR_CAP_AMBIENT:
+        return prctl_capabilities(task, args);
     case PR_GET_SECCOMP:
         return 0;
-    case PR_SET_KEEPCAPS:
-        return arg > 1 ? -EINVAL : 0;
-    case PR_CAPBSET_READ:
-        return arg > 40 ? -EINVAL : p->euid == 0;
-    case PR_CAPBSET_DROP:
-        return p->euid ? -EPERM : 0;
     case PR_SET_PTRACER:
         return 0; /* nobody may trace anybody */
+    case PR_GET_TIMING:
+        return PR_TIMING_STATISTICAL;
+    case PR_SET_TIMING:
+        return arg == PR_TIMING_STATISTICAL ? 0 : -EINVAL;
+    case PR_TASK_PERF_EVENTS_DISABLE:
+    case PR_TASK_PERF_EVENTS_ENABLE:
+        return 0; /* there are none */
+    case PR_MCE_KILL_GET:
+        return args->a[1] | args->a[2] | args->a[3] | args->a[4] ? -EINVAL : PR_MCE_KILL_DEFAULT;
+    case PR_GET_TSC:
+        value = PR_TSC_ENABLE;
+        return user_write(arg, &value, sizeof(value));
+    case PR_SET_TSC:
+        if (arg == PR_TSC_ENABLE)
+            return 0;
+        stats_unsupported("prctl: PR_SET_TSC");
+        return -EINVAL;
+    case PR_GET_TID_ADDRESS:
+        return user_write(arg, &task->clear_child_tid, sizeof(uint64_t));
     default:
         stats_unsupported("prctl: option");
         return -EINVAL;
@@ -372,7 +392,7 @@ long sys_uname(struct task *task, const struct syscall_args *args)
 long sys_sethostname(struct task *task, const struct syscall_args *args)
 {
     char name[SYSTEM_NAME_SIZE] = "";
-    if (task->process->euid)
+    if (!process_capable(task->process, CAP_SYS_ADMIN))
         return -EPERM;
     if (args->a[1] >= SYSTEM_NAME_SIZE)
         return -EINVAL;
@@ -446,7 +466,7 @@ static long change_limit(struct task *task, struct process *p, unsigned which,
     *old = *slot;
     if (!fresh)
         return 0;
-    if (fresh->max > slot->max && task->process->euid != 0)
+    if (fresh->max > slot->max && !process_capable(task->process, CAP_SYS_RESOURCE))
         return -EPERM;
     if (which == RLIMIT_NOFILE && fresh->max > 1048576)
         return -EPERM;
@@ -476,6 +496,14 @@ long sys_setrlimit(struct task *task, const struct syscall_args *args)
     return r;
 }
 
+/* prlimit(2): without the capability, all ids must be one's own real ones. */
+static bool may_limit(const struct process *self, const struct process *p)
+{
+    return process_capable(self, CAP_SYS_RESOURCE) ||
+           (self->uid == p->uid && self->uid == p->euid && self->uid == p->suid &&
+            self->gid == p->gid && self->gid == p->egid && self->gid == p->sgid);
+}
+
 /* prlimit(2) */
 long sys_prlimit64(struct task *task, const struct syscall_args *args)
 {
@@ -486,7 +514,7 @@ long sys_prlimit64(struct task *task, const struct syscall_args *args)
     mutex_lock(&g_process_lock);
     struct process *p = pid ? process_find(pid) : task->process;
     long r = -ESRCH;
-    if (p && p != task->process && task->process->euid && task->process->euid != p->uid)
+    if (p && p != task->process && !may_limit(task->process, p))
         r = -EPERM;
     else if (p)
         r = change_limit(task, p, (unsigned)args->a[1], args->a[2] ? &fresh : NULL, &old);

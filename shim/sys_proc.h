@@ -13,7 +13,7 @@
     X(clone, 5, PARTIAL, "no namespaces")                                                          \
     X(clone3, 2, PARTIAL, "no namespaces, no cgroups")                                             \
     X(pidfd_open, 2, FULL, "")                                                                     \
-    X(pidfd_send_signal, 4, PARTIAL, "descriptors of /proc/PID are not taken for one")             \
+    X(pidfd_send_signal, 4, FULL, "")                                                              \
     X(pidfd_getfd, 3, FULL, "")                                                                    \
     X(exit, 1, FULL, "")                                                                           \
     X(exit_group, 1, FULL, "")                                                                     \
@@ -28,7 +28,7 @@
     X(getsid, 1, FULL, "")                                                                         \
     X(setsid, 0, FULL, "")                                                                         \
     X(set_tid_address, 1, FULL, "")                                                                \
-    X(prctl, 5, PARTIAL, "names, death signal, subreaper, dumpable, no_new_privs, THP, slack")     \
+    X(prctl, 5, PARTIAL, "no seccomp, no tracing, no core scheduling, no PR_SET_MM")               \
     X(arch_prctl, 2, PARTIAL, "FS and GS bases; no CPUID faulting")                                \
     X(uname, 1, FULL, "")                                                                          \
     X(sysinfo, 1, PARTIAL, "memory sizes are nominal; no load")                                    \
@@ -60,8 +60,8 @@
     X(setfsgid, 1, FULL, "")                                                                       \
     X(getgroups, 2, FULL, "")                                                                      \
     X(setgroups, 2, PARTIAL, "at most 32 groups")                                                  \
-    X(capget, 2, PARTIAL, "all for uid 0, none for others")                                        \
-    X(capset, 2, PARTIAL, "dropping is accepted and ignored")
+    X(capget, 2, FULL, "")                                                                         \
+    X(capset, 2, PARTIAL, "for all threads of the process; files carry none")
 
 /* Scheduling: sys_sched.c */
 #define SHIM_SYSCALLS_SCHED(X)                                                                     \

@@ -75,16 +75,6 @@ static int64_t move_all(struct transfer *t)
     }
 }
 
-/* ptrace(2), access mode checking, ATTACH_REALCREDS. Under g_process_lock. */
-static bool may_access(const struct process *self, const struct process *other)
-{
-    if (self == other || self->euid == 0)
-        return true;
-    return other->dumpable && self->uid == other->uid && self->uid == other->euid &&
-           self->uid == other->suid && self->gid == other->gid && self->gid == other->egid &&
-           self->gid == other->sgid;
-}
-
 /* The memory of a process, one user more. NULL: -ESRCH, -EPERM. */
 static struct mm *memory_of(struct task *task, int pid, int *err)
 {
@@ -92,7 +82,7 @@ static struct mm *memory_of(struct task *task, int pid, int *err)
     mutex_lock(&g_process_lock);
     struct task *t = task_find(pid);
     *err = t && t->mm ? 0 : -ESRCH;
-    if (*err == 0 && !may_access(task->process, t->process))
+    if (*err == 0 && !process_may_look_into(task->process, t->process))
         *err = -EPERM;
     if (*err == 0) {
         mm = t->mm;

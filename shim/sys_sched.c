@@ -1,6 +1,7 @@
 /*
  * sys_sched.c: scheduling calls of the process family. The host schedules; what a guest sets is remembered and told back.
  */
+#include <linux/capability.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 
@@ -235,7 +236,7 @@ long sys_setpriority(struct task *task, const struct syscall_args *args)
     for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
         if (!nice_target(task, p, which, who))
             continue;
-        if (nice < p->nice && task->process->euid) {
+        if (nice < p->nice && !process_capable(task->process, CAP_SYS_NICE)) {
             r = -EACCES;
             break;
         }

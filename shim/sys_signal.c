@@ -1,5 +1,6 @@
 #include "shim/sys_signal.h"
 
+#include <linux/capability.h>
 #include <linux/signal.h>
 
 #include "platform/clock.h"
@@ -141,7 +142,7 @@ long sys_rt_sigtimedwait(struct task *task, const struct syscall_args *args)
 
 bool process_may_signal(const struct process *from, const struct process *to, int sig)
 {
-    if (from->euid == 0 || from == to)
+    if (from == to || process_capable(from, CAP_KILL))
         return true;
     if (from->euid == to->uid || from->euid == to->suid || from->uid == to->uid ||
         from->uid == to->suid)

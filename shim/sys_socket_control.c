@@ -1,6 +1,7 @@
 #include "shim/sys_socket_control.h"
 
 #include <asm/socket.h>
+#include <linux/capability.h>
 #include <linux/in.h>
 #include <linux/ipv6.h>
 #include <linux/netlink.h>
@@ -52,7 +53,7 @@ static int take_files(struct task *task, const char *data, size_t size, struct s
     return 0;
 }
 
-/* unix(7): root may claim anything, others only what they are. */
+/* unix(7): with capabilities anything may be claimed, else only what one is. */
 static int take_credentials(struct task *task, const char *data, size_t size,
                             struct socket_credentials *out)
 {
@@ -61,11 +62,11 @@ static int take_credentials(struct task *task, const char *data, size_t size,
     if (size < sizeof(*out))
         return -EINVAL;
     memcpy(out, data, sizeof(*out));
-    if (p->euid == 0)
-        return 0;
-    bool mine = out->pid == p->pid &&
-                (out->uid == p->uid || out->uid == p->euid || out->uid == p->suid) &&
-                (out->gid == p->gid || out->gid == p->egid || out->gid == p->sgid);
+    bool mine = (out->pid == p->pid || process_capable(p, CAP_SYS_ADMIN)) &&
+                (out->uid == p->uid || out->uid == p->euid || out->uid == p->suid ||
+                 process_capable(p, CAP_SETUID)) &&
+                (out->gid == p->gid || out->gid == p->egid || out->gid == p->sgid ||
+                 process_capable(p, CAP_SETGID));
     return mine ? 0 : -EPERM;
 }
 

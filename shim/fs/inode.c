@@ -1,7 +1,9 @@
 /*
  * inode.c: inodes, superblocks, permissions, and the working directory and root of tasks.
  */
+#include <linux/capability.h>
 #include <linux/inotify.h>
+#include <linux/securebits.h>
 
 #include "platform/clock.h"
 #include "platform/errno.h"
@@ -124,13 +126,17 @@ int inode_getattr(struct inode *inode, struct file_stat *out)
 struct credentials task_credentials(const struct task *task)
 {
     const struct process *p = task->process;
-    return (struct credentials){.uid = p->fsuid, .gid = p->fsgid, .process = p};
+    return (struct credentials){
+        .uid = p->fsuid, .gid = p->fsgid, .caps = p->caps.effective, .process = p};
 }
 
 struct credentials task_real_credentials(const struct task *task)
 {
     const struct process *p = task->process;
-    return (struct credentials){.uid = p->uid, .gid = p->gid, .process = p};
+    uint64_t caps = p->uid ? 0 : p->caps.permitted;
+    if (p->caps.securebits & SECBIT_NO_SETUID_FIXUP)
+        caps = p->caps.effective;
+    return (struct credentials){.uid = p->uid, .gid = p->gid, .caps = caps, .process = p};
 }
 
 static bool in_group(const struct credentials *who, uint32_t gid)
@@ -145,8 +151,8 @@ static bool in_group(const struct credentials *who, uint32_t gid)
 
 int inode_permission(const struct credentials *who, struct inode *inode, unsigned access)
 {
-    if (who->uid == 0) {
-        /* CAP_DAC_OVERRIDE: everything but executing what nobody may execute. */
+    if (credentials_capable(who, CAP_DAC_OVERRIDE)) {
+        /* Everything but executing what nobody may execute. */
         if ((access & INODE_EXEC) && !S_ISDIR(inode->mode) && !(inode->mode & 0111))
             return -EACCES;
         return 0;
@@ -160,7 +166,10 @@ int inode_permission(const struct credentials *who, struct inode *inode, unsigne
         granted >>= 6;
     else if (in_group(who, st.gid))
         granted >>= 3;
-    return (access & ~granted & 7) ? -EACCES : 0;
+    if (!(access & ~granted & 7))
+        return 0;
+    unsigned searches = S_ISDIR(inode->mode) ? INODE_READ | INODE_EXEC : INODE_READ;
+    return credentials_capable(who, CAP_DAC_READ_SEARCH) && !(access & ~searches) ? 0 : -EACCES;
 }
 
 int path_want_write(const struct path *path)
@@ -184,22 +193,23 @@ int path_permission(const struct credentials *who, const struct path *path, unsi
 static int may_setattr(const struct credentials *who, struct inode *inode, unsigned mask,
                        const struct file_stat *attr, enum setattr_origin origin)
 {
-    if (who->uid == 0)
+    const uint64_t all = 1ull << CAP_CHOWN | 1ull << CAP_FOWNER | 1ull << CAP_DAC_OVERRIDE;
+    if ((who->caps & all) == all)
         return 0;
     struct file_stat st;
     int err = inode_getattr(inode, &st);
     if (err)
         return err;
     bool owner = st.uid == who->uid;
-    if ((mask & HOST_SET_MODE) && !owner)
+    if ((mask & HOST_SET_MODE) && !owner && !credentials_capable(who, CAP_FOWNER))
         return -EPERM;
-    if (mask & HOST_SET_OWNER) {
+    if ((mask & HOST_SET_OWNER) && !credentials_capable(who, CAP_CHOWN)) {
         bool keeps_uid = attr->uid == UINT32_MAX || attr->uid == st.uid;
         bool gid_ok = attr->gid == UINT32_MAX || in_group(who, attr->gid);
         if (!owner || !keeps_uid || !gid_ok)
             return -EPERM;
     }
-    if ((mask & HOST_SET_TIMES) && !owner) {
+    if ((mask & HOST_SET_TIMES) && !owner && !credentials_capable(who, CAP_FOWNER)) {
         if (origin == SETATTR_EXPLICIT)
             return -EPERM;
         return inode_permission(who, inode, INODE_WRITE);

@@ -4,6 +4,7 @@
  */
 #include "shim/fs/namei.h"
 
+#include <linux/capability.h>
 #include <linux/inotify.h>
 
 #include "platform/contract.h"
@@ -125,7 +126,7 @@ static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
  */
 static const char *walk_cached(struct walk *w, const char *name)
 {
-    if (w->who.uid != 0 || w->resolve)
+    if (!credentials_capable(&w->who, CAP_DAC_OVERRIDE) || w->resolve)
         return name; /* search permission may need attributes; mounts are looked at one by one */
     mutex_lock(&g_dcache_lock);
     struct path at = w->cur;
@@ -304,7 +305,9 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         size_t length = component_length(name);
         if (!S_ISDIR(w->cur.dentry->inode->mode))
             return -ENOTDIR;
-        int err = w->who.uid == 0 ? 0 : inode_permission(&w->who, w->cur.dentry->inode, INODE_EXEC);
+        int err = credentials_capable(&w->who, CAP_DAC_OVERRIDE)
+                      ? 0
+                      : inode_permission(&w->who, w->cur.dentry->inode, INODE_EXEC);
         if (err)
             return err;
         if (length > NAME_MAX)

@@ -27,8 +27,13 @@ extern struct mount *g_root_mount;
 /* Who asks. */
 struct credentials {
     uint32_t uid, gid;
+    uint64_t caps;                 /* effective ones */
     const struct process *process; /* supplementary groups */
 };
+static inline bool credentials_capable(const struct credentials *who, int cap)
+{
+    return who->caps >> cap & 1;
+}
 struct credentials task_credentials(const struct task *task);      /* file system ids */
 struct credentials task_real_credentials(const struct task *task); /* access(2) */
 

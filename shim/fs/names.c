@@ -3,6 +3,7 @@
  */
 #include "platform/errno.h"
 
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/inotify.h>
 
@@ -151,11 +152,11 @@ int vfs_link(struct task *task, const struct path *target, int dirfd, const char
     return end_new(&dir, err);
 }
 
-/* unlink(2), rename(2): in a sticky directory only the owners of file and directory and root may
- * remove. */
+/* unlink(2), rename(2): in a sticky directory only the owners of file and directory and
+ * CAP_FOWNER may remove. */
 static int sticky_check(const struct credentials *who, struct inode *dir, struct inode *victim)
 {
-    if (who->uid == 0 || !(dir->mode & S_ISVTX_BIT))
+    if (credentials_capable(who, CAP_FOWNER) || !(dir->mode & S_ISVTX_BIT))
         return 0;
     struct file_stat d, v;
     int err = inode_getattr(dir, &d);

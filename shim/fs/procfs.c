@@ -208,6 +208,14 @@ const struct proc_target *proc_file_target(struct file *f)
     return f->inode->data;
 }
 
+int proc_file_pid(const struct file *f)
+{
+    if (f->ops != &proc_dir_ops)
+        return 0;
+    const struct proc_target *t = f->inode->data;
+    return t->entry == &g_proc_process && !t->tid ? t->pid : 0;
+}
+
 static int proc_open(struct task *task, struct inode *inode, struct file *f)
 {
     const struct proc_target *t = inode->data;

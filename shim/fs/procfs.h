@@ -62,6 +62,8 @@ extern const struct proc_entry g_proc_root_children[]; /* procfs_system.c */
 /* procfs_pid.c: the directory of a process */
 extern const struct proc_entry g_proc_process;
 
+/* The process whose directory in /proc is open as f; 0: f is something else. */
+int proc_file_pid(const struct file *f);
 /* The target of an open file of /proc. */
 const struct proc_target *proc_file_target(struct file *f);
 

@@ -24,6 +24,7 @@ struct snapshot {
     uint32_t uid[4], gid[4], groups[32];
     unsigned group_count;
     bool no_new_privs;
+    struct capabilities caps;
     uint64_t utime_ns, stime_ns, children_utime_ns, children_stime_ns, start_ns;
     uint64_t pending, shared_pending, blocked, ignored, caught;
     uint64_t rss_limit;
@@ -96,6 +97,7 @@ static int snapshot(const struct proc_target *t, struct snapshot *s)
     memcpy(s->groups, p->groups, sizeof(s->groups));
     s->group_count = p->group_count;
     s->no_new_privs = p->no_new_privs;
+    s->caps = p->caps;
     process_cpu_time(p, &s->utime_ns, &s->stime_ns);
     if (t->tid && task->thread)
         thread_cpu_time(g_platform, task->thread, &s->utime_ns, &s->stime_ns);
@@ -230,13 +232,11 @@ static int print_status(struct task *task, const struct proc_target *t, struct s
     struct memory_numbers m;
     unsigned cpus = thread_cpu_count(g_platform);
     /* Root in its own world: all capabilities up to CAP_CHECKPOINT_RESTORE. */
-    unsigned long long caps;
     int r = snapshot(t, &s);
 
     (void)task;
     if (r)
         return r;
-    caps = s.uid[1] == 0 ? 0x1ffffffffffull : 0;
     str_buf_printf(
         out, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n",
         s.comm, umask_of(t), state_word(s.state), s.pid, s.tid, s.ppid);
@@ -257,7 +257,8 @@ static int print_status(struct task *task, const struct proc_target *t, struct s
     str_buf_printf(out,
                    "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:"
                    "\t%016llx\n",
-                   0ull, caps, caps, caps, 0ull);
+                   LLU(s.caps.inheritable), LLU(s.caps.permitted), LLU(s.caps.effective),
+                   LLU(s.caps.bounding), LLU(s.caps.ambient));
     str_buf_printf(out, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", s.no_new_privs);
     str_buf_printf(out, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t",
                    cpus >= 64 ? ~0ull : (1ull << cpus) - 1);

@@ -2,6 +2,7 @@
  * getsockopt(2), setsockopt(2) at level SOL_SOCKET, as far as families have it in common: socket(7).
  */
 #include <asm/socket.h>
+#include <linux/capability.h>
 
 #include "platform/errno.h"
 #include "shim/base/string.h"
@@ -134,7 +135,7 @@ int socket_settings_set(struct task *task, struct socket_settings *s, int option
 {
     struct option_linger linger;
     int number = 0;
-    bool root = task->process->euid == 0;
+    bool root = process_capable(task->process, CAP_NET_ADMIN);
 
     switch (option) {
     case SO_RCVTIMEO:

@@ -4,6 +4,7 @@
  */
 #include "shim/fs/xattr.h"
 
+#include <linux/capability.h>
 #include <linux/limits.h>
 #include <linux/xattr.h>
 
@@ -33,7 +34,8 @@ static int user_attribute_check(const struct credentials *who, struct inode *ino
     struct file_stat st;
     if (!S_ISREG(inode->mode) && !S_ISDIR(inode->mode))
         return use == XATTR_READ ? -ENODATA : -EPERM;
-    if (use == XATTR_WRITE && S_ISDIR(inode->mode) && inode->mode & S_ISVTX && who->uid != 0) {
+    if (use == XATTR_WRITE && S_ISDIR(inode->mode) && inode->mode & S_ISVTX &&
+        !credentials_capable(who, CAP_FOWNER)) {
         int err = inode_getattr(inode, &st);
         if (err || st.uid != who->uid)
             return err ? err : -EPERM;
@@ -55,9 +57,9 @@ static int check(struct task *task, const struct path *path, const char *name, e
     if (has_prefix(name, XATTR_USER_PREFIX))
         return user_attribute_check(&who, path->dentry->inode, use);
     if (has_prefix(name, XATTR_TRUSTED_PREFIX))
-        return who.uid == 0 ? 0 : use == XATTR_READ ? -ENODATA : -EPERM;
+        return credentials_capable(&who, CAP_SYS_ADMIN) ? 0 : use == XATTR_READ ? -ENODATA : -EPERM;
     if (has_prefix(name, XATTR_SECURITY_PREFIX))
-        return who.uid == 0 || use == XATTR_READ ? 0 : -EPERM;
+        return credentials_capable(&who, CAP_SYS_ADMIN) || use == XATTR_READ ? 0 : -EPERM;
     return -EOPNOTSUPP;
 }
 
@@ -98,7 +100,7 @@ int64_t xattr_list(struct task *task, const struct path *path, char *names, size
         return -ENOMEM;
     int64_t n = inode->ops->list_xattr(inode, all, XATTR_LIST_MAX);
     if (n > 0)
-        n = drop_foreign(all, n, who.uid == 0);
+        n = drop_foreign(all, n, credentials_capable(&who, CAP_SYS_ADMIN));
     if (n > 0 && size && (uint64_t)n > size)
         n = -ERANGE;
     if (n > 0 && size)

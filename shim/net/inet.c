@@ -6,6 +6,7 @@
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/sockios.h>
+#include <linux/capability.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/sockios.h>
@@ -191,7 +192,8 @@ static int inet_bind(struct task *task, struct file *f, const struct socket_addr
     r = inet_name_read(s->family, &given, &name);
     if (!r)
         r = check_local(s, &name);
-    if (!r && name.port && name.port < PRIVILEGED_PORTS && task->process->euid != 0)
+    if (!r && name.port && name.port < PRIVILEGED_PORTS &&
+        !process_capable(task->process, CAP_NET_BIND_SERVICE))
         r = -EACCES;
     if (r)
         return r;

@@ -2,6 +2,7 @@
  * Options of levels SOL_SOCKET, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP: ip(7), ipv6(7), tcp(7).
  */
 #include <asm/socket.h>
+#include <linux/capability.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/tcp.h>
@@ -355,7 +356,7 @@ static int set_other(struct task *task, struct inet_socket *s, int level, int op
         case IP_MULTICAST_IF:
             return size < sizeof(number) ? -EINVAL : 0;
         case IP_TRANSPARENT:
-            if (task->process->euid != 0)
+            if (!process_capable(task->process, CAP_NET_ADMIN))
                 return -EPERM;
             s->options.transparent = number != 0;
             return 0;
