@@ -9,6 +9,7 @@
 
 #include "platform/front.h"
 #include "platform/kvm/vmm/kvm_front.h"
+#include "platform/kvm/vmm/sandbox.h"
 #include "platform/kvm/vmm/vm.h"
 
 #define MEMORY_MIN (64ull << 20)
@@ -45,7 +46,9 @@ int kvm_run_image(const unsigned char *image, size_t image_size,
         return -ENOMEM;
     int err = vm_create(vm, &config, why, why_size);
     if (err == 0) {
-        err = vm_run(vm, wait_status, why, why_size);
+        err = vm_sandbox_enter(why, why_size);
+        if (err == 0)
+            err = vm_run(vm, wait_status, why, why_size);
         vm_destroy(vm);
     }
     free(vm);
