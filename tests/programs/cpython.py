@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""One file of CPython's own test-suite (Debian: libpython3.11-testsuite), natively and under `pal run`: what passes there passes here.
+
+    cpython.py --pal build/pal --scratch DIRECTORY test_mmap      ends with 77, and says why, where the suite is not installed
+"""
+import argparse
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+import xml.etree.ElementTree
+
+import support
+
+QUICK = [
+    "test_mmap",
+    "test_os",
+    "test_posix",
+]
+LONG = [
+    "test_multiprocessing_fork",
+    "test_signal",
+    "test_subprocess",
+    "test_threading",
+]
+
+
+def outcomes(prefix, scratch, name, only=()):
+    """{test: passed, skipped or what went wrong}; tests of `only` alone if there are any."""
+    report = os.path.join(scratch, "report.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    argv = [*prefix, "/usr/bin/python3", "-m", "test", "--junit-xml", report]
+    for test in only:
+        argv += ["-m", test]
+    result = support.run([*argv, name], timeout=1500, env=dict(os.environ, LC_ALL="C.UTF-8"), cwd="/")
+    found = {}
+    if os.path.exists(report):
+        for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+            told = [child for child in case if child.tag in ("skipped", "failure", "error")]
+            found[case.get("name")] = "passed" if not told else told[0].tag if told[0].tag == "skipped" else told[0].text or told[0].tag
+    if not found:
+        print(f"no report; status {result.status}\n" + (result.out + result.err).decode(errors="replace")[-4000:])
+    return found
+
+
+def worse(native, guest):
+    return sorted(test for test, told in native.items() if told in ("passed", "skipped") and guest.get(test) != told)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pal", required=True)
+    parser.add_argument("--scratch", required=True)
+    parser.add_argument("name", choices=QUICK + LONG)
+    args = parser.parse_args()
+
+    if not os.path.exists("/usr/bin/python3") or importlib.util.find_spec(f"test.{args.name}") is None:
+        print("skipped: no test-suite of Python's here (Debian's package libpython3.11-testsuite)")
+        sys.exit(77)
+    os.makedirs(args.scratch, exist_ok=True)
+    scratch = tempfile.mkdtemp(dir=os.path.abspath(args.scratch))
+    pal = support.pal_run(args.pal, ["--mount", f"{scratch}:{scratch}:rw"])
+    support.adopt_orphans()
+    native = outcomes([], scratch, args.name)
+    guest = outcomes(pal, scratch, args.name)
+    differ = worse(native, guest)
+    # The suite has tests that count on a machine with nothing else to do: those may pass at a second go, by themselves.
+    for _ in range(2):
+        if differ:
+            print("once more:", *differ)
+            guest.update(outcomes(pal, scratch, args.name, differ))
+            native.update(outcomes([], scratch, args.name, differ))
+            differ = worse(native, guest)
+    shutil.rmtree(scratch, ignore_errors=True)
+    for test in differ:
+        print(f"{test}: natively {native[test]}, under pal {guest.get(test, 'not run')}")
+    print(f"{len(native)} tests, {sum(told == 'passed' for told in native.values())} pass natively, "
+          f"{sum(told == 'passed' for told in guest.values())} under pal")
+    sys.exit(0 if native and not differ else 1)
+
+
+if __name__ == "__main__":
+    main()
