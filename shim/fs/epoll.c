@@ -1,7 +1,8 @@
 /*
  * An item hangs on the wait queues of the file it watches; a wake puts it on the ready list, and epoll_wait asks the items on that
- * list only. Files of the host have no queue here: items over them, and over timers, are asked each time (and so are always
- * level-triggered).
+ * list only. Files of the host have no queue here: items over them, and over timers, are asked each time. For EPOLLET an item over
+ * a host file remembers what it told, until that holds no more or the file says that somebody has read
+ * (by its first queue) or wanted to write more than it took (by its second).
  *
  * Lock order: g_epoll_lock (which items exist), epoll.lock (one instance), queue locks of files, epoll.ready_lock, epoll.wait.
  */
@@ -21,6 +22,9 @@
 #define ITEM_HOOKS 2 /* a file registers with at most this many queues */
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
+/* What a read may change. */
+#define READ_BITS (POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP)
+
 struct epoll_hook {
     struct waiter waiter;
     struct epoll_item *item;
@@ -39,7 +43,8 @@ struct epoll_item {
     unsigned hook_count;
     struct host_file *host; /* owned; NULL: none */
     uint32_t host_events;
-    bool polled; /* on ep->polled */
+    uint32_t told; /* EPOLLET over a host file; atomic */
+    bool polled;   /* on ep->polled */
     struct epoll_item *polled_prev, *polled_next;
     /* under ep->ready_lock */
     bool on_ready;
@@ -78,6 +83,8 @@ static void item_woken(struct waiter *w)
 {
     struct epoll_item *item = ((struct epoll_hook *)w)->item;
 
+    __atomic_fetch_and(&item->told, w == &item->hooks[0].waiter ? ~(uint32_t)READ_BITS : READ_BITS,
+                       __ATOMIC_ACQ_REL);
     item_make_ready(item);
     wait_queue_wake_all(&item->ep->wait);
 }
@@ -270,6 +277,7 @@ static void item_change(struct task *task, struct epoll_item *item, const struct
 {
     item->events = event->events | EPOLLERR | EPOLLHUP;
     item->data = event->data;
+    __atomic_store_n(&item->told, 0, __ATOMIC_RELEASE);
     if (item_ask(task, item, NULL))
         item_make_ready(item);
 }
@@ -335,6 +343,21 @@ static struct epoll_item *pop_ready(struct epoll *ep)
     return item;
 }
 
+/* What is news, for an edge-triggered item over a host file that says when it was used; of others everything is. */
+static uint32_t item_news(struct epoll_item *item, uint32_t mask)
+{
+    uint32_t told;
+
+    if (!item->host || item->hook_count < ITEM_HOOKS || !(item->events & EPOLLET))
+        return mask;
+    told = __atomic_load_n(&item->told, __ATOMIC_ACQUIRE);
+    /* Somebody used the file meanwhile: then it stands, and all is news the next time. */
+    if (told != mask)
+        (void)__atomic_compare_exchange_n(&item->told, &told, mask, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_ACQUIRE);
+    return mask & ~told ? mask : 0;
+}
+
 /* Under ep->lock. Level-triggered items go back to the end of the list: all get their turn. */
 static int collect(struct task *task, struct epoll *ep, uint64_t addr, int max)
 {
@@ -348,7 +371,7 @@ static int collect(struct task *task, struct epoll *ep, uint64_t addr, int max)
         last = ep->ready->ready_prev;
     mutex_unlock(&ep->ready_lock);
     while (last && count < max && (item = pop_ready(ep))) {
-        uint32_t mask = item_ask(task, item, NULL);
+        uint32_t mask = item_news(item, item_ask(task, item, NULL));
         if (mask) {
             struct epoll_event event = {.events = mask, .data = item->data};
             r = user_write(addr + (uint64_t)count * sizeof(event), &event, sizeof(event));
@@ -385,7 +408,10 @@ static void add_polled(struct task *task, struct epoll *ep, struct poll_table *t
     {
         if (!(item->events & ~(uint32_t)PRIVATE_BITS))
             continue;
-        table->wanted = item->events;
+        uint32_t told = __atomic_load_n(&item->told, __ATOMIC_ACQUIRE);
+        table->wanted = item->events & ~told;
+        if (item->host && (told & (POLLERR | POLLHUP)))
+            continue; /* these always end a wait, and are no news */
         if (item->host) {
             host_file_get(g_platform, item->host);
             poll_table_add_host(table, item->host, item->host_events);

@@ -16,8 +16,6 @@
 #include "shim/shim.h"
 #include "shim/stats.h"
 
-#define PRIVILEGED_PORTS 1024
-
 static const struct file_ops inet_file_ops;
 
 /* ---- life ------------------------------------------------------------------------------------------------------- */
@@ -84,11 +82,6 @@ struct file *inet_create(struct task *task, int family, int type, int protocol, 
     struct inet_socket *s;
     struct file *f;
 
-    if (g_config->net == SHIM_NET_HOST) { /* not written yet */
-        stats_unsupported("socket: the host's network");
-        *err = -EAFNOSUPPORT;
-        return NULL;
-    }
     if (type == SOCK_RAW) { /* what a process without CAP_NET_RAW hears */
         *err = -EPERM;
         return NULL;
@@ -104,6 +97,8 @@ struct file *inet_create(struct task *task, int family, int type, int protocol, 
                    : -EPROTONOSUPPORT;
         return NULL;
     }
+    if (g_config->net == SHIM_NET_HOST)
+        return host_inet_create(family, type, protocol_of[type], flags, err);
     s = inet_alloc(task, family, type, protocol_of[type]);
     if (!s) {
         *err = -ENOMEM;
@@ -192,7 +187,7 @@ static int inet_bind(struct task *task, struct file *f, const struct socket_addr
     r = inet_name_read(s->family, &given, &name);
     if (!r)
         r = check_local(s, &name);
-    if (!r && name.port && name.port < PRIVILEGED_PORTS &&
+    if (!r && name.port && name.port < INET_PRIVILEGED_PORTS &&
         !process_capable(task->process, CAP_NET_BIND_SERVICE))
         r = -EACCES;
     if (r)

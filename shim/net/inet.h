@@ -41,6 +41,8 @@ void inet_name_write(int family, const struct inet_name *name, struct socket_add
 
 /* ---- sockets ---------------------------------------------------------------------------------------------------- */
 
+#define INET_PRIVILEGED_PORTS 1024
+
 /* Numbers as in TCP_INFO and /proc/net/tcp. */
 enum tcp_state_number {
     STATE_ESTABLISHED = 1,
@@ -203,6 +205,10 @@ uint32_t udp_poll(struct inet_socket *s);
 int64_t udp_ioctl(struct inet_socket *s, unsigned request, uint64_t arg);
 void udp_close(struct inet_socket *s);
 
+/* A socket of the host (host.c). Errors: -EACCES (the platform gives none), and what the host says. */
+struct file *host_inet_create(int family, int type, int protocol, uint32_t flags, int *err);
+/* An option whose value is a number that the family keeps. */
+bool inet_option_plain(int level, int option);
 void inet_options_init(struct inet_options *o);
 int inet_get_option(struct file *f, int level, int option, void *value, unsigned *size);
 int inet_set_option(struct task *task, struct file *f, int level, int option, const void *value,

@@ -309,6 +309,107 @@ def loopback_does_not_reach_the_host(_):
             pass
 
 
+def same_as_native(program, ignored):
+    """A guest program over the host's network, but for lines that match."""
+    path = os.path.join(os.path.dirname(PAL), "tests", "guest", program)
+    runs = [support.run(words + [path], timeout=PATIENCE, env=ENV, cwd="/") for words in ([], support.pal_run(PAL, ["--net=host"]))]
+    native, guest = ([line for line in r.out.decode(errors="replace").splitlines() if not re.search(ignored, line)] for r in runs)
+    lines = list(difflib.unified_diff(native, guest, "native", "under pal", lineterm="", n=1))
+    assert not lines, "\n".join(lines)
+    assert runs[0].status == runs[1].status == 0 and len(native) > 50, (runs[0].status, runs[1].status)
+
+
+def host_tcp_is_the_same(_):
+    same_as_native("tcp.glibc", "SIGURG")
+
+
+def host_udp_is_the_same(_):
+    same_as_native("udp.glibc", "IP_PKTINFO|_RECV|TIMESTAMP|^control|^flags")
+
+
+def host_server_is_reached_by_the_guest(_):
+    program = """
+import socket, sys, hashlib
+c = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+c.settimeout(60)
+sent = c.sendmsg([b'%d ' % i for i in range(50)]); c.shutdown(socket.SHUT_WR)
+h = hashlib.sha256()
+while d := c.recv(100000): h.update(d)
+print(sent, h.hexdigest())
+"""
+    data = os.urandom(3_000_000)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        with Guest([PYTHON, "-c", program, str(server.getsockname()[1])], options=["--net=host"]) as guest:
+            c = server.accept()[0]
+            c.settimeout(PATIENCE)
+            got = b""
+            while part := c.recv(65536):
+                got += part
+            want = b"".join(b"%d " % i for i in range(50))
+            assert got == want, got
+            c.sendall(data)
+            c.close()
+            out, _ = guest.process.communicate(timeout=PATIENCE)
+            assert out.decode() == f"{len(want)} {hashlib.sha256(data).hexdigest()}\n", out
+
+
+EDGES = """
+import select, socket
+s = socket.create_server(('127.0.0.1', 0), backlog=64); s.setblocking(False)
+print(s.getsockname()[1], flush=True)
+e = select.epoll(); e.register(s, select.EPOLLIN | select.EPOLLET)
+clients, closed, looks = {}, 0, 0
+while closed < 20:
+    looks += 1
+    for fd, what in e.poll():
+        while fd == s.fileno():
+            try: c, _ = s.accept()
+            except BlockingIOError: break
+            c.setblocking(False); clients[c.fileno()] = c
+            e.register(c, select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET)
+        while fd in clients:
+            try: d = clients[fd].recv(1000)
+            except BlockingIOError: break
+            if d: clients[fd].send(d)
+            else: closed += 1; clients.pop(fd).close()
+print(looks, flush=True)
+"""
+
+
+def host_edges_are_told_once(_):
+    # A loop that is told level by level would look without end while the clients sleep.
+    with Guest([PYTHON, "-c", EDGES], options=["--net=host"]) as guest:
+        port = int(guest.process.stdout.readline())
+        for _ in range(4):
+            clients = [socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) for _ in range(5)]
+            for text in (b"a", b"b" * 5000, b"c"):
+                for c in clients:
+                    c.sendall(text)
+                time.sleep(0.05)
+                for c in clients:
+                    got = b""
+                    while len(got) < len(text):
+                        got += c.recv(65536)
+                    assert got == text
+            for c in clients:
+                c.close()
+        looks = int(guest.process.stdout.readline())
+        assert guest.process.wait(PATIENCE) == 0
+        assert looks < 2000, looks
+
+
+def host_server_inside_serves_curl(_):
+    if not shutil.which("curl"):
+        raise Skip("not installed: curl")
+    with Guest([PYTHON, "-u", "-c", "import http.server as h; s = h.ThreadingHTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler); "
+                "print(s.server_address[1]); s.serve_forever()"], options=["--net=host", "--cwd", "/usr/share/common-licenses"]) as guest:
+        port = int(guest.process.stdout.readline())
+        got = support.run(["curl", "-sS", f"http://127.0.0.1:{port}/GPL-3"], timeout=PATIENCE)
+        with open("/usr/share/common-licenses/GPL-3", "rb") as f:
+            assert got.status == 0 and got.out == f.read(), (got.status, got.err)
+
+
 def main():
     global PAL
     checks = {name: value for name, value in globals().items() if re.match("published_|port_|loopback_|host_", name)}
