@@ -30,11 +30,7 @@ def main():
         sys.exit(SKIPPED)
     support.adopt_orphans()
     # It asks /sys how many processors and caches there are.
-    options = ["--mount", "/sys:/sys", "--cwd", "/tmp", "--pids", "3000"]
-    # Some take all memory there is. Not for exec: it has hundreds of processes begin at once, and each mapping of theirs looks at
-    # the memory of all, so that the backlog takes long.
-    if args.stressor != "exec":
-        options += ["--memory", "2G"]
+    options = ["--mount", "/sys:/sys", "--cwd", "/tmp", "--pids", "3000", "--memory", "2G"]
     seconds = args.seconds
     while True:
         argv = support.pal_run(args.pal, options) + [
