@@ -345,6 +345,11 @@ void lu_extended_from_frame(void *fpstate);
 /* memory.c: the host file of an object; a number that tells files apart. */
 int lu_object_fd(const struct memory_object *obj);
 uint64_t lu_object_identity(const struct memory_object *obj);
+/* Which host file, in which state. false: its contents may change without a trace. */
+struct lu_file_stamp {
+    uint64_t device, inode, size, changed_s, changed_ns;
+};
+bool lu_object_stamp(const struct memory_object *obj, struct lu_file_stamp *out);
 
 extern const struct aspace_ops lu_aspace_ops;
 extern const struct memory_ops lu_memory_ops;

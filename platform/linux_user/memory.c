@@ -300,6 +300,20 @@ uint64_t lu_object_identity(const struct memory_object *obj)
     return (st.st_dev << 48 ^ st.st_ino) | 1ull << 63;
 }
 
+bool lu_object_stamp(const struct memory_object *obj, struct lu_file_stamp *out)
+{
+    struct stat st;
+    /* A memfd is written by mapping, too, without a new time each time. */
+    if (!obj->file || host_call(__NR_fstat, obj->fd, &st) < 0)
+        return false;
+    *out = (struct lu_file_stamp){.device = st.st_dev,
+                                  .inode = st.st_ino,
+                                  .size = (uint64_t)st.st_size,
+                                  .changed_s = (uint64_t)st.st_ctime,
+                                  .changed_ns = (uint64_t)st.st_ctime_nsec};
+    return true;
+}
+
 static void lu_object_get(struct platform *p UNUSED, struct memory_object *obj)
 {
     __atomic_add_fetch(&obj->refs, 1, __ATOMIC_RELAXED);

@@ -1,6 +1,6 @@
 /*
- * patch.h: what patch.c (when and where), patch_text.c (what is known of the text), patch_write.c (stubs and the writing) and
- * patch_record.c (--stats) share.
+ * patch.h: what patch.c (when and where), patch_text.c (what is known of the text), patch_plan.c (what can be
+ * done at a site), patch_write.c (stubs and the writing) and patch_record.c (--stats) share.
  */
 #ifndef PALIMPSEST_LINUX_USER_PATCH_H
 #define PALIMPSEST_LINUX_USER_PATCH_H
@@ -88,6 +88,21 @@ void patch_text_set_apart(struct patch_text *text, uint64_t start, uint64_t end)
  */
 enum site_refusal patch_window(const struct patch_text *text, uint64_t site, uint8_t *bytes,
                                struct site_window *out, uint64_t *base);
+
+/* patch_plan.c; under p->lock */
+/* What the analysis of a site found; offsets count from the syscall. */
+struct patch_plan {
+    enum site_refusal before;   /* SITE_FINE, or why form "before" is impossible */
+    enum site_refusal boundary; /* SITE_NO_BOUNDARY: instructions are not certain */
+    struct site_insn insn;      /* before == SITE_FINE: it ends at the syscall */
+    int16_t padding;            /* a place for the long jump of the other form; 0: none */
+    uint8_t bytes[SITE_INSN_MAX + SITE_SYSCALL_SIZE]; /* insn and the syscall, as in the file */
+    uint8_t padding_bytes[SITE_JUMP_SIZE];            /* the same of the padding */
+};
+/* SITE_FINE and *out; SITE_NOT_READABLE, SITE_CHANGED. */
+enum site_refusal patch_plan(const struct patch_text *text, uint64_t site, struct patch_plan *out);
+/* The place in plan->padding is taken: the next one. false: none. */
+bool patch_plan_next(const struct patch_text *text, uint64_t site, struct patch_plan *plan);
 
 /* patch_write.c; under p->lock, in the space's own carrier, but for the two signal-safe ones */
 enum patch_effort {

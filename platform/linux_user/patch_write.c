@@ -13,24 +13,16 @@
 #define HIGH_AREA LU_GUEST_END
 #define RT_SIGRETURN 15
 
-/* One analysis at a time in the instance: too much for a stack. */
-static struct {
-    struct lu_lock lock;
-    struct site_window window;
-    struct site_map map;
-    uint8_t bytes[SITE_WINDOW_MAX];
-} g_analysis;
-
 bool patch_read(void *out, uint64_t address, size_t size)
 {
     return lu_copy_fallible(out, (const void *)address, size) == 0;
 }
 
-static bool same_as_file(uint64_t base, uint32_t at, uint32_t size)
+static bool still_there(uint64_t address, const uint8_t *bytes, uint32_t size)
 {
     uint8_t now[SITE_INSN_MAX + SITE_SYSCALL_SIZE];
-    return size <= sizeof(now) && patch_read(now, base + at, size) &&
-           __builtin_memcmp(now, g_analysis.bytes + at, size) == 0;
+    return size <= sizeof(now) && patch_read(now, address, size) &&
+           __builtin_memcmp(now, bytes, size) == 0;
 }
 
 /* ---- writing ---- */
@@ -204,27 +196,29 @@ static bool leads_to_stub(const struct lu_patch *p, uint64_t at)
 
 /* ---- the two forms ---- */
 
+static const uint8_t syscall_bytes[SITE_SYSCALL_SIZE] = {0x0f, 0x05};
+
 static enum site_refusal apply_before(struct lu_patch *p, const struct lu_carrier *c, long mem,
-                                      struct patch_text *text, uint64_t base)
+                                      struct patch_text *text, uint64_t site,
+                                      const struct patch_plan *plan)
 {
-    struct site_insn insn;
-    enum site_refusal why = site_before(&g_analysis.map, &insn);
-    if (why != SITE_FINE)
-        return why;
-    uint64_t at = base + insn.at;
+    const struct site_insn *insn = &plan->insn;
+    if (plan->before != SITE_FINE)
+        return plan->before;
+    uint64_t at = site - insn->length;
     if (leads_to_stub(p, at))
         return SITE_ALREADY;
-    if (!same_as_file(base, insn.at, insn.length + SITE_SYSCALL_SIZE))
+    if (!still_there(at, plan->bytes, insn->length + SITE_SYSCALL_SIZE))
         return SITE_CHANGED;
     struct patch_area *area = area_near(p, at);
     if (!area)
         return SITE_NO_STUB;
-    struct patch_stub stub = {.site = at, .length = insn.length};
-    __builtin_memcpy(stub.original, g_analysis.bytes + insn.at, SITE_JUMP_SIZE);
+    struct patch_stub stub = {.site = at, .length = insn->length};
+    __builtin_memcpy(stub.original, plan->bytes, SITE_JUMP_SIZE);
     uint64_t stub_at = area->base + free_stub(area) * PATCH_STUB_SIZE;
-    if (!site_move(&insn, g_analysis.bytes + insn.at, at, stub_at, stub.code))
+    if (!site_move(insn, plan->bytes, at, stub_at, stub.code))
         return SITE_NO_STUB;
-    if (!stub_write(area, mem, &stub, at + insn.length + SITE_SYSCALL_SIZE))
+    if (!stub_write(area, mem, &stub, site + SITE_SYSCALL_SIZE))
         return SITE_HOST;
     uint8_t jump[SITE_JUMP_SIZE];
     put_jump(jump, at, stub_at);
@@ -236,36 +230,38 @@ static enum site_refusal apply_before(struct lu_patch *p, const struct lu_carrie
 }
 
 static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carrier *c, long mem,
-                                       struct patch_text *text, uint64_t base)
+                                       struct patch_text *text, uint64_t site,
+                                       struct patch_plan *plan)
 {
-    uint32_t offset = 0, site_offset = g_analysis.window.syscall;
-    uint64_t site = base + site_offset;
+    uint64_t place;
+    if (!plan->padding)
+        return SITE_NO_ROOM;
     for (;;) {
-        if (!site_padding(&g_analysis.map, offset, &offset))
-            return SITE_NO_ROOM;
-        if (base + offset >= text->start && base + offset + SITE_JUMP_SIZE <= text->end &&
-            same_as_file(base, offset, SITE_JUMP_SIZE))
+        place = site + (uint64_t)(int64_t)plan->padding;
+        if (place >= text->start && place + SITE_JUMP_SIZE <= text->end &&
+            still_there(place, plan->padding_bytes, SITE_JUMP_SIZE))
             break;
-        offset++; /* another site's */
+        if (!patch_plan_next(text, site, plan)) /* it is another site's */
+            return SITE_NO_ROOM;
     }
-    if (!same_as_file(base, site_offset, SITE_SYSCALL_SIZE))
+    if (!still_there(site, syscall_bytes, SITE_SYSCALL_SIZE))
         return SITE_CHANGED;
-    struct patch_area *area = area_near(p, base + offset);
+    struct patch_area *area = area_near(p, place);
     if (!area)
         return SITE_NO_STUB;
-    struct patch_stub stub = {.site = site, .padding = base + offset};
-    __builtin_memcpy(stub.original, g_analysis.bytes + site_offset, SITE_SYSCALL_SIZE);
-    __builtin_memcpy(stub.original + SITE_SYSCALL_SIZE, g_analysis.bytes + offset, SITE_JUMP_SIZE);
+    struct patch_stub stub = {.site = site, .padding = place};
+    __builtin_memcpy(stub.original, syscall_bytes, SITE_SYSCALL_SIZE);
+    __builtin_memcpy(stub.original + SITE_SYSCALL_SIZE, plan->padding_bytes, SITE_JUMP_SIZE);
     p->in_padding = true;
     uint64_t stub_at = stub_write(area, mem, &stub, site + SITE_SYSCALL_SIZE);
     if (!stub_at)
         return SITE_HOST;
     uint8_t jump[SITE_JUMP_SIZE],
-        hop[SITE_SYSCALL_SIZE] = {0xeb, (uint8_t)(offset - site_offset - SITE_SYSCALL_SIZE)};
-    put_jump(jump, base + offset, stub_at);
+        hop[SITE_SYSCALL_SIZE] = {0xeb, (uint8_t)(plan->padding - (int)SITE_SYSCALL_SIZE)};
+    put_jump(jump, place, stub_at);
     patch_text_set_apart(text, site, site + SITE_SYSCALL_SIZE);
-    patch_text_set_apart(text, base + offset, base + offset + SITE_JUMP_SIZE);
-    if (write_text(mem, base + offset, jump, sizeof(jump))) {
+    patch_text_set_apart(text, place, place + SITE_JUMP_SIZE);
+    if (write_text(mem, place, jump, sizeof(jump))) {
         sync_cores(c);
         if (rewrite(p, c, mem, site, hop, sizeof(hop)))
             return SITE_FINE;
@@ -275,25 +271,21 @@ static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carri
 }
 
 static enum site_refusal apply(struct lu_patch *p, const struct lu_carrier *c, long mem,
-                               struct patch_text *text, uint64_t base, enum patch_effort effort,
-                               bool *padding)
+                               struct patch_text *text, uint64_t site, struct patch_plan *plan,
+                               enum patch_effort effort, bool *padding)
 {
     uint8_t now[SITE_SYSCALL_SIZE];
-    const uint8_t *insn = g_analysis.bytes + g_analysis.window.syscall;
-    if (insn[0] != 0x0f || insn[1] != 0x05)
-        return SITE_CHANGED;
-    if (!patch_read(now, base + g_analysis.window.syscall, sizeof(now)))
+    if (!patch_read(now, site, sizeof(now)))
         return SITE_NOT_TEXT; /* unmapped since */
     if (now[0] == 0xeb)
         return SITE_ALREADY;
-    enum site_refusal boundary = site_scan(&g_analysis.window, &g_analysis.map),
-                      why = apply_before(p, c, mem, text, base);
+    enum site_refusal why = apply_before(p, c, mem, text, site, plan);
     if (why == SITE_FINE || why == SITE_NO_STUB || why == SITE_HOST ||
         (why == SITE_ALREADY && effort == PATCH_IF_NEW))
         return why;
     *padding = true;
-    enum site_refusal second = apply_padding(p, c, mem, text, base);
-    return second == SITE_NO_ROOM && boundary != SITE_FINE ? boundary : second;
+    enum site_refusal second = apply_padding(p, c, mem, text, site, plan);
+    return second == SITE_NO_ROOM && plan->boundary != SITE_FINE ? plan->boundary : second;
 }
 
 enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
@@ -304,17 +296,15 @@ enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, ui
         return SITE_NOT_TEXT;
     if (number == RT_SIGRETURN)
         return SITE_TRAMPOLINE;
-    uint64_t base;
+    struct patch_plan plan;
     bool padding = false;
-    lu_lock(&g_analysis.lock);
-    enum site_refusal why = patch_window(text, site, g_analysis.bytes, &g_analysis.window, &base);
+    enum site_refusal why = patch_plan(text, site, &plan);
     if (why == SITE_FINE) {
         long mem = open_own_memory();
-        why = mem < 0 ? SITE_HOST : apply(p, c, mem, text, base, effort, &padding);
+        why = mem < 0 ? SITE_HOST : apply(p, c, mem, text, site, &plan, effort, &padding);
         if (mem >= 0)
             host_call(__NR_close, mem);
     }
-    lu_unlock(&g_analysis.lock);
     patch_record_verdict(p, site, why, padding);
     return why;
 }
