@@ -29,6 +29,8 @@ def main():
     parser.add_argument("--pal", required=True)
     parser.add_argument("--option", action="append", default=[], help="option of `pal run`")
     parser.add_argument("--timeout", type=int, help="seconds for each of the two runs")
+    parser.add_argument("--status", type=int, help="what the native run must end with")
+    parser.add_argument("--tasks", type=int, default=0, help="skipped where the host does not let so many tasks live")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
@@ -38,6 +40,11 @@ def main():
     else:
         case = cases.Case(argv=args.words, status=None)
     case.timeout = args.timeout or case.timeout
+    case.status = case.status if args.status is None else args.status
+    limit = support.task_limit()
+    if limit < args.tasks:
+        print(f"skipped: {args.tasks} tasks at once, and the host allows {limit}")
+        sys.exit(77)
     env = dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root")
     # Where both runs find the same: pal's /tmp is its own, so the host's is no place to start in.
     support.adopt_orphans()
@@ -60,6 +67,9 @@ def main():
     _, left = support.leftovers()
     if left:
         sys.stdout.write(f"left running: {left}\n")
+        equal = False
+    if native.status == 99 and b": not true: " in native.out:  # a CHECK of tests/guest/guest.h
+        sys.stdout.write(native.out.decode(errors="replace") + "the native run failed as well: the case itself is wrong\n")
         equal = False
     if native.status == "timeout":
         sys.stdout.write("the native run took too long: the case itself is wrong\n")

@@ -3,6 +3,7 @@ import ctypes
 import glob
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -14,6 +15,21 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 def hidden_from_guest(path):
     """pal gives the guest a /tmp of its own; a checkout below the host's /tmp has to be mounted to be seen."""
     return os.path.abspath(path).startswith("/tmp/")
+
+
+def task_limit():
+    """How many threads this process and its descendants can have at once, by all limits that are easily known."""
+    limits = []
+    for path in ("/proc/sys/kernel/threads-max", "/proc/sys/kernel/pid_max", "/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
+        try:
+            with open(path, encoding="ascii") as f:
+                limits.append(int(f.read()))
+        except (OSError, ValueError):  # there is none, or it is "max"
+            pass
+    own = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    if os.geteuid() != 0 and own != resource.RLIM_INFINITY:
+        limits.append(own)
+    return min(limits) - 1000 if limits else 1 << 20  # what else runs here
 
 
 def pal_run(pal, options=()):
