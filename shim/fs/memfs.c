@@ -515,7 +515,7 @@ static int memfs_getattr(struct inode *inode, struct file_stat *out)
     out->rdev = n->rdev;
     out->size = __atomic_load_n(&n->size, __ATOMIC_RELAXED);
     out->blocks = n->kind == MEM_DATA_LOWER ? n->lower_blocks
-                  : S_ISREG(inode->mode)    ? (out->size + 4095) / 4096 * 8
+                  : S_ISREG(inode->mode)    ? (mem_stored(n) + 4095) / 4096 * 8
                                             : 0;
     if (S_ISDIR(inode->mode) && !n->lower)
         out->size = 40 + 20ull * n->pinned_entries;

@@ -74,6 +74,7 @@ struct mem_node {
     struct memory_object *object; /* owned; set before kind says so */
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;
+    bool sparse;          /* data may have holes */
     unsigned seals;       /* F_SEAL_*; memfd only */
     struct xattr *xattrs; /* owned; once xattrs_own, else the lower inode's count */
     bool xattrs_own;
@@ -89,6 +90,8 @@ MUST_USE struct inode *mem_node_create(struct superblock *sb, uint32_t mode, uin
                                        uint32_t uid, uint32_t gid, int *err);
 MUST_USE int mem_open(struct task *task, struct inode *inode, struct file *f);
 MUST_USE int mem_truncate(struct inode *inode, uint64_t size);
+/* Bytes that a regular file of our own keeps; holes are not counted. */
+uint64_t mem_stored(const struct mem_node *n);
 MUST_USE int mem_list(struct inode *dir, struct dir_list *list);
 void mem_data_free(struct mem_node *n);
 /* Make a change of this node last: it and all above it. */

@@ -137,10 +137,20 @@ static int copy_lower(struct mem_node *n, struct memory_object *object, uint64_t
     if (!file)
         return err;
     char *chunk = object ? shim_alloc(COPY_CHUNK) : n->bytes;
-    uint64_t done = 0;
+    uint64_t done = 0, data_end = 0;
     if (!chunk)
         err = -ENOMEM;
     while (err == 0 && done < size) {
+        if (object && done >= data_end) { /* what the host does not store stays a hole here */
+            int64_t data = host_file_seek(g_platform, file, (int64_t)done, SEEK_DATA);
+            if (data == -ENXIO || data > (int64_t)size)
+                data = (int64_t)size;
+            int64_t hole = data < 0 ? data : host_file_seek(g_platform, file, data, SEEK_HOLE);
+            data_end = hole > data ? (uint64_t)hole : size;
+            n->sparse |= data > (int64_t)done;
+            done = data > (int64_t)done ? (uint64_t)data : done;
+            continue;
+        }
         char *to = object ? chunk : chunk + done;
         uint64_t want = object && size - done > COPY_CHUNK ? COPY_CHUNK : size - done;
         int64_t got = host_file_pread(g_platform, file, done, mem_shim(to, want));
@@ -292,9 +302,33 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
             memory_object_resize(g_platform, n->object, old) == 0)
             set_object_size(n, old);
     }
+    n->sparse |= done > 0 && offset > n->size;
     if (done > 0 && offset + (uint64_t)done > n->size)
         __atomic_store_n(&n->size, offset + (uint64_t)done, __ATOMIC_RELEASE);
     return done;
+}
+
+/* More extents than this are taken for full: stat(2) is not to count for long. */
+#define EXTENTS_COUNTED 64
+
+uint64_t mem_stored(const struct mem_node *n)
+{
+    uint64_t size = __atomic_load_n(&n->size, __ATOMIC_RELAXED), stored = 0, at = 0;
+    if (__atomic_load_n(&n->kind, __ATOMIC_ACQUIRE) != MEM_DATA_OBJECT || !n->sparse)
+        return size;
+    for (int i = 0; at < size; i++) {
+        int64_t data = i < EXTENTS_COUNTED
+                           ? memory_object_seek(g_platform, n->object, at, MEMORY_SEEK_DATA)
+                           : (int64_t)at;
+        if (data < 0 || (uint64_t)data >= size)
+            break;
+        int64_t hole = i < EXTENTS_COUNTED ? memory_object_seek(g_platform, n->object,
+                                                                (uint64_t)data, MEMORY_SEEK_HOLE)
+                                           : (int64_t)size;
+        at = hole > data && (uint64_t)hole < size ? (uint64_t)hole : size;
+        stored += at - (uint64_t)data;
+    }
+    return stored;
 }
 
 static int64_t regular_write(struct task *task UNUSED, struct file *f, struct mem_ref from,
@@ -350,6 +384,7 @@ int mem_truncate(struct inode *inode, uint64_t size)
     if (!S_ISREG(inode->mode))
         return -EINVAL;
     mutex_lock(&inode->lock);
+    n->sparse |= size > n->size;
     int err = truncate_locked(n, size);
     mutex_unlock(&inode->lock);
     if (err == 0)
@@ -364,6 +399,7 @@ static int punch_locked(struct mem_node *n, uint64_t offset, uint64_t end)
         end = n->size;
     if (offset >= end)
         return 0;
+    n->sparse = true;
     if (n->kind == MEM_DATA_OBJECT)
         return memory_object_punch(g_platform, n->object, offset, end - offset);
     memset(n->bytes + offset, 0, end - offset);

@@ -172,7 +172,29 @@ def mount_writable(pal, scratch):
         fail("what the guest left differs from what a native run leaves:\n" + difference.decode())
 
 
-CASES = {"escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
+def sparse_copy_up(pal, scratch):
+    """A file of 40 GiB that stores almost nothing costs as little when it is changed: nobody has 40 GiB of memory to copy it into."""
+    path = f"{scratch}/sparse"
+    with open(path, "wb") as f:
+        for at in (0, 5 << 30, (40 << 30) - 10):
+            f.seek(at)
+            f.write(b"0123456789")
+    before = os.stat(path)
+    script = ("echo more >> sparse; stat -c %s sparse; tail -c 15 sparse; dd if=sparse bs=1 skip=5368709120 count=10 2>/dev/null; "
+              "test $(stat -c %b sparse) -lt 10000 && echo still sparse; printf X | dd of=sparse bs=1 seek=30000000000 conv=notrunc 2>/dev/null; "
+              "dd if=sparse bs=1 skip=30000000000 count=1 2>/dev/null; head -c 10 sparse")
+    words = [BUSYBOX, "sh", "-c", script]
+    env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
+    guest = support.run(support.pal_run(pal, ["--cwd", scratch, "--memory", "1G"]) + words, env=env, cwd="/")
+    after = os.stat(path)
+    if (after.st_size, after.st_mtime_ns, after.st_blocks) != (before.st_size, before.st_mtime_ns, before.st_blocks):
+        fail("pal changed the host's file")
+    native = support.run(words, env=env, cwd=scratch)
+    if (guest.out, guest.err, guest.status) != (native.out, native.err, native.status) or b"still sparse" not in guest.out:
+        fail(f"--- native\n{native.out.decode()}{native.err.decode()}\n--- under pal\n{guest.out.decode()}{guest.err.decode()}")
+
+
+CASES = {"sparse_copy_up": sparse_copy_up, "escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
          "mount_writable": mount_writable}
 
 
