@@ -26,11 +26,21 @@ static void on_signal(int sig)
     g_last = sig;
 }
 
+/* The signal that comes, or 0 when none does for long. */
+static int next_signal(void)
+{
+    for (int i = 0; i < 5000 && !g_last; i++)
+        usleep(1000);
+    int sig = g_last;
+    g_last = 0;
+    return sig;
+}
+
 /* Linux hands what is typed to the line discipline in the background. */
 static void type(const char *text)
 {
     CHECK(write(g_master, text, strlen(text)) == (ssize_t)strlen(text));
-    usleep(20000);
+    usleep(60000);
 }
 
 /* What a read of `fd` gives within a moment, with control bytes made visible. */
@@ -40,7 +50,7 @@ static void show_read(const char *what, int fd, size_t size)
     char data[256];
 
     printf("%s: ", what);
-    if (poll(&p, 1, 50) != 1) {
+    if (poll(&p, 1, 150) != 1) {
         printf("nothing\n");
         return;
     }
@@ -144,14 +154,14 @@ static void jobs(void)
     signal(SIGQUIT, on_signal);
     signal(SIGWINCH, on_signal);
     type("lost\003");
-    printf("signal %d\n", (int)g_last);
+    printf("signal %d\n", next_signal());
     show_read("flushed by it", g_slave, 200);
     show_read("caret", g_master, 200);
     type("\034");
-    printf("signal %d\n", (int)g_last);
+    printf("signal %d\n", next_signal());
     struct winsize size = {10, 20, 0, 0};
     SHOW(ioctl(g_master, TIOCSWINSZ, &size));
-    printf("signal %d\n", (int)g_last);
+    printf("signal %d\n", next_signal());
     SHOW(ioctl(g_slave, TIOCGWINSZ, &size));
     printf("%dx%d\n", size.ws_row, size.ws_col);
     SHOW(tcsetpgrp(g_slave, 999999));
@@ -199,7 +209,7 @@ static void hang_up(void)
     close(fd);
     g_last = 0;
     close(g_master);
-    printf("signal %d\n", (int)g_last);
+    printf("signal %d\n", next_signal());
     SHOW(ready(g_slave));
     SHOW(read(g_slave, &c, 1));
     SHOW(write(g_slave, &c, 1));
