@@ -208,6 +208,8 @@ static long set_status_flags(struct file *f, uint32_t flags)
         changed = (old & ~(uint32_t)SETFL_MASK) | (flags & SETFL_MASK);
     while (!__atomic_compare_exchange_n(&f->flags, &old, changed, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
+    if (changed & ~old & FASYNC)
+        stats_unsupported("O_ASYNC: no SIGIO is sent");
     if (f->ops->flags_changed)
         f->ops->flags_changed(f);
     return 0;
