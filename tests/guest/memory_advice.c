@@ -209,7 +209,7 @@ static void child_is_limited(void)
     CHECK(setrlimit(RLIMIT_MEMLOCK, &r) == 0);
     FAILS(mlock(p, PAGE), EPERM);
     FAILS(mlockall(MCL_FUTURE), EPERM);
-    FAILS(mmap(NULL, PAGE, RW, ANON | MAP_LOCKED, -1, 0), EPERM);
+    FAILS(syscall(SYS_mmap, NULL, PAGE, RW, ANON | MAP_LOCKED, -1, 0), EPERM);
 }
 static void child_inherits_nothing(void)
 {
@@ -219,7 +219,8 @@ static void child_locks_all(void)
 {
     CHECK(mlockall(MCL_FUTURE) == 0);
     char *p = map(4, RW, ANON);
-    CHECK(resident(p, 4) == 4 && locked_kb() == 16);
+    /* What a C library maps meanwhile is locked as well. */
+    CHECK(resident(p, 4) == 4 && locked_kb() >= 16 && locked_kb() < 100);
     FAILS(madvise(p, PAGE, MADV_DONTNEED), EINVAL);
     CHECK(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0);
     char *q = map(4, RW, ANON);

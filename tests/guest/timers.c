@@ -137,6 +137,15 @@ static void set(timer_t t, int flags, long value, long interval)
     CHECK(timer_settime(t, flags, &spec, NULL) == 0);
 }
 
+/* musl 1.2.3 gives the number of the error, negated, instead of -1. */
+static int deleted_twice(timer_t t)
+{
+    int r = timer_delete(t);
+    if (r < -1)
+        errno = -r;
+    return r < 0 ? -1 : r;
+}
+
 static void posix_timers(void)
 {
     static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI};
@@ -163,7 +172,7 @@ static void posix_timers(void)
         FAILS(timer_settime(t, 0, &spec, NULL), EINVAL);
         FAILS(timer_gettime(t, &spec), EINVAL);
         FAILS(timer_getoverrun(t), EINVAL);
-        FAILS(timer_delete(t), EINVAL);
+        FAILS(deleted_twice(t), EINVAL);
     }
     timer_t t;
     struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = 0};
