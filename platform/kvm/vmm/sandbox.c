@@ -159,7 +159,7 @@ static bool comparison(const struct allowed *a, struct scmp_arg_cmp *out)
         *out = SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, a->value);
         return true;
     case ASKS_ONLY:
-        *out = SCMP_A2(SCMP_CMP_EQ, 0);
+        *out = SCMP_A2(SCMP_CMP_EQ, 0, 0);
         return true;
     case ALWAYS:
         break;
