@@ -24,15 +24,17 @@ static const char *level_name(enum syscall_level level)
         return "partial";
     case NOOP:
         return "no effect";
+    case ABSENT:
+        return "absent";
     }
     return "?";
 }
 
 void syscalls_print(FILE *out, enum syscalls_format format)
 {
-    unsigned counts[3] = {0};
+    unsigned counts[ABSENT + 1] = {0};
     for (size_t nr = 0; nr < SYSCALL_COUNT; nr++)
-        if (g_syscalls[nr].handler)
+        if (g_syscalls[nr].name)
             counts[g_syscalls[nr].level]++;
     if (format == SYSCALLS_MARKDOWN)
         fprintf(
@@ -42,16 +44,29 @@ void syscalls_print(FILE *out, enum syscalls_format format)
             "is current.\n\n"
             "%u calls: %u full, %u partial (the note says what a program can notice), %u accepted "
             "without effect.\n"
-            "Every other number answers ENOSYS and is counted: `pal run --stats` lists those.\n\n"
+            "Every other number answers ENOSYS and is counted: `pal run --stats` lists those. %u "
+            "that "
+            "Linux has\nstand at the end, with the reason.\n\n"
             "| number | call | level | note |\n|---:|---|---|---|\n",
             counts[FULL] + counts[PARTIAL] + counts[NOOP], counts[FULL], counts[PARTIAL],
-            counts[NOOP]);
+            counts[NOOP], counts[ABSENT]);
     for (size_t nr = 0; nr < SYSCALL_COUNT; nr++) {
         const struct syscall_entry *e = &g_syscalls[nr];
         if (!e->handler)
             continue;
         if (format == SYSCALLS_MARKDOWN)
             fprintf(out, "| %zu | `%s` | %s | %s |\n", nr, e->name, level_name(e->level), e->note);
+        else
+            fprintf(out, "%3zu %-24s %-9s %s\n", nr, e->name, level_name(e->level), e->note);
+    }
+    if (format == SYSCALLS_MARKDOWN)
+        fputs("\n## Not there\n\n| number | call | why |\n|---:|---|---|\n", out);
+    for (size_t nr = 0; nr < SYSCALL_COUNT; nr++) {
+        const struct syscall_entry *e = &g_syscalls[nr];
+        if (e->handler || !e->name)
+            continue;
+        if (format == SYSCALLS_MARKDOWN)
+            fprintf(out, "| %zu | `%s` | %s |\n", nr, e->name, e->note);
         else
             fprintf(out, "%3zu %-24s %-9s %s\n", nr, e->name, level_name(e->level), e->note);
     }

@@ -2,6 +2,7 @@
  * clone.c: new tasks and processes. Everything that can fail is done before the child becomes visible; then it gets its
  * number, joins the tree, and starts.
  */
+#include <asm/resource.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
 
@@ -17,6 +18,7 @@
 #include "shim/shim.h"
 #include "shim/stats.h"
 #include "shim/syscall.h"
+#include "shim/timer.h"
 
 /* Accepted and without meaning here: tracing, I/O contexts. */
 #define CLONE_HARMLESS (CLONE_PTRACE | CLONE_UNTRACED | CLONE_DETACHED | CLONE_IO)
@@ -97,7 +99,7 @@ static struct process *child_process(struct process *parent, const struct clone_
     memcpy(p->groups, parent->groups, sizeof(p->groups));
     p->group_count = parent->group_count;
     p->caps = parent->caps;
-    p->nice = parent->nice;
+    p->nice = parent->nice < 0 && task_current()->sched_reset_on_fork ? 0 : parent->nice;
     p->personality = parent->personality;
     return p;
 }
@@ -123,8 +125,11 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
         child->set_child_tid = req->child_tid;
     if (flags & CLONE_CHILD_CLEARTID)
         child->clear_child_tid = req->child_tid;
-    child->sched_policy = parent->sched_policy;
-    child->sched_priority = parent->sched_priority;
+    bool realtime = parent->sched_policy == SCHED_FIFO || parent->sched_policy == SCHED_RR;
+    if (!parent->sched_reset_on_fork || !realtime) {
+        child->sched_policy = parent->sched_policy;
+        child->sched_priority = parent->sched_priority;
+    }
     child->affinity = parent->affinity;
     child->ioprio = parent->ioprio;
     child->timer_slack_ns = parent->timer_slack_ns;
@@ -191,7 +196,7 @@ static int join_tree(struct task *parent, struct task *child, struct process *pr
         mutex_unlock(&g_process_lock);
         return -ERESTARTNOINTR;
     }
-    if (!process_room_for_task()) {
+    if (!process_room_for_task() || !process_room_for_user(self)) {
         mutex_unlock(&g_process_lock);
         return -EAGAIN;
     }
@@ -210,6 +215,8 @@ static int join_tree(struct task *parent, struct task *child, struct process *pr
         if (req->flags & CLONE_PARENT)
             process->exit_signal = self->exit_signal;
         task_insert(child, process);
+        if (timers_limit_cpu(process))
+            process->rlimits[RLIMIT_CPU].cur = RLIM_INFINITY; /* no memory: it runs without */
         if (req->flags & CLONE_VFORK)
             process->vfork_waiter = parent;
     } else {
@@ -228,6 +235,7 @@ static void leave_tree(struct task *parent, struct task *child, struct process *
     signal_queue_flush(&child->pending);
     if (process) {
         signal_queue_flush(&process->pending);
+        timers_process_exit(process);
         process_reap(process);
     }
     parent->vfork_waiting = false;
@@ -286,7 +294,7 @@ long process_clone(struct task *task, const struct clone_request *req)
 
     /* Looked at once more when the child joins: here it saves a refused caller the copy of its memory. */
     mutex_lock(&g_process_lock);
-    bool room = process_room_for_task();
+    bool room = process_room_for_task() && process_room_for_user(task->process);
     mutex_unlock(&g_process_lock);
     if (!room)
         return -EAGAIN;
@@ -316,6 +324,8 @@ long process_clone(struct task *task, const struct clone_request *req)
         pidfd = install_pidfd(task, process, req->pidfd);
     if (pidfd < 0 && (flags & CLONE_PIDFD))
         err = pidfd;
+    if (process && process->rlimits[RLIMIT_CPU].cur != RLIM_INFINITY)
+        timer_poke();
     if (!err && (flags & CLONE_PARENT_SETTID) && user_write(req->parent_tid, &tid, sizeof(tid)))
         err = 0; /* Linux ignores this, too */
     if (!err)

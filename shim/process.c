@@ -3,6 +3,8 @@
  */
 #include "shim/process.h"
 
+#include <asm/resource.h>
+#include <linux/capability.h>
 #include <linux/signal.h>
 
 #include "platform/clock.h"
@@ -97,6 +99,18 @@ void process_counts_as_zombie(void)
 bool process_room_for_task(void)
 {
     return g_config->pid_limit == 0 || HASH_COUNT(g_tasks) + g_zombies < g_config->pid_limit;
+}
+
+bool process_room_for_user(const struct process *process)
+{
+    uint64_t limit = process->rlimits[RLIMIT_NPROC].cur, count = 0;
+    if (limit == RLIM_INFINITY || process->uid == 0 || process_capable(process, CAP_SYS_RESOURCE) ||
+        process_capable(process, CAP_SYS_ADMIN))
+        return true;
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p->uid == process->uid)
+            count += p->task_count ? p->task_count : 1;
+    return count < limit;
 }
 
 void task_insert(struct task *task, struct process *process)

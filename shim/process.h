@@ -90,6 +90,7 @@ struct task {
     unsigned trace_next;              /* trace.c: first argument not yet in it */
     struct task *thread_next;         /* task.c: found by thread, for task_current */
     int sched_policy, sched_priority; /* told back, without effect */
+    bool sched_reset_on_fork;         /* children are ordinary again */
     uint64_t affinity;                /* of the first 64 processors, told back; 0: all */
     int ioprio;
     uint64_t timer_slack_ns;

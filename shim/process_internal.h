@@ -16,6 +16,8 @@ int process_new_id(void);
 int process_claim_id(int id);
 /* One more task may be made (`pal run --pids`). Zombies count, as they do on Linux. */
 bool process_room_for_task(void);
+/* The same as RLIMIT_NPROC says of the real user: root and the capable are free. */
+bool process_room_for_user(const struct process *process);
 void process_counts_as_zombie(void);
 /* Under g_process_lock, or before the process is known to anybody. */
 void process_set_parent(struct process *process, struct process *parent);
@@ -83,6 +85,8 @@ int signal_frame_push(struct task *task, const struct abi_sigaction *action,
 /* Timers: timer.c. All of a process; those that execve deletes. */
 void timers_process_exit(struct process *process);
 void timers_did_exec(struct process *process);
+/* RLIMIT_CPU was set or inherited; timer_poke() afterwards. 0, -ENOMEM. */
+MUST_USE int timers_limit_cpu(struct process *process);
 
 static inline struct sigset sigset_of(int sig)
 {

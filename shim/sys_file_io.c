@@ -458,12 +458,26 @@ long sys_truncate(struct task *task, const struct syscall_args *args)
         err = path_permission(&who, &path, INODE_WRITE);
     if (err == 0)
         err = inode_want_write(path.dentry->inode);
+    struct file_stat now;
     if (err == 0) {
-        err = vfs_setattr(task, &path, HOST_SET_SIZE, &attr, SETATTR_EXPLICIT);
+        err = inode_getattr(path.dentry->inode, &now);
+        if (!err)
+            err = file_may_grow(task, now.size, attr.size);
+        if (!err)
+            err = vfs_setattr(task, &path, HOST_SET_SIZE, &attr, SETATTR_EXPLICIT);
         inode_end_write(path.dentry->inode);
     }
     path_put(&path);
     return err;
+}
+
+static int set_size(struct task *task, struct inode *inode, const struct file_stat *attr)
+{
+    struct file_stat now;
+    int err = inode_getattr(inode, &now);
+    if (!err)
+        err = file_may_grow(task, now.size, attr->size);
+    return err ? err : inode->ops->setattr(inode, HOST_SET_SIZE, attr);
 }
 
 long sys_ftruncate(struct task *task, const struct syscall_args *args)
@@ -482,7 +496,7 @@ long sys_ftruncate(struct task *task, const struct syscall_args *args)
     else if (f->ops->truncate)
         err = f->ops->truncate(task, f, args->a[1]);
     else if (f->inode && S_ISREG(f->inode->mode) && f->inode->ops->setattr)
-        err = f->inode->ops->setattr(f->inode, HOST_SET_SIZE, &attr);
+        err = set_size(task, f->inode, &attr);
     else
         err = -EINVAL;
     if (err == 0 && f->opened)

@@ -18,7 +18,13 @@
     X(msgget, 2, FULL, "")                                                                         \
     X(msgsnd, 4, FULL, "")                                                                         \
     X(msgrcv, 5, FULL, "")                                                                         \
-    X(msgctl, 3, FULL, "")
+    X(msgctl, 3, FULL, "")                                                                         \
+    X(mq_open, 4, PARTIAL, "no /dev/mqueue to list them")                                          \
+    X(mq_unlink, 1, FULL, "")                                                                      \
+    X(mq_timedsend, 5, FULL, "")                                                                   \
+    X(mq_timedreceive, 5, FULL, "")                                                                \
+    X(mq_notify, 2, PARTIAL, "no netlink, so SIGEV_THREAD: EINVAL")                                \
+    X(mq_getsetattr, 3, FULL, "")
 
 SHIM_SYSCALLS_IPC(SYSCALL_PROTOTYPE)
 

@@ -88,24 +88,6 @@ long sys_pidfd_send_signal(struct task *task, const struct syscall_args *args)
     return r;
 }
 
-struct one_fd {
-    int wanted;
-    struct file *file; /* owned */
-};
-
-static int take_fd(void *arg, int fd, struct file *f, enum fd_flags flags)
-{
-    struct one_fd *one = arg;
-    (void)flags;
-    if (fd < one->wanted)
-        return 0;
-    if (fd == one->wanted) {
-        file_get(f);
-        one->file = f;
-    }
-    return 1;
-}
-
 /* The descriptor table of a live process. Owner: caller. NULL, *err. */
 static struct fd_table *files_of(struct task *task, const struct file *f, int *err)
 {
@@ -128,7 +110,7 @@ static struct fd_table *files_of(struct task *task, const struct file *f, int *e
 long sys_pidfd_getfd(struct task *task, const struct syscall_args *args)
 {
     int err;
-    struct one_fd one = {.wanted = (int)args->a[1]};
+    struct file *wanted = NULL;
 
     if (args->a[2])
         return -EINVAL;
@@ -137,10 +119,10 @@ long sys_pidfd_getfd(struct task *task, const struct syscall_args *args)
         return err;
     struct fd_table *files = files_of(task, f, &err);
     if (files) {
-        fd_table_walk(files, take_fd, &one);
+        wanted = fd_table_file(files, (int)args->a[1]);
         fd_table_put(task, files);
         err = -EBADF;
     }
     file_put(f);
-    return one.file ? fd_install(task, one.file, 0, FD_CLOSE_ON_EXEC) : err;
+    return wanted ? fd_install(task, wanted, 0, FD_CLOSE_ON_EXEC) : err;
 }

@@ -23,6 +23,7 @@
 #include "shim/stats.h"
 #include "shim/system_info.h"
 #include "shim/time_convert.h"
+#include "shim/timer.h"
 
 /* fork(2) */
 long sys_fork(struct task *task, const struct syscall_args *args)
@@ -471,7 +472,19 @@ static long change_limit(struct task *task, struct process *p, unsigned which,
     if (which == RLIMIT_NOFILE && fresh->max > 1048576)
         return -EPERM;
     *slot = *fresh;
-    return 0;
+    return which == RLIMIT_CPU && p->state < PROCESS_ZOMBIE ? timers_limit_cpu(p) : 0;
+}
+
+/* Before and after a limit is changed, without the lock: that of processor time needs a thread that looks at it. */
+static int begin_change(unsigned which)
+{
+    return which == RLIMIT_CPU ? timer_thread_start() : 0;
+}
+
+static void end_change(unsigned which)
+{
+    if (which == RLIMIT_CPU)
+        timer_poke();
 }
 
 /* getrlimit(2) */
@@ -488,11 +501,16 @@ long sys_getrlimit(struct task *task, const struct syscall_args *args)
 long sys_setrlimit(struct task *task, const struct syscall_args *args)
 {
     struct shim_rlimit fresh, old;
+    unsigned which = (unsigned)args->a[0];
     if (user_read(&fresh, args->a[1], sizeof(fresh)))
         return -EFAULT;
+    long r = begin_change(which);
+    if (r)
+        return r;
     mutex_lock(&g_process_lock);
-    long r = change_limit(task, task->process, (unsigned)args->a[0], &fresh, &old);
+    r = change_limit(task, task->process, which, &fresh, &old);
     mutex_unlock(&g_process_lock);
+    end_change(which);
     return r;
 }
 
@@ -509,16 +527,22 @@ long sys_prlimit64(struct task *task, const struct syscall_args *args)
 {
     int pid = (int)args->a[0];
     struct shim_rlimit fresh, old;
+    unsigned which = (unsigned)args->a[1];
     if (args->a[2] && user_read(&fresh, args->a[2], sizeof(fresh)))
         return -EFAULT;
+    int err = args->a[2] ? begin_change(which) : 0;
+    if (err)
+        return err;
     mutex_lock(&g_process_lock);
     struct process *p = pid ? process_find(pid) : task->process;
     long r = -ESRCH;
     if (p && p != task->process && !may_limit(task->process, p))
         r = -EPERM;
     else if (p)
-        r = change_limit(task, p, (unsigned)args->a[1], args->a[2] ? &fresh : NULL, &old);
+        r = change_limit(task, p, which, args->a[2] ? &fresh : NULL, &old);
     mutex_unlock(&g_process_lock);
+    if (args->a[2])
+        end_change(which);
     if (r)
         return r;
     return args->a[3] ? user_write(args->a[3], &old, sizeof(old)) : 0;

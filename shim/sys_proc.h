@@ -34,8 +34,9 @@
     X(sysinfo, 1, PARTIAL, "memory sizes are nominal; no load")                                    \
     X(getrusage, 2, PARTIAL, "times, and present memory for the most used")                        \
     X(getrlimit, 2, FULL, "")                                                                      \
-    X(setrlimit, 2, PARTIAL, "descriptors, stack, file size and data act; others are told back")   \
-    X(prlimit64, 4, PARTIAL, "descriptors, stack, file size and data act; others are told back")   \
+    X(setrlimit, 2, PARTIAL, "RSS, LOCKS and RTTIME are told back; no core is written")            \
+    X(prlimit64, 4, PARTIAL, "RSS, LOCKS and RTTIME are told back; no core is written")            \
+    X(kcmp, 5, PARTIAL, "no KCMP_EPOLL_TFD")                                                       \
     X(personality, 1, PARTIAL, "told back; randomisation stays as it is")                          \
     X(getrandom, 3, FULL, "")                                                                      \
     X(membarrier, 2, PARTIAL, "MEMBARRIER_CMD_QUERY: none is offered")                             \
@@ -72,6 +73,8 @@
     X(sched_setscheduler, 3, PARTIAL, "told back; the host schedules")                             \
     X(sched_getparam, 2, FULL, "")                                                                 \
     X(sched_setparam, 2, PARTIAL, "told back; the host schedules")                                 \
+    X(sched_setattr, 3, PARTIAL, "told back; no SCHED_DEADLINE, clamps are ignored")               \
+    X(sched_getattr, 4, FULL, "")                                                                  \
     X(sched_get_priority_max, 1, FULL, "")                                                         \
     X(sched_get_priority_min, 1, FULL, "")                                                         \
     X(sched_rr_get_interval, 2, PARTIAL, "a nominal 100 ms")                                       \

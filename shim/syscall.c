@@ -4,6 +4,7 @@
 #include "shim/mm.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
+#include "shim/sys_absent.h"
 #include "shim/sys_exec.h"
 #include "shim/sys_file.h"
 #include "shim/sys_futex.h"
@@ -16,6 +17,7 @@
 #include "shim/sys_time.h"
 #include "shim/trace.h"
 
+#define ABSENT_ENTRY(call, reason) [__NR_##call] = {#call, NULL, 0, ABSENT, reason},
 #define ENTRY(call, arg_count, how, remark)                                                        \
     [__NR_##call] = {#call, sys_##call, arg_count, how, remark},
 
@@ -23,7 +25,7 @@ const struct syscall_entry g_syscalls[SYSCALL_COUNT] = {
     SHIM_SYSCALLS_MM(ENTRY) SHIM_SYSCALLS_IPC(ENTRY) SHIM_SYSCALLS_EXEC(ENTRY)
         SHIM_SYSCALLS_PROC(ENTRY) SHIM_SYSCALLS_SIGNAL(ENTRY) SHIM_SYSCALLS_TIME(ENTRY)
             SHIM_SYSCALLS_FUTEX(ENTRY) SHIM_SYSCALLS_FILE(ENTRY) SHIM_SYSCALLS_POLL(ENTRY)
-                SHIM_SYSCALLS_SOCKET(ENTRY)};
+                SHIM_SYSCALLS_SOCKET(ENTRY) SHIM_SYSCALLS_ABSENT(ABSENT_ENTRY)};
 _Static_assert(SYSCALL_COUNT <= STATS_SYSCALL_MAX, "every call has a counter");
 
 static long run_handler(struct task *task, uint64_t number, const struct syscall_args *args)

@@ -22,6 +22,7 @@ enum syscall_level {
     FULL,    /* as the man page says, as far as anybody noticed */
     PARTIAL, /* the note says what a guest can notice */
     NOOP,    /* accepted and without effect, harmlessly; the note says why */
+    ABSENT,  /* ENOSYS, counted; the note says why */
 };
 /* A handler that wants registers to stay as they are (rt_sigreturn, execve) returns this. */
 #define SYSCALL_KEEP_REGS INT64_MIN
@@ -37,7 +38,8 @@ struct syscall_entry {
 /* Makes the prototypes of a family's handlers from its list. */
 #define SYSCALL_PROTOTYPE(name, args, level, note)                                                 \
     long sys_##name(struct task *task, const struct syscall_args *sys_args);
-extern const struct syscall_entry g_syscalls[SYSCALL_COUNT]; /* by number; handler NULL: unknown */
+extern const struct syscall_entry
+    g_syscalls[SYSCALL_COUNT]; /* by number; handler NULL: absent, or unknown and without a name */
 
 /* Run one call: count, trace, dispatch. The result goes to ctx->regs.rax unless SYSCALL_KEEP_REGS. */
 void syscall_dispatch(struct task *task);

@@ -3,6 +3,7 @@
  */
 #include "shim/timer.h"
 
+#include <asm/resource.h>
 #include <linux/signal.h>
 #include <linux/time.h>
 
@@ -195,6 +196,7 @@ void timers_process_exit(struct process *process)
     posix_timers_delete(s);
     for (int i = 0; i < 3; i++)
         timer_disarm(&s->interval[i].timer);
+    timer_disarm(&s->cpu_limit.timer);
     process->itimers = NULL;
     shim_free(s);
 }
@@ -205,6 +207,65 @@ static void fire_interval(struct timer *t, uint64_t missed)
     struct abi_siginfo info = signal_info_kernel(it->signal);
     (void)missed;
     (void)signal_send_process(it->process, &info);
+}
+
+static void arm_cpu_limit(struct interval_timer *it)
+{
+    uint64_t seconds = it->process->rlimits[RLIMIT_CPU].cur;
+    seconds = seconds ? seconds : 1; /* as Linux: 0 would mean that none was ever set */
+    timer_arm(&it->timer,
+              seconds < (UINT64_MAX - 1) / NS_PER_SEC ? seconds * NS_PER_SEC : UINT64_MAX - 1, 0);
+}
+
+static void fire_cpu_limit(struct timer *t, uint64_t missed)
+{
+    struct interval_timer *it = (struct interval_timer *)t;
+    struct shim_rlimit *limit = &it->process->rlimits[RLIMIT_CPU];
+    (void)missed;
+    bool over = timer_now(t) / NS_PER_SEC >= limit->max;
+    struct abi_siginfo info = signal_info_kernel(over ? SIGKILL : SIGXCPU);
+    (void)signal_send_process(it->process, &info);
+    if (over)
+        return;
+    if (limit->cur < limit->max)
+        limit->cur++;
+    arm_cpu_limit(it);
+}
+
+static void set_up(struct itimer_state *s, struct process *process)
+{
+    static const int signals[3] = {SIGALRM, SIGVTALRM, SIGPROF};
+    for (int i = 0; i < 3; i++) {
+        struct interval_timer *it = &s->interval[i];
+        it->process = process;
+        it->signal = signals[i];
+        it->timer.fire = fire_interval;
+        it->timer.on_cpu = i != ITIMER_REAL;
+        it->timer.cpu.id = process->pid;
+        it->timer.cpu.reading = i == ITIMER_VIRTUAL ? CPU_USER : CPU_USER_AND_SYSTEM;
+    }
+    s->cpu_limit = (struct interval_timer){.process = process};
+    s->cpu_limit.timer.fire = fire_cpu_limit;
+    s->cpu_limit.timer.on_cpu = true;
+    s->cpu_limit.timer.cpu.id = process->pid;
+    s->cpu_limit.timer.cpu.reading = CPU_USER_AND_SYSTEM;
+    process->itimers = s;
+}
+
+int timers_limit_cpu(struct process *process)
+{
+    bool limited = process->rlimits[RLIMIT_CPU].cur != RLIM_INFINITY;
+    if (limited && !process->itimers) {
+        struct itimer_state *fresh = shim_zalloc(sizeof(*fresh));
+        if (!fresh)
+            return -ENOMEM;
+        set_up(fresh, process);
+    }
+    if (limited)
+        arm_cpu_limit(&process->itimers->cpu_limit);
+    else if (process->itimers)
+        timer_disarm(&process->itimers->cpu_limit.timer);
+    return 0;
 }
 
 int timers_lock(struct process *process, struct itimer_state **out)
@@ -220,17 +281,7 @@ int timers_lock(struct process *process, struct itimer_state **out)
     }
     mutex_lock(&g_process_lock);
     if (!process->itimers) {
-        static const int signals[3] = {SIGALRM, SIGVTALRM, SIGPROF};
-        for (int i = 0; i < 3; i++) {
-            struct interval_timer *it = &fresh->interval[i];
-            it->process = process;
-            it->signal = signals[i];
-            it->timer.fire = fire_interval;
-            it->timer.on_cpu = i != ITIMER_REAL;
-            it->timer.cpu.id = process->pid;
-            it->timer.cpu.reading = i == ITIMER_VIRTUAL ? CPU_USER : CPU_USER_AND_SYSTEM;
-        }
-        process->itimers = fresh;
+        set_up(fresh, process);
     } else {
         shim_free(fresh);
     }

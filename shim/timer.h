@@ -1,5 +1,5 @@
 /*
- * timer.h: what interval timers (timer.c) and POSIX timers (posix_timer.c) share. Private to these two. All under g_process_lock.
+ * timer.h: what interval timers (timer.c) and POSIX timers (posix_timer.c) share. All under g_process_lock.
  */
 #ifndef PALIMPSEST_SHIM_TIMER_H
 #define PALIMPSEST_SHIM_TIMER_H
@@ -57,7 +57,8 @@ struct itimer_state {
         struct timer timer; /* first */
         struct process *process;
         int signal;
-    } interval[3]; /* by ITIMER_* */
+    } interval[3];                   /* by ITIMER_* */
+    struct interval_timer cpu_limit; /* RLIMIT_CPU: SIGXCPU each second from the soft limit on */
     struct posix_timer *posix;
     int next_id;
 };

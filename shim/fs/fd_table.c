@@ -349,6 +349,18 @@ void fd_close_on_exec(struct task *task)
     }
 }
 
+struct file *fd_table_file(struct fd_table *t, int fd)
+{
+    struct file *f = NULL;
+    mutex_lock(&t->lock);
+    if (fd >= 0 && (unsigned)fd < t->capacity)
+        f = t->files[fd];
+    if (f)
+        file_get(f);
+    mutex_unlock(&t->lock);
+    return f;
+}
+
 int fd_table_walk(struct fd_table *t,
                   int (*fn)(void *arg, int fd, struct file *f, enum fd_flags flags), void *arg)
 {

@@ -101,6 +101,21 @@ int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64
     return tell_moved(f, n, IN_ACCESS);
 }
 
+static int refuse_size(struct task *task)
+{
+    struct abi_siginfo info = signal_info_kernel(SIGXFSZ_NUMBER);
+    mutex_lock(&g_process_lock);
+    (void)!signal_send_task(task, &info);
+    mutex_unlock(&g_process_lock);
+    return -EFBIG;
+}
+
+int file_may_grow(struct task *task, uint64_t from, uint64_t to)
+{
+    uint64_t limit = task->process->rlimits[RLIMIT_FSIZE_INDEX].cur;
+    return to > from && to > limit ? refuse_size(task) : 0;
+}
+
 /* RLIMIT_FSIZE, setrlimit(2): cut the write at the limit; SIGXFSZ when nothing may be written. */
 static int limit_size(struct task *task, struct file *f, uint64_t offset, struct mem_ref *from)
 {
@@ -109,13 +124,8 @@ static int limit_size(struct task *task, struct file *f, uint64_t offset, struct
     uint64_t limit = task->process->rlimits[RLIMIT_FSIZE_INDEX].cur;
     if (limit >= INT64_MAX)
         return 0;
-    if (offset >= limit) {
-        struct abi_siginfo info = signal_info_kernel(SIGXFSZ_NUMBER);
-        mutex_lock(&g_process_lock);
-        (void)!signal_send_task(task, &info);
-        mutex_unlock(&g_process_lock);
-        return -EFBIG;
-    }
+    if (offset >= limit)
+        return refuse_size(task);
     *from = mem_first(*from, limit - offset);
     return 0;
 }

@@ -135,6 +135,8 @@ int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64
 int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
 uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table);
 int file_stat(struct file *f, struct file_stat *out);
+/* Truncation to a larger size: 0, or -EFBIG and SIGXFSZ (RLIMIT_FSIZE). */
+MUST_USE int file_may_grow(struct task *task, uint64_t from, uint64_t to);
 /* lseek(2) over an object of `size` bytes for ops->seek: SEEK_SET, CUR, END, DATA, HOLE (data
  * everywhere). Sets f->pos. */
 int64_t file_seek_in(struct file *f, int64_t offset, int whence, uint64_t size);
@@ -149,6 +151,8 @@ void fd_table_get(struct fd_table *t);
 void fd_table_put(struct task *task, struct fd_table *t); /* last: closes everything */
 /* Owner: caller gets a reference. NULL: no such descriptor (-EBADF). */
 struct file *fd_get(struct task *task, int fd);
+/* The same in a table that may be another process's. */
+struct file *fd_table_file(struct fd_table *t, int fd);
 /* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference
  * still consumed). */
 enum fd_flags { FD_KEEP = 0, FD_CLOSE_ON_EXEC = 1 };

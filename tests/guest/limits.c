@@ -1,0 +1,172 @@
+/* setrlimit(2): processes of a user, processor time, address space, descriptors, sizes of files; who may change what. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "guest.h"
+
+/* Nobody else's, so that the machine's own processes do not count. */
+#define USER 54321
+
+static long result(long r)
+{
+    return r < 0 ? -errno : r;
+}
+
+static void limit(int which, rlim_t soft, rlim_t hard)
+{
+    struct rlimit r = {soft, hard};
+    CHECK(setrlimit(which, &r) == 0);
+}
+
+static int in_child(void (*run)(void))
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        run();
+        fflush(stdout);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    return status;
+}
+
+static void *nothing(void *arg)
+{
+    return arg;
+}
+
+static void processes_of_a_user(void)
+{
+    pid_t pids[8];
+    int count = 0;
+    int gate[2];
+    CHECK(pipe(gate) == 0 && setresgid(USER, USER, USER) == 0 && setresuid(USER, USER, USER) == 0);
+    limit(RLIMIT_NPROC, 3, 5);
+    for (; count < 8; count++) {
+        pids[count] = fork();
+        if (pids[count] < 0)
+            break;
+        if (pids[count] == 0) {
+            char byte;
+            close(gate[1]);
+            _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+        }
+    }
+    printf("children %d, then %s\n", count, count < 8 ? strerror(errno) : "no end");
+    pthread_t t;
+    printf("a thread: %s\n", strerror(pthread_create(&t, NULL, nothing, NULL)));
+    close(gate[1]);
+    for (int i = 0; i < count; i++) {
+        siginfo_t info;
+        CHECK(waitid(P_PID, (id_t)pids[i], &info, WEXITED | WNOWAIT) == 0);
+    }
+    printf("zombies count: %ld\n", result(fork()));
+    for (int i = 0; i < count; i++)
+        CHECK(waitpid(pids[i], NULL, 0) == pids[i]);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    printf("room again %d\n", pid > 0 && waitpid(pid, NULL, 0) == pid);
+    struct rlimit r = {3, 6};
+    printf("raise %ld\n", result(setrlimit(RLIMIT_NPROC, &r)));
+    r.rlim_cur = 9;
+    printf("soft above hard %ld\n", result(setrlimit(RLIMIT_NPROC, &r)));
+    printf("of another user %ld\n", result(prlimit(getppid(), RLIMIT_NPROC, NULL, &r)));
+}
+
+static void root_is_free(void)
+{
+    limit(RLIMIT_NPROC, 1, 1);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    printf("root forks %d\n", pid > 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+static volatile sig_atomic_t told;
+
+static void on_time_up(int sig)
+{
+    struct rlimit r;
+    (void)sig;
+    if (told++)
+        return;
+    getrlimit(RLIMIT_CPU, &r);
+    printf("told; the limit is now %d\n", (int)r.rlim_cur);
+    fflush(stdout);
+}
+
+static void burn(void)
+{
+    signal(SIGXCPU, on_time_up);
+    for (volatile unsigned long i = 0;; i++)
+        ;
+}
+
+static void processor_time(void)
+{
+    limit(RLIMIT_CPU, 1, 2);
+    int status = in_child(burn);
+    printf("ended by signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+static void space(void)
+{
+    limit(RLIMIT_AS, 256 << 20, RLIM_INFINITY);
+    void *big = mmap(NULL, 300 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    printf("too much %s\n", big == MAP_FAILED ? strerror(errno) : "mapped");
+    void *some = mmap(NULL, 1 << 20, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    printf("some %s\n", some == MAP_FAILED ? strerror(errno) : "mapped");
+    printf("grow %s\n", mremap(some, 1 << 20, 400 << 20, MREMAP_MAYMOVE) == MAP_FAILED
+                            ? strerror(errno)
+                            : "grown");
+}
+
+static void descriptors(void)
+{
+    limit(RLIMIT_NOFILE, 5, 6);
+    long r[4];
+    r[0] = result(dup(1));
+    r[1] = result(dup(1));
+    r[2] = result(dup(1));
+    r[3] = result(dup2(1, 5));
+    printf("dup %ld %ld %ld, dup2 %ld\n", r[0], r[1], r[2], r[3]);
+    printf("from there on %ld\n", result(fcntl(1, F_DUPFD, 5)));
+}
+
+static void file_size(void)
+{
+    char path[] = "/tmp/guest-limits-XXXXXX", text[100] = "";
+    int fd = mkstemp(path);
+    CHECK(fd >= 0 && unlink(path) == 0);
+    limit(RLIMIT_FSIZE, 150, RLIM_INFINITY);
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 3; i++) {
+        long r = result(write(fd, text, sizeof(text)));
+        printf("write %ld\n", r);
+    }
+    printf("truncate %ld\n", result(ftruncate(fd, 151)));
+    signal(SIGXFSZ, SIG_DFL);
+    fflush(stdout);
+    if (write(fd, text, 1) < 0)
+        printf("not killed\n");
+}
+
+int main(void)
+{
+    in_child(processes_of_a_user);
+    in_child(root_is_free);
+    in_child(processor_time);
+    in_child(space);
+    in_child(descriptors);
+    printf("status %x\n", in_child(file_size) & 0x7f);
+    return 0;
+}
