@@ -92,7 +92,7 @@ int main(void)
     if (holder == 0) {
         int own = open("lock", O_RDWR);
         CHECK(set(own, F_SETLK, F_WRLCK, 30, 1) == 0 && write(p[1], "x", 1) == 1);
-        usleep(100000);
+        usleep(500000);
         _exit(0);
     }
     char c;
@@ -107,8 +107,9 @@ int main(void)
     if (waiter == 0) {
         struct sigaction sa = {.sa_handler = ignore};
         sigaction(SIGALRM, &sa, NULL);
-        ualarm(50000, 0);
+        ualarm(50000, 50000);
         int own = open("lock", O_RDWR), result = set(own, F_SETLKW, F_WRLCK, 30, 1);
+        ualarm(0, 0);
         printf("interrupted %d\n", result);
         fflush(stdout);
         _exit(0);

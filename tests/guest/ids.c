@@ -18,10 +18,11 @@ int main(void)
         CHECK(getppid() == me && getpgrp() == getpgid(me) && getsid(0) == getsid(me));
         CHECK(setpgid(0, 0) == 0 && getpgrp() == getpid());
         CHECK(setsid() == -1 && errno == EPERM);
-        pid_t grandchild = fork();
+        pid_t parent = getpid(), grandchild = fork();
         if (grandchild == 0) {
             CHECK(setsid() == getpid() && getsid(0) == getpid() && getpgrp() == getpid());
-            usleep(50000); /* the parent is gone by now */
+            while (getppid() == parent)
+                usleep(1000);
             CHECK(getppid() != me);
             seen = getpid();
             _exit(write(fds[1], &seen, sizeof(seen)) == sizeof(seen) ? 0 : 1);

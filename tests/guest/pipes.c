@@ -140,9 +140,9 @@ static void interrupted(void)
 
     CHECK(pipe(p) == 0);
     sigaction(SIGALRM, &act, NULL);
-    ualarm(30000, 0);
+    ualarm(30000, 30000);
     SHOW(read(p[0], &c, 1));
-    ualarm(30000, 0);
+    ualarm(30000, 30000);
     SHOW(write(p[1], data, sizeof(data)));
     act.sa_flags = SA_RESTART;
     sigaction(SIGALRM, &act, NULL);
@@ -153,9 +153,11 @@ static void interrupted(void)
         usleep(100000);
         _exit(write(p[1], "r", 1) != 1);
     }
-    ualarm(30000, 0);
+    ualarm(30000, 30000);
     SHOW(read(p[0], &c, 1));
-    wait(NULL);
+    ualarm(0, 0);
+    while (wait(NULL) < 0)
+        CHECK(errno == EINTR);
     close(p[0]);
     close(p[1]);
 }

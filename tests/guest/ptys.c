@@ -40,7 +40,7 @@ static int next_signal(void)
 static void type(const char *text)
 {
     CHECK(write(g_master, text, strlen(text)) == (ssize_t)strlen(text));
-    usleep(60000);
+    usleep(100000);
 }
 
 /* What a read of `fd` gives within a moment, with control bytes made visible. */
@@ -50,7 +50,7 @@ static void show_read(const char *what, int fd, size_t size)
     char data[256];
 
     printf("%s: ", what);
-    if (poll(&p, 1, 150) != 1) {
+    if (poll(&p, 1, 300) != 1) {
         printf("nothing\n");
         return;
     }
@@ -135,6 +135,8 @@ static void modes(void)
     show_read("flushed", g_slave, 200);
     int n;
     type("count\n");
+    for (int i = 0; i < 5000 && ioctl(g_slave, FIONREAD, &n) == 0 && n == 0; i++)
+        usleep(1000);
     SHOW(ioctl(g_slave, FIONREAD, &n));
     printf("%d\n", n);
     show_read("counted", g_slave, 200);

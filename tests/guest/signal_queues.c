@@ -165,7 +165,7 @@ static void waiting(void)
     FAILS(sigtimedwait(&s, NULL, &none), EAGAIN); /* taken all the same */
     /* Another signal's handler interrupts. */
     install(SIGALRM, SA_RESTART);
-    struct itimerval timer = {.it_value = {0, 30000}};
+    struct itimerval timer = {.it_value = {0, 200000}};
     CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
     /* SA_RESTART does not help; musl's function tries again */
     FAILS(syscall(SYS_rt_sigtimedwait, &s, &info, NULL, 8), EINTR);
@@ -217,7 +217,7 @@ static void suspended(void)
     sigprocmask(SIG_SETMASK, &old, NULL);
     FAILS(syscall(SYS_rt_sigsuspend, &old, 4), EINVAL);
     FAILS(syscall(SYS_rt_sigsuspend, (void *)8, 8), EFAULT);
-    struct itimerval timer = {.it_value = {0, 20000}};
+    struct itimerval timer = {.it_value = {0, 200000}};
     install(SIGALRM, SA_RESTART);
     setitimer(ITIMER_REAL, &timer, NULL);
     FAILS(pause(), EINTR);
@@ -225,9 +225,9 @@ static void suspended(void)
     /* An ignored signal does not end it. */
     pid_t pid = fork();
     if (pid == 0) {
-        usleep(20000);
+        usleep(200000);
         kill(getppid(), SIGURG);
-        usleep(20000);
+        usleep(100000);
         kill(getppid(), SIGALRM);
         _exit(0);
     }

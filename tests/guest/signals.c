@@ -66,9 +66,9 @@ static void interrupted_reads(void)
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
-            usleep(50000);
+            usleep(300000);
             kill(getppid(), SIGUSR2);
-            usleep(restart ? 50000 : 1000000); /* the read without restart is over long before */
+            usleep(restart ? 100000 : 1000000); /* the read without restart is over long before */
             CHECK(write(fds[1], "x", 1) == 1);
             _exit(0);
         }
@@ -119,7 +119,7 @@ static void stop_and_continue(void)
     CHECK(pid >= 0);
     if (pid == 0) {
         raise(SIGSTOP);
-        usleep(100000); /* its end would hide that it continued */
+        usleep(500000); /* its end would hide that it continued */
         _exit(4);
     }
     int status;

@@ -187,8 +187,9 @@ static void signals(int id)
 {
     struct sigaction act = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &act, NULL) == 0);
-    ualarm(30000, 0);
+    ualarm(30000, 30000);
     FAILS(msgrcv(id, &g_letter, 10, 0, 0), EINTR); /* never restarted */
+    ualarm(0, 0);
     printf("signals\n");
 }
 

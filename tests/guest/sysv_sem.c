@@ -154,8 +154,9 @@ static void timeouts(int id)
     CHECK(semtimedop(id, &down, 1, &soon) == 0);
     struct sigaction act = {.sa_handler = ignore, .sa_flags = SA_RESTART};
     CHECK(sigaction(SIGALRM, &act, NULL) == 0);
-    ualarm(30000, 0);
+    ualarm(30000, 30000);
     FAILS(op(id, 0, -1, 0), EINTR); /* never restarted */
+    ualarm(0, 0);
     CHECK(semctl(id, 0, GETNCNT) == 0);
     printf("time-outs, signals\n");
 }
