@@ -11,6 +11,7 @@
  *   vDSO, called by us    its fallback is a host call: made here
  *   other shim code       a kick is remembered (the flags were set by its sender); anything else is a bug of ours
  */
+#include "platform/linux_user/control.h"
 #include "platform/linux_user/lu.h"
 
 #include <asm/sigcontext.h>
@@ -232,6 +233,8 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     bool in_window = rip >= (uint64_t)lu_enter_window_start && rip < (uint64_t)lu_enter_window_end;
     bool in_prompt_window =
         rip >= (uint64_t)lu_prompt_window_start && rip < (uint64_t)lu_prompt_window_end;
+    in_window &= !lu_control(LU_CONTROL_NO_ENTER_WINDOW);
+    in_prompt_window &= !lu_control(LU_CONTROL_NO_PROMPT_WINDOW);
 
     if (signo == LU_KICK_SIGNAL && w->carrier->spawn_requests)
         lu_serve_spawn_requests(w->carrier);
@@ -270,7 +273,8 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
             mc->rip = (uint64_t)lu_prompt_interrupted;
             mc->rsp = t->entry.run_sp - 8;
         }
-        if (rip >= (uint64_t)lu_interruptible_start && rip <= (uint64_t)lu_interruptible_syscall)
+        if (rip >= (uint64_t)lu_interruptible_start && rip <= (uint64_t)lu_interruptible_syscall &&
+            !lu_control(LU_CONTROL_NO_CALL_WINDOW))
             mc->rip = (uint64_t)lu_interruptible_eintr;
         return;
     }

@@ -1,6 +1,7 @@
 /*
  * patch_write.c: stubs, and how text is rewritten under threads that run it.
  */
+#include "platform/linux_user/control.h"
 #include "platform/linux_user/patch.h"
 
 #include <linux/fcntl.h>
@@ -52,6 +53,13 @@ static bool rewrite(struct lu_patch *p, const struct lu_carrier *c, long mem, ui
                     const uint8_t *bytes, size_t size)
 {
     static const uint8_t breakpoint = 0xcc;
+    if (lu_control(LU_CONTROL_NAIVE_WRITES)) {
+        bool written = true;
+        for (size_t i = 0; i < size && written; i++)
+            written = write_text(mem, site + i, bytes + i, 1) &&
+                      host_call(__NR_sched_yield) == 0; /* the worst moment to be preempted */
+        return written;
+    }
     __atomic_store_n(&p->rewriting, site, __ATOMIC_SEQ_CST);
     bool begun = write_text(mem, site, &breakpoint, 1);
     if (begun) {
@@ -356,7 +364,7 @@ static void sweep_stubs(struct lu_carrier *c)
 {
     static const struct timespec again = {.tv_nsec = 1000000};
     struct lu_worker *w;
-    if (c->slot_count == 1)
+    if (c->slot_count == 1 || lu_control(LU_CONTROL_NO_STUB_SWEEP))
         return;
     __atomic_add_fetch(&c->stub_sweep, 1, __ATOMIC_SEQ_CST);
     while ((w = worker_to_sweep(c))) {
