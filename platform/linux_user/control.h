@@ -1,5 +1,5 @@
 /*
- * control.h: what the negative controls of the stress tests leave out (tests/controls). The product leaves out nothing; built as one of
+ * control.h: what the negative controls of the stress tests leave out (tests/interception). The product leaves out nothing; built as one of
  * these, it must fail the test that would notice, or that test notices nothing.
  */
 #ifndef PALIMPSEST_LINUX_USER_CONTROL_H

@@ -1,20 +1,24 @@
 /*
  * call_storm.c: system calls from several threads under a storm of signals keep every register, the flags, the red zone and the vector
  * state; the sites become hot enough to be rewritten while they run.
+ *
+ *     call_storm [SIGNALS SECONDS]     so many signals, or as many as there is time for
  */
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest.h"
 
 #define THREADS 4
 #define ROUNDS 30000 /* calls of each thread at least */
-#define SIGNALS 5000 /* handled by all of them together */
+#define SIGNALS 5000 /* handled by all of them together, unless the arguments say more */
 
 static pthread_t g_threads[THREADS];
 static volatile int g_stop;
@@ -27,8 +31,9 @@ static void on_signal(int signo)
 }
 
 /* One getppid with known values everywhere; the number of things that changed. */
-static uint64_t call_once(uint64_t seed)
+static uint64_t call_once(uint64_t value)
 {
+    register uint64_t seed __asm__("r12") = value; /* not rbp, which is changed */
     uint64_t wrong = 0;
     __asm__ volatile(
         "sub $256, %%rsp\n\t"          /* out of the compiler's own red zone */
@@ -79,6 +84,14 @@ static uint64_t call_once(uint64_t seed)
     return wrong;
 }
 
+/* The page of the call above, writable for a moment. */
+static void touch_text(void)
+{
+    char *page = (char *)((uintptr_t)call_once & ~4095ul);
+    CHECK(mprotect(page, 8192, PROT_READ | PROT_WRITE | PROT_EXEC) == 0);
+    CHECK(mprotect(page, 8192, PROT_READ | PROT_EXEC) == 0);
+}
+
 static void *caller(void *arg)
 {
     uint64_t seed = 0x1234567 * (1 + (uint64_t)(uintptr_t)arg), wrong = 0;
@@ -98,8 +111,10 @@ static void *sleeper(void *arg)
             return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    uint64_t signals = argc > 2 ? strtoull(argv[1], NULL, 10) : SIGNALS;
+    time_t end = argc > 2 ? time(NULL) + atoi(argv[2]) : INT32_MAX;
     struct sigaction act;
     memset(&act, 0, sizeof(act));
     act.sa_handler = on_signal;
@@ -107,11 +122,21 @@ int main(void)
     sigaction(SIGUSR1, &act, NULL);
     for (uintptr_t i = 0; i < THREADS; i++)
         pthread_create(&g_threads[i], NULL, caller, (void *)i);
-    for (unsigned turn = 0; __atomic_load_n(&g_handled, __ATOMIC_RELAXED) < SIGNALS; turn++)
+    for (unsigned turn = 0; __atomic_load_n(&g_handled, __ATOMIC_RELAXED) < signals; turn++) {
         pthread_kill(g_threads[turn % THREADS], SIGUSR1);
+        if (turn % 1024 != 0)
+            continue;
+        if (time(NULL) >= end)
+            break;
+        /* Sites that were rewritten become as they were, under those who call, and hot again */
+        if (argc > 2)
+            touch_text();
+    }
     g_stop = 1;
     for (int i = 0; i < THREADS; i++)
         pthread_join(g_threads[i], NULL);
+    if (argc > 2)
+        fprintf(stderr, "%lu signals handled\n", (unsigned long)g_handled);
     printf("registers wrong: %d\n", (int)g_wrong);
 
     int ends[2], cancelled = 0;
@@ -128,5 +153,5 @@ int main(void)
         cancelled += result == PTHREAD_CANCELED;
     }
     printf("cancelled: %d\n", cancelled);
-    return 0;
+    return g_wrong != 0 || cancelled != 200;
 }
