@@ -75,6 +75,8 @@ void proc_put_mm(struct mm *mm);
 /* Under g_process_lock. The task a target names; NULL: gone. */
 struct task *proc_task(const struct proc_target *t);
 
+extern const struct proc_entry g_proc_net_children[]; /* procfs_net.c: of each process */
+
 /* procfs_fd.c */
 extern const struct proc_dynamic g_proc_fd_dynamic, g_proc_fdinfo_dynamic, g_proc_task_dynamic;
 extern const struct file_ops g_proc_mem_ops; /* procfs_mem.c */

@@ -522,8 +522,8 @@ static const struct proc_entry ns_children[] = {
         PROC_TEXT("maps", proc_print_maps),                                                        \
         {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &g_proc_mem_ops},                      \
         PROC_TEXT("mountinfo", print_mountinfo), PROC_TEXT("mounts", print_mounts),                \
-        PROC_DIR("ns", .children = ns_children), PROC_TEXT("oom_adj", print_constant),             \
-        PROC_TEXT("oom_score", print_constant),                                                    \
+        PROC_DIR("net", .children = g_proc_net_children), PROC_DIR("ns", .children = ns_children), \
+        PROC_TEXT("oom_adj", print_constant), PROC_TEXT("oom_score", print_constant),              \
         {.name = "oom_score_adj",                                                                  \
          .mode = S_IFREG | 0644,                                                                   \
          .print = print_constant,                                                                  \

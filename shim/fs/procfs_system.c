@@ -466,6 +466,7 @@ const struct proc_entry g_proc_root_children[] = {
     PROC_TEXT("meminfo", print_meminfo),
     PROC_TEXT("modules", print_empty),
     PROC_LINK("mounts", .readlink = mounts_readlink),
+    PROC_LINK("net", .readlink = mounts_readlink),
     PROC_TEXT("partitions", print_empty),
     PROC_LINK("self", .readlink = self_readlink),
     PROC_TEXT("stat", print_stat),

@@ -23,6 +23,8 @@ struct file *socket_create(struct task *task, int family, int type, int protocol
     case AF_INET:
     case AF_INET6:
         return inet_create(task, family, type, protocol, flags, err);
+    case AF_NETLINK:
+        return netlink_create(type, protocol, flags, err);
     default:
         stats_unsupported("socket: address family");
         *err = -EAFNOSUPPORT;
@@ -38,6 +40,7 @@ int socket_pair(struct task *task, int family, int type, int protocol, uint32_t 
         return unix_pair(task, type, protocol, flags, out);
     case AF_INET:
     case AF_INET6:
+    case AF_NETLINK:
         return -EOPNOTSUPP;
     default:
         return -EAFNOSUPPORT;

@@ -167,6 +167,7 @@ int64_t socket_file_read(struct task *task, struct file *f, struct mem_ref into,
 int64_t socket_file_write(struct task *task, struct file *f, struct mem_ref from, uint64_t *offset);
 
 /* socket(2) of each family. */
+struct file *netlink_create(int type, int protocol, uint32_t flags, int *err);
 struct file *unix_create(struct task *task, int type, int protocol, uint32_t flags, int *err);
 int unix_pair(struct task *task, int type, int protocol, uint32_t flags, struct file *out[2]);
 struct file *inet_create(struct task *task, int family, int type, int protocol, uint32_t flags,

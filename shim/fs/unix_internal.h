@@ -40,6 +40,8 @@ struct unix_socket {
     struct socket_address name;
     struct socket_credentials self, peer_credentials; /* of who connected or listened */
     struct socket_settings set;
+    /* under g_all_lock (unix_socket.c) */
+    struct unix_socket *all_prev, *all_next;
     /* under g_socket_names_lock (unix_name.c) */
     struct socket_binding *binding;
     /* woken by everything that happens to the socket: data, room at its peer, connections, hang-up */
@@ -51,6 +53,8 @@ static inline void unix_get(struct unix_socket *s)
     __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
 }
 void unix_put(struct unix_socket *s);
+/* Every socket there is. fn may try the lock of the socket, and sleeps for nothing. */
+void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg);
 /* The peer with a reference; NULL: none. */
 struct unix_socket *unix_peer(struct unix_socket *s);
 void message_free(struct message *m);

@@ -8,6 +8,7 @@
 #include "platform/clock.h"
 #include "platform/errno.h"
 #include "shim/fs/unix_internal.h"
+#include "shim/net/device.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
@@ -23,6 +24,9 @@ static struct unix_socket *unix_of(struct file *f)
 
 /* ---- life ------------------------------------------------------------------------------------------------------- */
 
+static struct mutex g_all_lock;
+static struct unix_socket *g_all;
+
 static struct unix_socket *unix_alloc(int type, const struct task *task)
 {
     struct unix_socket *s = shim_zalloc(sizeof(*s));
@@ -34,13 +38,30 @@ static struct unix_socket *unix_alloc(int type, const struct task *task)
     socket_settings_init(&s->set);
     s->self = socket_credentials_of(task);
     s->peer_credentials = (struct socket_credentials){0, UINT32_MAX, UINT32_MAX};
+    mutex_lock(&g_all_lock);
+    DL_APPEND2(g_all, s, all_prev, all_next);
+    mutex_unlock(&g_all_lock);
     return s;
 }
 
 void unix_put(struct unix_socket *s)
 {
-    if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
-        shim_free(s);
+    if (__atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    mutex_lock(&g_all_lock);
+    DL_DELETE2(g_all, s, all_prev, all_next);
+    mutex_unlock(&g_all_lock);
+    shim_free(s);
+}
+
+void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg)
+{
+    struct unix_socket *s;
+
+    mutex_lock(&g_all_lock);
+    DL_FOREACH2(g_all, s, all_next)
+    fn(arg, s);
+    mutex_unlock(&g_all_lock);
 }
 
 struct unix_socket *unix_peer(struct unix_socket *s)
@@ -117,7 +138,7 @@ static int64_t unix_ioctl(struct task *task, struct file *f, unsigned request, u
 
     (void)task;
     if (request != FIONREAD)
-        return -ENOTTY;
+        return device_ioctl(AF_UNIX, request, arg);
     mutex_lock(&s->lock);
     if (s->state == SOCKET_LISTENING)
         bytes = -1;

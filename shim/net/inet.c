@@ -12,6 +12,7 @@
 #include <linux/sockios.h>
 
 #include "platform/errno.h"
+#include "shim/net/device.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
@@ -328,7 +329,7 @@ static int64_t inet_ioctl(struct task *task, struct file *f, unsigned request, u
     case SIOCATMARK:
         return s->type == SOCK_STREAM ? tcp_ioctl(s, request, arg) : udp_ioctl(s, request, arg);
     default:
-        return -ENOTTY;
+        return device_ioctl(s->family, request, arg);
     }
 }
 

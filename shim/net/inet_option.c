@@ -8,12 +8,12 @@
 #include <linux/tcp.h>
 
 #include "platform/errno.h"
+#include "shim/net/device.h"
 #include "shim/net/inet.h"
 #include "shim/process.h"
 #include "shim/stats.h"
 
-#define LOOPBACK_MTU 65536
-#define DEVICE_INDEX 1
+#define LOOPBACK_MTU DEVICE_MTU
 
 void inet_options_init(struct inet_options *o)
 {
