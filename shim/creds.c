@@ -3,9 +3,12 @@
  * credentials(7). All under g_process_lock.
  */
 #include <linux/capability.h>
+#include <linux/personality.h>
 #include <linux/securebits.h>
+#include <linux/stat.h>
 
 #include "platform/errno.h"
+#include "shim/fs/file.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
 #include "shim/shim.h"
@@ -93,6 +96,32 @@ static void became_another(struct process *p)
 {
     p->dumpable = false;
     p->pdeath_signal = 0;
+}
+
+struct exec_ids process_exec_ids(const struct process *process, const struct file_stat *program)
+{
+    struct exec_ids ids = {.euid = process->euid, .egid = process->egid};
+    if (!process->no_new_privs) {
+        if (program->mode & S_ISUID)
+            ids.euid = program->uid;
+        if ((program->mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+            ids.egid = program->gid;
+    }
+    ids.by_file = ids.euid != process->euid || ids.egid != process->egid;
+    ids.secure = ids.euid != process->uid || ids.egid != process->gid;
+    return ids;
+}
+
+void creds_did_exec(struct process *p, const struct exec_ids *ids)
+{
+    uint64_t permitted = p->caps.permitted;
+    p->euid = ids->euid;
+    p->egid = ids->egid;
+    capabilities_did_exec(p);
+    if (ids->by_file || p->caps.permitted & ~permitted)
+        became_another(p);
+    if (ids->by_file)
+        p->personality &= ~(uint32_t)PER_CLEAR_ON_SETID;
 }
 
 /* credentials(7), "Effect of user ID changes on capabilities". before: real, effective, saved, file system id. */

@@ -158,8 +158,8 @@ static int enter_script(struct exec_image *image, char *line, size_t size)
         return exec_refuse(image, -ELOOP, "script interpreters are scripts, too many times over");
     int err = 0;
     if (image->front_count == 0)
-        err = push_front(
-            image, image->request->path); /* else the top is the script: the interpreter before */
+        err = push_front(image, image->request->path);
+    /* else the top is the script: the interpreter before */
     if (err == 0 && argument)
         err = push_front(image, argument);
     if (err == 0)
@@ -184,6 +184,8 @@ static int plan_elf(struct exec_image *image, struct exec_object *object)
     int err = file_stat(object->file, &st);
     if (err < 0)
         return err;
+    if (object == &image->program)
+        image->ids = process_exec_ids(image->task->process, &st);
     err = elf_check_header(object->start, object->start_size, st.size, &headers, &reason);
     if (err < 0)
         return exec_refuse(image, err, "%s", reason);
@@ -210,8 +212,8 @@ static int find_program(struct exec_image *image)
         int err = inode_want_execute(program->file->inode);
         if (err < 0)
             return exec_refuse(image, err, "is open for writing");
-        inode_end_execute(
-            program->file->inode); /* mm_set_exe() asks once more, for as long as it runs */
+        /* mm_set_exe() asks once more, for as long as it runs. */
+        inode_end_execute(program->file->inode);
         err = read_start(image, program);
         if (err < 0)
             return err;
@@ -387,7 +389,7 @@ static void become_image(struct exec_image *image, char *exe_path)
         mm_put(old, MM_DROP_OUTSIDE);
     }
     const char *slash = str_find_last(image->request->path, '/');
-    process_did_exec(task, slash ? slash + 1 : image->request->path);
+    process_did_exec(task, slash ? slash + 1 : image->request->path, &image->ids);
     set_registers(image);
 }
 
@@ -404,7 +406,7 @@ static int build_and_switch(struct exec_image *image)
     struct process *process = image->task->process;
     struct exec_random *random = &image->random;
     clock_entropy(g_platform, random, sizeof(*random));
-    if (process->personality & ADDR_NO_RANDOMIZE)
+    if (process->personality & ADDR_NO_RANDOMIZE && !image->ids.by_file)
         random->stack = random->jitter = random->mmap = random->program = random->brk = 0;
     image->mm->thp_disable = process->thp_disable;
     exec_place_stack(image);

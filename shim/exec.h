@@ -11,6 +11,7 @@
 #include "platform/annotations.h"
 #include "shim/elf_load.h"
 #include "shim/mm.h"
+#include "shim/process.h"
 
 #define EXEC_MAX_SCRIPTS 5u              /* scripts in a row before the program: ELOOP beyond */
 #define EXEC_MAX_STRING (32 * 4096u)     /* MAX_ARG_STRLEN */
@@ -18,9 +19,8 @@
 #define EXEC_MAX_STRINGS (6ull * 1024 * 1024) /* and this is always too much (execve(2)) */
 #define EXEC_SCRIPT_LINE 256u                 /* BINPRM_BUF_SIZE */
 
-#define EXEC_START_SIZE                                                                            \
-    1024u /* read at once: the header and, mostly, all else that a plan needs  \
-                               */
+/* Read at once: the header and, mostly, all else that a plan needs. */
+#define EXEC_START_SIZE 1024u
 
 /* One ELF file, its plan and where it is loaded. */
 struct exec_object {
@@ -51,7 +51,8 @@ struct exec_image {
     unsigned script_depth;
 
     struct exec_object program, interpreter; /* interpreter.file NULL: none */
-    struct mm *mm;                           /* the new one; owned until the switch */
+    struct exec_ids ids;
+    struct mm *mm; /* the new one; owned until the switch */
     struct exec_random random;
     uint64_t vdso; /* 0: none */
     uint64_t stack_pointer;

@@ -131,10 +131,10 @@ static void make_auxv(struct exec_image *image, uint64_t random_at, uint64_t pla
     put_aux(image, AT_FLAGS, 0);
     put_aux(image, AT_ENTRY, base + plan->entry);
     put_aux(image, AT_UID, process->uid);
-    put_aux(image, AT_EUID, process->euid);
+    put_aux(image, AT_EUID, image->ids.euid);
     put_aux(image, AT_GID, process->gid);
-    put_aux(image, AT_EGID, process->egid);
-    put_aux(image, AT_SECURE, 0);
+    put_aux(image, AT_EGID, image->ids.egid);
+    put_aux(image, AT_SECURE, image->ids.secure);
     put_aux(image, AT_RANDOM, random_at);
     put_aux(image, AT_HWCAP2, 0);
     put_aux(image, AT_EXECFN, path_at);

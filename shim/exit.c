@@ -168,7 +168,7 @@ int process_kill_other_tasks(struct task *task)
     return 0;
 }
 
-void process_did_exec(struct task *task, const char *comm)
+void process_did_exec(struct task *task, const char *comm, const struct exec_ids *ids)
 {
     struct process *process = task->process;
     int err = 0;
@@ -189,7 +189,7 @@ void process_did_exec(struct task *task, const char *comm)
         *a = (struct abi_sigaction){.handler = keep};
     }
     process->did_exec = true;
-    capabilities_did_exec(process);
+    creds_did_exec(process, ids);
     process->exit_signal = SIGCHLD;
     process_release_vfork(process);
     timers_did_exec(process);

@@ -207,8 +207,16 @@ MUST_USE int process_kill_other_tasks(struct task *task);
 void task_release_mm(struct task *task);
 /* Whether that would do anything; its space need not be active. */
 bool task_must_release_mm(struct task *task);
+/* What the program's set-user-ID and set-group-ID bits make of a process, execve(2). */
+struct exec_ids {
+    uint32_t euid, egid;
+    bool by_file; /* the bits decided */
+    bool secure;  /* AT_SECURE: the program is not the caller's own */
+};
+struct file_stat;
+struct exec_ids process_exec_ids(const struct process *process, const struct file_stat *program);
 /* execve succeeded: signal handlers reset, CLOEXEC done by the caller, vfork parent released, comm set. */
-void process_did_exec(struct task *task, const char *comm);
+void process_did_exec(struct task *task, const char *comm, const struct exec_ids *ids);
 
 /* The first process (pid 2) with its only task, not yet running; and the loop every task runs. */
 MUST_USE struct task *process_create_first(int *err);

@@ -42,6 +42,8 @@ void task_forget_thread(struct task *task, const struct thread *thread); /* no l
 /* capability.c: what a fresh instance's processes have; what execve leaves of it, and of being dumpable. */
 #define CAPABILITIES_ALL ((1ull << 41) - 1)
 void capabilities_did_exec(struct process *process);
+/* creds.c: execve's last word on ids and capabilities. */
+void creds_did_exec(struct process *process, const struct exec_ids *ids);
 /* The options of prctl(2) about them. No lock. */
 long prctl_capabilities(struct task *task, const struct syscall_args *args);
 
