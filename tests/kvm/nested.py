@@ -12,6 +12,7 @@ LIST has one test a line, fields separated by tabs:
 Status: 0; 1 when a test failed; 77 with a line that says SKIP when this machine cannot; 125.
 """
 import argparse
+import difflib
 import gzip
 import os
 import re
@@ -29,7 +30,8 @@ MODULES = ("irqbypass.ko", "kvm.ko", "kvm-amd.ko")
 INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin:/usr/bin:/sbin HOME=/tmp
-mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs tmp /tmp
+mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
+mkdir -p /dev/pts /dev/shm /var/tmp; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm; chmod 1777 /tmp /var/tmp
 ip link set lo up
 stty -F /dev/ttyS1 raw -echo
 exec 3>/dev/ttyS1
@@ -38,9 +40,11 @@ for module in irqbypass kvm "kvm-amd npt=@npt@"; do
 done
 echo "@@ up $(cut -d ' ' -f 1 /proc/uptime) $(cat /sys/module/kvm_amd/parameters/npt)" >&3
 number=0
+now() { cut -d ' ' -f 1 /proc/uptime; }
 run() {
+    start=$(now)
     timeout -s KILL "$1" sh -c "$2" </dev/null >/tmp/.out 2>/tmp/.err
-    echo "@@ $3 $number $?" >&3
+    echo "@@ $3 $number $? $start $(now)" >&3
     cat /tmp/.out >&3; echo >&3; echo "@@ err" >&3; cat /tmp/.err >&3; echo >&3
 }
 while IFS='\t' read -r seconds expected command; do
@@ -174,11 +178,11 @@ def boot(arguments, folder):
 
 
 def answers(said):
-    """{number: {"expected" or "got": (status, output, errors)}}"""
+    """{number: {"expected" or "got": (status, output, errors, seconds)}}"""
     found = {}
-    pattern = re.compile(r"^@@ (expected|got) (\d+) (\d+)\n(.*?)\n@@ err\n(.*?)\n(?=@@ |\Z)", re.S | re.M)
-    for kind, number, status, output, errors in pattern.findall(said):
-        found.setdefault(int(number), {})[kind] = (int(status), output, errors)
+    pattern = re.compile(r"^@@ (expected|got) (\d+) (\d+) (\S+) (\S+)\n(.*?)\n@@ err\n(.*?)\n(?=@@ |\Z)", re.S | re.M)
+    for kind, number, status, start, end, output, errors in pattern.findall(said):
+        found.setdefault(int(number), {})[kind] = (int(status), output, errors, float(end) - float(start))
     return found
 
 
@@ -193,7 +197,8 @@ def judge(test, answer):
             return "has nothing to be compared with"
         expected = answer["expected"]
         if got[:2] != expected[:2]:
-            return f"status {got[0]}, expected {expected[0]}; output:\n{got[1]}\nexpected:\n{expected[1]}\nerrors:\n{got[2]}"
+            lines = difflib.unified_diff(expected[1].splitlines(), got[1].splitlines(), "expected", "got", n=1, lineterm="")
+            return f"status {got[0]}, expected {expected[0]}\n" + "\n".join([*lines, got[2]])
     else:
         output = got[1] + "\n" + got[2]
         if got[0] != int(status):
@@ -237,9 +242,11 @@ def main():
     found = answers(said)
     failed = 0
     for number, test in enumerate(tests, 1):
-        wrong = judge(test, found.get(number, {}))
+        answer = found.get(number, {})
+        wrong = judge(test, answer)
         failed += wrong is not None
-        print(f"{'FAILED' if wrong else 'passed'} {test[0]}" + (": " + wrong if wrong else ""))
+        took = f" ({answer['got'][3]:.1f} s)" if "got" in answer else ""
+        print(f"{'FAILED' if wrong else 'passed'} {test[0]}{took}" + (": " + wrong if wrong else ""))
         if arguments.show and not wrong:
             print(found[number]["got"][1].rstrip("\n"))
     if "@@ end" not in said:
