@@ -309,6 +309,9 @@ struct lu_patch;
  */
 MUST_USE struct lu_patch *lu_patch_change_begin(struct lu_aspace *as);
 void lu_patch_forget(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t size);
+/* The same for all text of an object. */
+void lu_patch_forget_object(struct lu_patch *p, struct lu_carrier *c,
+                            const struct memory_object *object);
 void lu_patch_change_end(struct lu_patch *changed);
 /* A trapped call: count it and rewrite its site when it comes often. regs as they were at the trap. */
 void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,

@@ -22,6 +22,7 @@ struct memory_object {
     uint32_t refs;
     int fd;
     struct host_file *file;            /* NULL: a memfd of our own */
+    bool shared;                       /* a memfd that was mapped shared; never cleared */
     struct memory_object *prev, *next; /* g_memfds; under its lock */
 };
 static struct lu_pool g_objects = {.size = sizeof(struct memory_object)};
@@ -53,6 +54,10 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     struct lu_aspace *space = lu_current()->aspace;
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, req->addr.raw, req->size);
+    if (req->object && !req->object->file && req->sharing == MEMORY_SHARED) {
+        __atomic_store_n(&req->object->shared, true, __ATOMIC_RELAXED);
+        lu_patch_forget_object(patch, space->carrier, req->object);
+    }
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
     lu_patch_change_end(patch);
@@ -61,8 +66,10 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     if (!req->object && req->size >= HUGE_FROM && !req->no_huge)
         host_call(__NR_madvise, req->addr.raw, req->size,
                   MADV_HUGEPAGE); /* a wish: may be refused */
-    if (req->object && req->object->file && req->sharing == MEMORY_PRIVATE &&
-        (req->prot & MEMORY_EXEC) && !(req->prot & MEMORY_WRITE))
+    /* What is written through a shared mapping of memory may be code that is to appear in this one. */
+    if (req->object && req->sharing == MEMORY_PRIVATE && (req->prot & MEMORY_EXEC) &&
+        !(req->prot & MEMORY_WRITE) &&
+        (req->object->file || !__atomic_load_n(&req->object->shared, __ATOMIC_RELAXED)))
         lu_patch_text_mapped(space, req);
     return 0;
 }

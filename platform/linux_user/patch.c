@@ -93,6 +93,17 @@ void lu_patch_forget(struct lu_patch *p, struct lu_carrier *c, uint64_t start, u
     }
 }
 
+void lu_patch_forget_object(struct lu_patch *p, struct lu_carrier *c,
+                            const struct memory_object *object)
+{
+    for (uint32_t i = 0; p && i < p->text_count; i++) {
+        if (p->text[i].object != object)
+            continue;
+        lu_patch_forget(p, c, p->text[i].start, p->text[i].end - p->text[i].start);
+        i = UINT32_MAX; /* the table has changed: from its start */
+    }
+}
+
 void lu_patch_change_end(struct lu_patch *changed)
 {
     if (changed)

@@ -30,6 +30,8 @@ static bool still_there(uint64_t address, const uint8_t *bytes, uint32_t size)
 
 static long open_own_memory(void)
 {
+    if (lu_control(LU_CONTROL_NO_MEMORY_FILE))
+        return -EACCES;
     return host_call(__NR_open, "/proc/self/mem", O_RDWR | 02000000 /* O_CLOEXEC */);
 }
 

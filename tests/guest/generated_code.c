@@ -103,6 +103,24 @@ int main(void)
     uint8_t *writable = map(PROT_READ | PROT_WRITE, MAP_SHARED, fd);
     rewrite_and_run("two mappings", writable, map(PROT_READ | PROT_EXEC, MAP_SHARED, fd), 0);
 
+    /* The reader's view is private, but not written yet: it shows what the writer does. */
+    fd = (int)syscall(SYS_memfd_create, "code", 0);
+    CHECK(fd >= 0 && ftruncate(fd, 4096) == 0);
+    writable = map(PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    rewrite_and_run("two mappings, one private", writable,
+                    map(PROT_READ | PROT_EXEC, MAP_PRIVATE, fd), 0);
+
+    /* The same, and the writer comes when the code is hot. */
+    fd = (int)syscall(SYS_memfd_create, "code", 0);
+    CHECK(fd >= 0 && ftruncate(fd, 4096) == 0);
+    uint8_t first[sizeof(calls)];
+    put(first, calls, sizeof(calls), SYS_getppid);
+    CHECK(pwrite(fd, first, sizeof(first), 0) == (ssize_t)sizeof(first));
+    page = map(PROT_READ | PROT_EXEC, MAP_PRIVATE, fd);
+    printf("memory: wrong answers %d\n", run(page, getppid()));
+    writable = map(PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+    printf("as it was: changed bytes %d\n", changed(page, calls, sizeof(calls), SYS_getppid));
+
     page = file_text(PROT_WRITE, path);
     rewrite_and_run("private file, writable", page, page, 0);
     unlink(path);
