@@ -541,7 +541,7 @@ long sys_mq_timedreceive(struct task *task, const struct syscall_args *args)
     return r;
 }
 
-/* mq_notify(2). SIGEV_THREAD is told through a netlink socket of libc's, and there is no netlink. */
+/* mq_notify(2). SIGEV_THREAD, told through a netlink socket of libc's, is missing. */
 long sys_mq_notify(struct task *task, const struct syscall_args *args)
 {
     struct {

@@ -12,7 +12,7 @@
     X(vfork, 0, FULL, "")                                                                          \
     X(clone, 5, PARTIAL, "no namespaces")                                                          \
     X(clone3, 2, PARTIAL, "no namespaces, no cgroups")                                             \
-    X(pidfd_open, 2, FULL, "")                                                                     \
+    X(pidfd_open, 2, PARTIAL, "no descriptors of threads, as before Linux 6.9")                    \
     X(pidfd_send_signal, 4, FULL, "")                                                              \
     X(pidfd_getfd, 3, FULL, "")                                                                    \
     X(exit, 1, FULL, "")                                                                           \
@@ -37,9 +37,9 @@
     X(setrlimit, 2, PARTIAL, "RSS, LOCKS and RTTIME are told back; no core is written")            \
     X(prlimit64, 4, PARTIAL, "RSS, LOCKS and RTTIME are told back; no core is written")            \
     X(kcmp, 5, PARTIAL, "no KCMP_EPOLL_TFD")                                                       \
-    X(personality, 1, PARTIAL, "told back; randomisation stays as it is")                          \
+    X(personality, 1, PARTIAL, "ADDR_NO_RANDOMIZE acts; others are told back")                     \
     X(getrandom, 3, FULL, "")                                                                      \
-    X(membarrier, 2, PARTIAL, "MEMBARRIER_CMD_QUERY: none is offered")                             \
+    X(membarrier, 2, PARTIAL, "MEMBARRIER_CMD_QUERY: none is offered; docs/design/0011")           \
     X(unshare, 1, PARTIAL, "files and fs state; no namespaces")                                    \
     X(sethostname, 2, FULL, "")
 

@@ -120,7 +120,7 @@ static void resets(void)
 static void not_root(void)
 {
     CHECK(setpriority(PRIO_PROCESS, 0, 2) == 0);
-    CHECK(setresuid(54321, 54321, 54321) == 0);
+    CHECK(setresuid(54322, 54322, 54322) == 0);
     struct sched_param one = {.sched_priority = 1};
     long r[6];
     r[0] = result(setpriority(PRIO_PROCESS, 0, 4));
@@ -181,7 +181,7 @@ static void compared(void)
     fflush(stdout);
     pid_t other = fork();
     if (other == 0) {
-        CHECK(setresuid(54321, 54321, 54321) == 0);
+        CHECK(setresuid(54322, 54322, 54322) == 0);
         printf("not allowed %ld\n", same(getpid(), me, 1, 0, 0));
         fflush(stdout);
         _exit(0);
