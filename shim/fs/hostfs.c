@@ -213,15 +213,32 @@ static uint64_t device_index(struct host_fs *fs, uint64_t dev)
     return fs->device_count++;
 }
 
+/* Under the lock: the inode that is known for this file, with a reference; or NULL. */
+static struct inode *node_known(const struct host_fs *fs, const struct host_key *key, uint32_t mode)
+{
+    struct host_node *known;
+    HASH_FIND(hh, fs->nodes, key, sizeof(*key), known);
+    if (!known || ((known->inode->mode ^ mode) & S_IFMT) != 0 ||
+        !inode_get_unless_gone(known->inode))
+        return NULL;
+    known->inode->mode = mode;
+    return known->inode;
+}
+
 /* The inode for a host file that was just seen; the known one if there is. Owner: caller. */
 static struct inode *node_find_or_create(struct superblock *sb, struct inode *parent,
                                          const char *name, const struct host_stat *st, int *err)
 {
     struct host_fs *fs = sb->data;
     struct host_key key = {st->dev, st->ino};
+    mutex_lock(&g_host_lock);
+    struct inode *inode = node_known(fs, &key, st->mode);
+    mutex_unlock(&g_host_lock);
+    if (inode) /* as a rule: names of the host are looked up anew each time */
+        return inode;
     struct host_node *n = shim_zalloc(sizeof(*n));
     char *copy = shim_strdup(name);
-    struct inode *inode = n && copy ? inode_create(sb, &g_hostfs_ops, st->mode, n, err) : NULL;
+    inode = n && copy ? inode_create(sb, &g_hostfs_ops, st->mode, n, err) : NULL;
     if (!inode) {
         shim_free(n);
         shim_free(copy);
@@ -236,17 +253,16 @@ static struct inode *node_find_or_create(struct superblock *sb, struct inode *pa
         inode->file_ops = &g_hostfs_directory_ops;
     else if (S_ISREG(st->mode))
         inode->file_ops = &g_hostfs_regular_ops;
-    struct host_node *known;
     mutex_lock(&g_host_lock);
-    inode->ino = st->ino ^ (device_index(fs, st->dev) << 48);
-    HASH_FIND(hh, fs->nodes, &key, sizeof(key), known);
-    if (known && ((known->inode->mode ^ st->mode) & S_IFMT) == 0 &&
-        inode_get_unless_gone(known->inode)) {
-        known->inode->mode = st->mode;
+    struct inode *other = node_known(fs, &key, st->mode); /* made meanwhile */
+    if (other) {
         mutex_unlock(&g_host_lock);
         inode_put(inode);
-        return known->inode;
+        return other;
     }
+    inode->ino = st->ino ^ (device_index(fs, st->dev) << 48);
+    struct host_node *known;
+    HASH_FIND(hh, fs->nodes, &key, sizeof(key), known);
     if (known) {
         HASH_DEL(fs->nodes, known);
         known->in_table = false;
