@@ -25,6 +25,10 @@
 /* What a read may change. */
 #define READ_BITS (POLLIN | POLLRDNORM | POLLPRI | POLLRDHUP)
 
+/* What may stand beside EPOLLEXCLUSIVE: epoll_ctl(2). */
+#define EXCLUSIVE_BITS                                                                             \
+    ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE))
+
 struct epoll_hook {
     struct waiter waiter;
     struct epoll_item *item;
@@ -294,7 +298,7 @@ int epoll_control(struct task *task, struct file *epf, int op, int fd, struct fi
     if (!file->ops->poll)
         return -EPERM;
     if (op != EPOLL_CTL_DEL && (event->events & EPOLLEXCLUSIVE) &&
-        (op == EPOLL_CTL_MOD || file->ops == &epoll_ops))
+        (op == EPOLL_CTL_MOD || file->ops == &epoll_ops || (event->events & ~EXCLUSIVE_BITS)))
         return -EINVAL;
     mutex_lock(&g_epoll_lock);
     mutex_lock(&ep->lock);

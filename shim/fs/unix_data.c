@@ -235,7 +235,7 @@ static int64_t receive_packet(struct unix_socket *s, struct socket_io *io,
     size_t moved = socket_io_move(io, m->data, wanted, IO_TO_GUEST);
 
     take_extras(s, m, receive);
-    receive->flags = (cut ? MSG_TRUNC : 0) | (s->type == SOCK_SEQPACKET ? MSG_EOR : 0);
+    receive->flags = cut ? MSG_TRUNC : 0;
     int64_t result = moved < wanted        ? -EFAULT
                      : (flags & MSG_TRUNC) ? (int64_t)m->size
                                            : (int64_t)moved;
@@ -299,6 +299,7 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
                            struct socket_receive *receive, size_t *done, bool *end)
 {
     struct message *dead = NULL;
+    size_t before = *done;
     int64_t r;
 
     mutex_lock(&s->lock);
@@ -324,7 +325,8 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
         r = -EAGAIN;
     }
     mutex_unlock(&s->lock);
-    if (dead || (*done && !(receive->flags & MSG_PEEK)))
+    if (dead ||
+        (*done > before && !(receive->flags & MSG_PEEK))) /* else a wait would wake itself */
         wake_senders(s);
     free_dead(dead);
     return r;
