@@ -1,6 +1,7 @@
 /*
  * sys_event.c: epoll and the descriptors that stand for events. Listed in sys_poll.h.
  */
+#include <linux/capability.h>
 #include <asm/fcntl.h>
 #include <linux/inotify.h>
 #include <linux/signal.h>
@@ -196,6 +197,9 @@ long sys_timerfd_create(struct task *task, const struct syscall_args *args)
     }
     if (flags & ~(uint32_t)(TFD_CLOEXEC | TFD_NONBLOCK))
         return -EINVAL;
+    if ((args->a[0] == CLOCK_REALTIME_ALARM || args->a[0] == CLOCK_BOOTTIME_ALARM) &&
+        !process_capable(task->process, CAP_WAKE_ALARM))
+        return -EPERM;
     struct file *f = timerfd_create_file(clock, flags & O_NONBLOCK, &err);
     return install(task, f, err, flags);
 }

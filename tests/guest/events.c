@@ -160,6 +160,24 @@ static void eventfds(void)
     close(s);
 }
 
+/* A clock that wakes the machine needs CAP_WAKE_ALARM. */
+static void alarm_clocks(void)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (getuid() == 0)
+            CHECK(setuid(1000) == 0);
+        CHECK(timerfd_create(CLOCK_REALTIME_ALARM, 0) == -1 && errno == EPERM);
+        CHECK(timerfd_create(CLOCK_BOOTTIME_ALARM, 0) == -1 && errno == EPERM);
+        CHECK(timerfd_create(CLOCK_REALTIME_ALARM, 1) == -1 && errno == EINVAL);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid);
+    printf("clocks that wake the machine: %d\n", status);
+}
+
 static void timers(void)
 {
     struct itimerspec t = {.it_value = {0, 20000000}}, old;
@@ -239,6 +257,7 @@ int main(void)
     epoll_sleeps();
     eventfds();
     timers();
+    alarm_clocks();
     signals();
     return 0;
 }
