@@ -18,6 +18,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/file.h"
 #include "shim/fs/namei.h"
+#include "shim/fs/socket.h"
 #include "shim/fs/transfer.h"
 #include "shim/fs/vfs.h"
 #include "shim/process.h"
@@ -57,6 +58,8 @@ struct mq {
     /* who is told when a message comes to the empty queue; pid 0: nobody */
     int notify_pid, notify_how, notify_signal;
     uint64_t notify_value;
+    struct file *notify_socket; /* owned; SIGEV_THREAD: gets the cookie */
+    char notify_cookie[NOTIFY_COOKIE_LEN];
 };
 
 static struct mutex g_mq_lock;
@@ -77,6 +80,8 @@ static void destroy(struct mq *q)
         return;
     DL_FOREACH_SAFE(q->messages, m, tmp)
     shim_free(m);
+    if (q->notify_socket)
+        file_put(q->notify_socket);
     shim_free(q);
 }
 
@@ -137,14 +142,35 @@ static int mq_stat(struct file *f, struct file_stat *out)
     return 0;
 }
 
+/* Nobody is told any more; `why` is NOTIFY_WOKENUP or NOTIFY_REMOVED. Result: to be put without the lock; or NULL. */
+static struct file *end_notify(struct mq *q, char why)
+{
+    struct file *socket = q->notify_socket;
+    q->notify_pid = 0;
+    q->notify_socket = NULL;
+    if (socket) {
+        q->notify_cookie[NOTIFY_COOKIE_LEN - 1] = why;
+        netlink_tell(socket, q->notify_cookie, NOTIFY_COOKIE_LEN);
+    }
+    return socket;
+}
+
+static void put_socket(struct file *socket)
+{
+    if (socket)
+        file_put(socket);
+}
+
 /* A close by the process that would be told ends that, whichever descriptor it is. */
 static void mq_flush(struct task *task, struct file *f)
 {
     struct mq *q = f->data;
+    struct file *socket = NULL;
     mutex_lock(&g_mq_lock);
     if (q->notify_pid == task->process->pid)
-        q->notify_pid = 0;
+        socket = end_notify(q, NOTIFY_REMOVED);
     mutex_unlock(&g_mq_lock);
+    put_socket(socket);
 }
 
 static void mq_release(struct file *f)
@@ -385,11 +411,11 @@ static int read_deadline(uint64_t addr, uint64_t *deadline)
     return err;
 }
 
-/* A message came to the empty queue, and nobody waits for it: once, somebody is told. */
-static void notify(struct mq *q, const struct process *sender)
+/* A message came to the empty queue, and nobody waits for it: once, somebody is told. Result: as end_notify. */
+static struct file *notify(struct mq *q, const struct process *sender)
 {
     if (!q->notify_pid || q->receivers)
-        return;
+        return NULL;
     if (q->notify_how == SIGEV_SIGNAL && q->notify_signal) {
         struct abi_siginfo info = {.si_signo = q->notify_signal, .si_code = SI_MESGQ};
         info.rt.pid = sender->pid;
@@ -401,7 +427,7 @@ static void notify(struct mq *q, const struct process *sender)
             (void)signal_send_process(p, &info);
         mutex_unlock(&g_process_lock);
     }
-    q->notify_pid = 0;
+    return end_notify(q, NOTIFY_WOKENUP);
 }
 
 enum mq_need { MQ_NEEDS_ROOM, MQ_NEEDS_MESSAGE };
@@ -479,6 +505,7 @@ long sys_mq_timedsend(struct task *task, const struct syscall_args *args)
         return -EBADF;
     struct mq *q = f->data;
     struct mq_message *m = NULL;
+    struct file *socket = NULL;
     if (args->a[2] > (uint64_t)q->max_size)
         err = -EMSGSIZE;
     else
@@ -491,9 +518,10 @@ long sys_mq_timedsend(struct task *task, const struct syscall_args *args)
         if (!err) {
             insert(q, m);
             if (q->count == 1)
-                notify(q, task->process);
+                socket = notify(q, task->process);
         }
         mutex_unlock(&g_mq_lock);
+        put_socket(socket);
         if (err)
             shim_free(m);
         else
@@ -541,7 +569,18 @@ long sys_mq_timedreceive(struct task *task, const struct syscall_args *args)
     return r;
 }
 
-/* mq_notify(2). SIGEV_THREAD, told through a netlink socket of libc's, is missing. */
+/* The netlink socket through which libc wants to hear of SIGEV_THREAD. Owner: caller. NULL, *err. */
+static struct file *get_socket(struct task *task, int fd, int *err)
+{
+    struct file *f = fd_get(task, fd);
+    *err = f ? netlink_check(f) : -EBADF;
+    if (!f || !*err)
+        return f;
+    file_put(f);
+    return NULL;
+}
+
+/* mq_notify(2) */
 long sys_mq_notify(struct task *task, const struct syscall_args *args)
 {
     struct {
@@ -549,24 +588,35 @@ long sys_mq_notify(struct task *task, const struct syscall_args *args)
         int32_t signo, how;
         uint64_t rest[6];
     } event;
-    int pid = task->process->pid;
+    char cookie[NOTIFY_COOKIE_LEN];
+    struct file *socket = NULL, *old = NULL;
+    int pid = task->process->pid, err;
     long r = 0;
     if (args->a[1]) {
         if (user_read(&event, args->a[1], sizeof(event)))
             return -EFAULT;
-        if (event.how != SIGEV_NONE && event.how != SIGEV_SIGNAL)
+        if (event.how != SIGEV_NONE && event.how != SIGEV_SIGNAL && event.how != SIGEV_THREAD)
             return -EINVAL;
         if (event.how == SIGEV_SIGNAL && (uint32_t)event.signo > 64)
             return -EINVAL;
+        if (event.how == SIGEV_THREAD) {
+            if (user_read(cookie, event.value, sizeof(cookie)))
+                return -EFAULT;
+            socket = get_socket(task, event.signo, &err);
+            if (!socket)
+                return err;
+        }
     }
     struct file *f = get_queue(task, args->a[0], O_ACCMODE);
-    if (!f)
+    if (!f) {
+        put_socket(socket);
         return -EBADF;
+    }
     struct mq *q = f->data;
     mutex_lock(&g_mq_lock);
     if (!args->a[1]) {
         if (q->notify_pid == pid)
-            q->notify_pid = 0;
+            old = end_notify(q, NOTIFY_REMOVED);
     } else if (q->notify_pid) {
         r = -EBUSY;
     } else {
@@ -574,8 +624,14 @@ long sys_mq_notify(struct task *task, const struct syscall_args *args)
         q->notify_how = event.how;
         q->notify_signal = event.signo;
         q->notify_value = event.value;
+        q->notify_socket = socket;
+        if (socket)
+            memcpy(q->notify_cookie, cookie, sizeof(cookie));
+        socket = NULL;
     }
     mutex_unlock(&g_mq_lock);
+    put_socket(socket);
+    put_socket(old);
     file_put(f);
     return r;
 }

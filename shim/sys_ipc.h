@@ -23,7 +23,7 @@
     X(mq_unlink, 1, FULL, "")                                                                      \
     X(mq_timedsend, 5, FULL, "")                                                                   \
     X(mq_timedreceive, 5, FULL, "")                                                                \
-    X(mq_notify, 2, PARTIAL, "SIGEV_THREAD: EINVAL")                                               \
+    X(mq_notify, 2, FULL, "")                                                                      \
     X(mq_getsetattr, 3, FULL, "")
 
 SHIM_SYSCALLS_IPC(SYSCALL_PROTOTYPE)

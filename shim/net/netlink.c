@@ -516,6 +516,21 @@ static void queue_answer(struct netlink *n, struct answer *a)
     wait_queue_wake_all(&n->wait);
 }
 
+int netlink_check(const struct file *f)
+{
+    return f->ops == &netlink_file_ops ? 0 : -EINVAL;
+}
+
+void netlink_tell(struct file *f, const void *data, size_t size)
+{
+    struct answer *a = answer_alloc();
+    if (!a)
+        return;
+    memcpy(a->data, data, size);
+    a->size = size;
+    queue_answer(netlink_of(f), a);
+}
+
 /* An acknowledgement (error 0), an error, or the end of a dump. */
 static void put_end(struct reply *r, uint16_t type, int error)
 {

@@ -3,6 +3,7 @@
 #include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/resource.h>
@@ -298,6 +299,34 @@ static void notified(void)
     CHECK(mq_close(q) == 0 && mq_unlink(name) == 0);
 }
 
+static sem_t g_called;
+static volatile int g_argument;
+
+static void call(union sigval value)
+{
+    g_argument = value.sival_int;
+    CHECK(sem_post(&g_called) == 0);
+}
+
+/* libc hears of it through a socket and starts a thread. */
+static void notified_by_thread(void)
+{
+    mqd_t q = make(4, 16, 0);
+    char text[16];
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD, .sigev_notify_function = call};
+    CHECK(sem_init(&g_called, 0, 0) == 0);
+    for (int i = 1; i < 3; i++) {
+        event.sigev_value.sival_int = 10 + i;
+        SHOW("by a thread", mq_notify(q, &event));
+        CHECK(mq_send(q, "x", 1, 0) == 0);
+        while (sem_wait(&g_called) != 0)
+            CHECK(errno == EINTR);
+        printf("called with %d\n", g_argument);
+        CHECK(mq_receive(q, text, 16, NULL) == 1);
+    }
+    CHECK(mq_close(q) == 0 && mq_unlink(name) == 0);
+}
+
 int main(void)
 {
     snprintf(name, sizeof(name), "/guest-mqueues-%d", (int)getpid());
@@ -306,5 +335,6 @@ int main(void)
     order();
     waiting();
     notified();
+    notified_by_thread();
     return 0;
 }
