@@ -90,7 +90,7 @@ void wake_list_run(struct wake_list *list)
 static void waiter_wake(struct waiter *w, struct wake_list *list)
 {
     if (w->woken)
-        w->woken(w);
+        w->woken(w, list);
     else
         wake_list_add(list, w->thread);
 }

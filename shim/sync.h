@@ -27,12 +27,16 @@ void mutex_unlock(struct mutex *m);
  *     wait_queue_remove(&w);
  * A wake that comes after add is never lost: the unpark token is kept.
  */
+struct wake_list;
 struct waiter {
     struct waiter *prev, *next; /* utlist DL */
     struct wait_queue *queue;   /* NULL: on none */
     struct thread *thread;
-    /* Called instead of an unpark, under queue->lock: must not sleep or touch this queue. NULL: unpark thread. */
-    void (*woken)(struct waiter *w);
+    /*
+     * Called instead of an unpark, under queue->lock: must not sleep or touch this queue; whom it wakes joins the list, since that thread may
+     * run straight into queue->lock. NULL: unpark thread.
+     */
+    void (*woken)(struct waiter *w, struct wake_list *list);
     bool exclusive; /* wake_one stops after this one */
 };
 struct wait_queue {

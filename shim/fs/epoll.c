@@ -83,14 +83,14 @@ static void item_make_ready(struct epoll_item *item)
     mutex_unlock(&ep->ready_lock);
 }
 
-static void item_woken(struct waiter *w)
+static void item_woken(struct waiter *w, struct wake_list *list)
 {
     struct epoll_item *item = ((struct epoll_hook *)w)->item;
 
     __atomic_fetch_and(&item->told, w == &item->hooks[0].waiter ? ~(uint32_t)READ_BITS : READ_BITS,
                        __ATOMIC_ACQ_REL);
     item_make_ready(item);
-    wait_queue_wake_all(&item->ep->wait);
+    wait_queue_collect(&item->ep->wait, list);
 }
 
 /* ---- asking files ----------------------------------------------------------------------------------------------- */

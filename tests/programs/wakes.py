@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""A round trip over an object in memory puts each of its two sides to sleep once at most: who is woken runs into no lock of its waker.
+
+    wakes.py --pal build/pal NAME
+
+Counted are the host's voluntary context switches of the whole run, so that no load of the machine disturbs it.
+"""
+import argparse
+import os
+import sys
+
+import support
+
+TRIPS = 200 * 41  # bench/guest_calls: calls a sample, samples with the one that warms up
+MOST = 2.6
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pal", required=True)
+    parser.add_argument("name", choices=["pipe", "unix", "epoll", "futex"])
+    args = parser.parse_args()
+    argv = support.pal_run(args.pal) + [os.path.dirname(os.path.abspath(args.pal)) + "/bench/guest_calls.glibc-static", args.name, "40"]
+    pid = os.posix_spawn(argv[0], argv, os.environ)
+    _, status, used = os.wait4(pid, 0)
+    switches = used.ru_nvcsw / TRIPS
+    print(f"{args.name}: {switches:.2f} voluntary context switches a round trip")
+    # A round trip that is none would be no test: without a sleep on either side there is nothing to count.
+    return 0 if status == 0 and 0.01 < switches <= MOST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
