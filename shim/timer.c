@@ -280,7 +280,7 @@ int timers_lock(struct process *process, struct itimer_state **out)
             return -ENOMEM;
     }
     mutex_lock(&g_process_lock);
-    if (!process->itimers) {
+    if (fresh && !process->itimers) {
         set_up(fresh, process);
     } else {
         shim_free(fresh);
