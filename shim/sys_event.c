@@ -3,6 +3,7 @@
  */
 #include <linux/capability.h>
 #include <asm/fcntl.h>
+#include <linux/capability.h>
 #include <linux/inotify.h>
 #include <linux/signal.h>
 #include <linux/signalfd.h>

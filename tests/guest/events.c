@@ -12,14 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(expr)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
-    } while (0)
+#include "show.h"
 
 static int add(int ep, int op, int fd, uint32_t events, uint64_t data)
 {

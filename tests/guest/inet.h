@@ -17,14 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(expr)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
-    } while (0)
+#include "show.h"
 
 union any_address {
     struct sockaddr any;

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "show.h"
 
 static volatile sig_atomic_t g_pipes;
 static char *volatile g_nowhere = (char *)8;
@@ -23,13 +23,6 @@ static void on_alarm(int sig)
 {
     (void)sig;
 }
-
-#define SHOW(expr)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
-    } while (0)
 
 static int ready(int fd, short events)
 {

@@ -9,14 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(expr)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(expr);                                                                    \
-        printf("%s = %ld %s\n", #expr, r_, r_ < 0 ? strerror(errno) : "");                         \
-    } while (0)
+#include "show.h"
 
 static int g_master, g_slave;
 static volatile sig_atomic_t g_last;
