@@ -23,9 +23,16 @@
      IN_EXCL_UNLINK | IN_MASK_CREATE | IN_MASK_ADD | IN_ONESHOT | IN_ISDIR)
 #define KEPT (IN_ALL_EVENTS | IN_EXCL_UNLINK | IN_ONESHOT)
 
+/* struct inotify_event without its name, which C forbids in the middle of another struct. */
+struct event_head {
+    int32_t wd;
+    uint32_t mask, cookie, len;
+};
+_Static_assert(sizeof(struct event_head) == sizeof(struct inotify_event), "inotify(7)");
+
 struct event {
     struct event *prev, *next;
-    struct inotify_event head; /* len: of the name with its padding, as read(2) gives it */
+    struct event_head head; /* len: of the name with its padding, as read(2) gives it */
     char name[];
 };
 
@@ -85,7 +92,7 @@ static void queue_event(struct instance *in, int wd, uint32_t mask, uint32_t coo
     struct event *e = shim_zalloc(sizeof(*e) + padded(length));
     if (!e)
         return;
-    e->head = (struct inotify_event){
+    e->head = (struct event_head){
         .wd = wd, .mask = mask, .cookie = cookie, .len = (uint32_t)padded(length)};
     if (length)
         memcpy(e->name, name, length);
@@ -296,7 +303,7 @@ static int64_t read_events(struct instance *in, struct mem_ref into)
 
     mutex_lock(&g_lock);
     while (in->events) {
-        size_t size = sizeof(struct inotify_event) + in->events->head.len;
+        size_t size = sizeof(struct event_head) + in->events->head.len;
         if (size > into.size) {
             done = done ? done : -EINVAL;
             break;
