@@ -31,6 +31,8 @@ struct platform_options {
     bool host_network;     /* host_socket_open() works */
     const char *intercept; /* linux_user: "auto", "patch", "trap", "seccomp"; NULL: auto */
     int trace_fd;          /* sink of instance_trace; -1: none */
+    uint64_t memory;       /* kvm: bytes of the machine's memory; 0: the platform chooses */
+    unsigned cpus;         /* kvm: virtual processors; 0: the platform chooses */
     bool detailed_stats;   /* keep counters that cost time */
     bool forward_signals;  /* hand SIGINT, SIGTERM, ... of this process to the instance as events */
 };

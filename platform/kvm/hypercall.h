@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Raised when a field or an operation changes its meaning. What is only added gets a KVM_HAVE_ bit. */
-#define KVM_HYPERCALL_VERSION 1u
+#define KVM_HYPERCALL_VERSION 2u
 
 #define KVM_PORT_CALL 0x600
 #define KVM_PORT_SUBMIT 0x604
@@ -25,6 +25,8 @@
 
 /* Features of the VMM. Additive. */
 #define KVM_HAVE_FILES (1ull << 0)
+/* Ring 0 is emulated, and CPUID tells the host's truth there: use no extension */
+#define KVM_SOFTWARE (1ull << 1)
 
 struct kvm_memory_range {
     uint64_t start, size; /* guest-physical, page aligned */
@@ -41,6 +43,11 @@ struct kvm_boot_info {
     uint64_t blob, blob_size;
     uint64_t shared, shared_size; /* memory that the embedder sees too (tests); size 0: none */
     uint64_t detailed_stats;
+    /*
+     * Raised by processor n with each interrupt it takes. The VMM interrupts each from time to time (KVM_VECTOR_DONE) and ends
+     * a machine whose processor takes none for long. Written by the image, in this page.
+     */
+    uint64_t beat[KVM_CPU_MAX];
 };
 
 enum kvm_operation {
@@ -52,7 +59,6 @@ enum kvm_operation {
     KVM_OP_START_CPU, /* a0: cpu, a1: rip, a2: rsp, a3: rdi */
     KVM_OP_CLOCK,     /* buffer: struct kvm_clock_reading */
     KVM_OP_ENTROPY,   /* buffer */
-    KVM_OP_CPU_TIME,  /* result: nanoseconds all vCPUs have run */
     KVM_OP_GIVE_BACK, /* buffer: page aligned; reads as zero from now on */
     KVM_OP_ZERO,      /* buffer */
     KVM_OP_COPY,      /* buffer: from; a0: guest-physical target */
@@ -79,17 +85,24 @@ enum kvm_operation {
     KVM_OP_FILE_READLINK,
     KVM_OP_FILE_SETATTR, /* a1: HOST_SET_*; buffer: struct host_stat */
     KVM_OP_FILE_SYNC,
-    KVM_OP_FILE_STATFS,  /* buffer: struct host_statfs */
-    KVM_OP_FILE_MKDIR,   /* a1: mode */
-    KVM_OP_FILE_SYMLINK, /* buffer: name NUL target */
-    KVM_OP_FILE_LINK,    /* a1: directory's handle */
-    KVM_OP_FILE_UNLINK,  /* a1: 1: a directory */
-    KVM_OP_FILE_RENAME,  /* a1: the other directory's handle, a2: flags; buffer: name NUL name */
-    KVM_OP_FILE_MKNOD,   /* a1: mode, a2: rdev */
-    KVM_OP_FILE_TTY,     /* a1: enum host_tty_request; buffer: its argument */
-    KVM_OP_WAIT_FILES,   /* submit; buffer: struct kvm_wait_file[]. result: how many are ready */
+    KVM_OP_FILE_STATFS,   /* buffer: struct host_statfs */
+    KVM_OP_FILE_MKDIR,    /* a1: mode */
+    KVM_OP_FILE_SYMLINK,  /* buffer: name NUL target */
+    KVM_OP_FILE_LINK,     /* a1: directory's handle */
+    KVM_OP_FILE_UNLINK,   /* a1: 1: a directory */
+    KVM_OP_FILE_RENAME,   /* a1: the other directory's handle, a2: flags; buffer: name NUL name */
+    KVM_OP_FILE_MKNOD,    /* a1: mode, a2: rdev */
+    KVM_OP_FILE_TTY,      /* a1: enum host_tty_request; buffer: its argument */
+    KVM_OP_FILE_SEEK,     /* a1: offset, a2: whence. result: offset */
+    KVM_OP_FILE_ALLOCATE, /* a1: offset, a2: size, a3: mode */
+    KVM_OP_FILE_GET_XATTR, /* buffer: name; a1: guest-physical address of the value, a2: its size or 0 */
+    KVM_OP_FILE_LIST_XATTR, /* buffer: for the names; none: their size is asked for */
+    KVM_OP_FILE_SET_XATTR, /* buffer: name; a1, a2: value as above; a3: flags, or KVM_XATTR_REMOVE */
+    KVM_OP_WAIT_FILES,     /* submit; buffer: struct kvm_wait_file[]. result: how many are ready */
     KVM_OP_COUNT,
 };
+
+#define KVM_XATTR_REMOVE (1ull << 32)
 
 /* Do not wait for the disk: -EAGAIN says to submit the same request. */
 #define KVM_NOWAIT 1u

@@ -3,6 +3,9 @@
  *
  * Single frames come from blocks that are already broken into, so that whole blocks stay whole. Runs for the shim come from blocks
  * of their own. A block that is wholly free again goes back to the host, but for a few.
+ *
+ * Blocks that nobody has asked for yet are "fresh": not even their entries in the tables are written, so a big memory costs a small
+ * instance nothing at its start.
  */
 #include "platform/kvm/image/frame.h"
 
@@ -36,9 +39,13 @@ static struct {
     struct frame *frames; /* by frame number */
     struct block *blocks;
     uint64_t frame_end; /* first number past the last frame */
-    int32_t block_count;
     int32_t first[BLOCK_LISTS];
     unsigned dirty_whole; /* blocks on BLOCK_WHOLE that are not known to be zero */
+    struct {
+        int32_t first, next, end; /* whole blocks of a range; from `next` on they are fresh */
+    } fresh[MM_RANGES_MAX];
+    unsigned range_count;
+    bool fresh_is_zero;
     uint64_t kinds[FRAME_KINDS];
     uint64_t total;
 } g;
@@ -114,6 +121,29 @@ static void list_update(int32_t number)
         list_add(number, list);
 }
 
+/* A fresh block becomes a whole one. */
+static void open_block(unsigned range)
+{
+    int32_t number = g.fresh[range].next++;
+    struct block *b = &g.blocks[number];
+    for (int i = 0; i < WORDS; i++) {
+        b->free[i] = UINT64_MAX;
+        b->zero[i] = g.fresh_is_zero ? UINT64_MAX : 0;
+    }
+    b->free_count = BLOCK_FRAMES;
+    b->use = BLOCK_SINGLES;
+    list_add(number, BLOCK_WHOLE);
+}
+
+/* The first whole block, from among the fresh ones when no other is left; NO_BLOCK. */
+static int32_t whole_block(void)
+{
+    for (unsigned i = 0; i < g.range_count && g.first[BLOCK_WHOLE] == NO_BLOCK; i++)
+        if (g.fresh[i].next < g.fresh[i].end)
+            open_block(i);
+    return g.first[BLOCK_WHOLE];
+}
+
 static bool bit(const uint64_t *words, unsigned i)
 {
     return words[i / 64] >> (i % 64) & 1;
@@ -152,6 +182,16 @@ static void give(int32_t number, unsigned first, unsigned count, enum frame_kind
     g.kinds[kind] -= count;
     g.kinds[FRAME_FREE] += count;
     list_update(number);
+}
+
+/* Of a free frame. */
+static void mark_zero(int32_t number, unsigned index)
+{
+    enum block_list list = g.blocks[number].list;
+    list_remove(number); /* the count of blocks that are not known to be zero */
+    g.blocks[number].zero[index / 64] |= UINT64_C(1) << (index % 64);
+    if (list != BLOCK_ABSENT)
+        list_add(number, list);
 }
 
 /* First of `count` free frames in a row, or -1. */
@@ -197,13 +237,14 @@ static void discard_surplus(void)
 
 uint64_t frame_alloc(enum frame_kind kind, enum frame_fill fill)
 {
-    static const enum block_list order[] = {BLOCK_SINGLES, BLOCK_WHOLE, BLOCK_RUNS};
-    int32_t number = NO_BLOCK;
     if (mm_allocation_fails())
         return FRAME_NONE;
     mm_spin_lock(&g.lock);
-    for (int i = 0; i < 3 && number == NO_BLOCK; i++)
-        number = g.first[order[i]];
+    int32_t number = g.first[BLOCK_SINGLES];
+    if (number == NO_BLOCK)
+        number = whole_block();
+    if (number == NO_BLOCK)
+        number = g.first[BLOCK_RUNS];
     if (number == NO_BLOCK) {
         mm_spin_unlock(&g.lock);
         return FRAME_NONE;
@@ -235,7 +276,7 @@ uint64_t frame_alloc_huge(void)
     if (mm_allocation_fails())
         return FRAME_NONE;
     mm_spin_lock(&g.lock);
-    int32_t number = g.first[BLOCK_WHOLE];
+    int32_t number = whole_block();
     if (number == NO_BLOCK) {
         mm_spin_unlock(&g.lock);
         return FRAME_NONE;
@@ -267,7 +308,10 @@ static void release(uint64_t phys)
     PLATFORM_REQUIRE(kind != FRAME_FREE);
     f->kind = FRAME_FREE;
     mm_memory_released(phys, FRAME_SIZE);
-    give(block_number(phys), phys / FRAME_SIZE % BLOCK_FRAMES, 1, kind);
+    const unsigned index = phys / FRAME_SIZE % BLOCK_FRAMES;
+    give(block_number(phys), index, 1, kind);
+    if (kind == FRAME_TABLE) /* whoever drops a table has emptied it */
+        mark_zero(block_number(phys), index);
 }
 
 void frame_get(uint64_t phys)
@@ -354,11 +398,19 @@ bool frame_huge_is_sole(uint64_t phys)
 /* Under the lock. First block of `count` whole ones in a row, or NO_BLOCK. */
 static int32_t find_whole_blocks(size_t count)
 {
-    size_t length = 0;
-    for (int32_t i = 0; i < g.block_count; i++) {
-        length = g.blocks[i].list == BLOCK_WHOLE ? length + 1 : 0;
-        if (length == count)
-            return (int32_t)(i + 1 - (int32_t)count);
+    for (unsigned range = 0; range < g.range_count; range++) {
+        size_t length = 0;
+        int32_t i = g.fresh[range].first;
+        for (; i < g.fresh[range].next; i++) {
+            length = g.blocks[i].list == BLOCK_WHOLE ? length + 1 : 0;
+            if (length == count)
+                return (int32_t)(i + 1 - (int32_t)count);
+        }
+        if (length + (size_t)(g.fresh[range].end - i) < count)
+            continue;
+        for (; length < count; length++)
+            open_block(range);
+        return (int32_t)(g.fresh[range].next - (int32_t)count);
     }
     return NO_BLOCK;
 }
@@ -368,8 +420,8 @@ static uint64_t find_short_run(size_t count)
 {
     static const enum block_list order[] = {BLOCK_RUNS, BLOCK_WHOLE, BLOCK_SINGLES};
     for (int i = 0; i < 3; i++)
-        for (int32_t number = g.first[order[i]]; number != NO_BLOCK;
-             number = g.blocks[number].next) {
+        for (int32_t number = order[i] == BLOCK_WHOLE ? whole_block() : g.first[order[i]];
+             number != NO_BLOCK; number = g.blocks[number].next) {
             int first = find_run(&g.blocks[number], (unsigned)count);
             if (first >= 0)
                 return (uint64_t)number * BLOCK_FRAMES + (unsigned)first;
@@ -461,19 +513,40 @@ void frame_put_now(struct frame_later *later)
 
 /* Start */
 
-static void add_range(uint64_t start, uint64_t end, bool zeroed)
+/* Part of a block. */
+static void add_frames(uint64_t start, uint64_t end, bool zeroed)
 {
+    if (start >= end)
+        return;
+    int32_t number = block_number(start);
+    struct block *b = &g.blocks[number];
+    list_remove(number);
     for (uint64_t at = start; at < end; at += FRAME_SIZE) {
-        struct block *b = &g.blocks[block_number(at)];
         unsigned i = at / FRAME_SIZE % BLOCK_FRAMES;
         b->free[i / 64] |= UINT64_C(1) << (i % 64);
         if (zeroed)
             b->zero[i / 64] |= UINT64_C(1) << (i % 64);
         b->free_count++;
-        g.kinds[FRAME_FREE]++;
-        g.total++;
     }
+    b->use = BLOCK_SINGLES;
+    list_update(number);
+}
+
+static void add_range(uint64_t start, uint64_t end, bool zeroed)
+{
+    uint64_t first = (start + BLOCK_SIZE - 1) & ~(BLOCK_SIZE - 1), last = end & ~(BLOCK_SIZE - 1);
+    g.kinds[FRAME_FREE] += (end - start) / FRAME_SIZE;
+    g.total += (end - start) / FRAME_SIZE;
     mm_memory_released(start, end - start);
+    if (first > last) { /* inside one block */
+        add_frames(start, end, zeroed);
+        return;
+    }
+    add_frames(start, first, zeroed);
+    add_frames(last, end, zeroed);
+    g.fresh[g.range_count].first = g.fresh[g.range_count].next = block_number(first);
+    g.fresh[g.range_count].end = block_number(last);
+    g.range_count++;
 }
 
 void frame_init(const struct mm_range *ranges, unsigned count, bool zeroed)
@@ -481,9 +554,9 @@ void frame_init(const struct mm_range *ranges, unsigned count, bool zeroed)
     PLATFORM_REQUIRE(count > 0 && count <= MM_RANGES_MAX && g.frames == NULL);
     const uint64_t end = ranges[count - 1].end & ~(uint64_t)(FRAME_SIZE - 1);
     g.frame_end = end / FRAME_SIZE;
-    g.block_count = (int32_t)((end + BLOCK_SIZE - 1) / BLOCK_SIZE);
+    const uint64_t block_count = (end + BLOCK_SIZE - 1) / BLOCK_SIZE;
     const uint64_t frames_size = g.frame_end * sizeof(struct frame);
-    const uint64_t tables_size = frames_size + (uint64_t)g.block_count * sizeof(struct block);
+    const uint64_t tables_size = frames_size + block_count * sizeof(struct block);
 
     uint64_t tables = FRAME_NONE, tables_end = 0;
     for (unsigned i = 0; i < count && tables == FRAME_NONE; i++) {
@@ -499,6 +572,7 @@ void frame_init(const struct mm_range *ranges, unsigned count, bool zeroed)
     g.blocks = phys_to_virt(tables + frames_size);
     for (int i = 0; i < BLOCK_LISTS; i++)
         g.first[i] = NO_BLOCK;
+    g.fresh_is_zero = zeroed;
 
     for (unsigned i = 0; i < count; i++) {
         uint64_t start = (ranges[i].start + FRAME_SIZE - 1) & ~(uint64_t)(FRAME_SIZE - 1);
@@ -509,11 +583,6 @@ void frame_init(const struct mm_range *ranges, unsigned count, bool zeroed)
             start = tables_end; /* what lies below is at most a page */
         if (start < range_end)
             add_range(start, range_end, zeroed);
-    }
-    for (int32_t i = g.block_count - 1; i >= 0; i--) {
-        g.blocks[i].use = BLOCK_SINGLES;
-        g.blocks[i].next = g.blocks[i].prev = NO_BLOCK;
-        list_update(i);
     }
 }
 

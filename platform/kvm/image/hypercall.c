@@ -3,6 +3,7 @@
  */
 #include "platform/contract.h"
 #include "platform/errno.h"
+#include "platform/kvm/image/cpu.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/layout.h"
 #include "platform/kvm/image/machine.h"
@@ -12,20 +13,21 @@ uint64_t image_physical(const void *ptr)
     uint64_t address = (uint64_t)ptr;
     if (address >= IMAGE_BASE)
         return address - IMAGE_BASE;
-    PLATFORM_REQUIRE(address >= DIRECT_MAP && address < STACK_AREA);
+    if (address >= STACK_AREA)
+        return thread_of_stack(address)->stack_physical + address % THREAD_STACK_SIZE;
+    PLATFORM_REQUIRE(address >= DIRECT_MAP);
     return address - DIRECT_MAP;
 }
 
 int64_t image_call(struct kvm_request *request)
 {
-    /* The VMM reads 32 bits of address: a request of its own for each vCPU would do; boot has one. */
-    static struct kvm_request slot;
     if (!g_has_vmm)
         return bare_call(request);
     uint64_t flags = interrupts_disable();
-    slot = *request;
-    out32(KVM_PORT_CALL, (uint32_t)image_physical(&slot));
-    int64_t result = slot.result;
+    struct kvm_request *slot = &this_cpu()->request; /* the port takes 32 bits of address */
+    *slot = *request;
+    out32(KVM_PORT_CALL, (uint32_t)image_physical(slot));
+    int64_t result = slot->result;
     interrupts_restore(flags);
     return result;
 }

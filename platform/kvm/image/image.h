@@ -16,10 +16,14 @@
 /* What the machine looks like, whoever started it. Fixed after boot. */
 extern struct kvm_boot_info g_boot;
 extern uint64_t g_has_vmm; /* 0: a bare machine (PVH): no host behind it */
+extern uint64_t *g_beat;   /* boot_info.beat where the VMM sees it */
 
 /* Where the VMM, or the loader, starts the image. Physical addresses. */
 NO_RETURN void image_main(uint64_t boot_info);
 NO_RETURN void image_main_pvh(uint64_t start_info);
+/* A further processor starts, on the stack of its idle thread. */
+NO_RETURN void image_main_other(void);
+extern const char image_start_other[];
 
 /* The program of this image: platform_main of front.h. Exactly one object of an image defines it. */
 struct platform;

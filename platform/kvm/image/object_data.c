@@ -98,7 +98,7 @@ int64_t kvm_memory_object_seek(struct platform *p UNUSED, struct memory_object *
     mm_mutex_lock(&s->lock);
     if (offset < s->size) {
         const uint64_t index = offset / FRAME_SIZE;
-        uint64_t page = index;
+        uint64_t page;
         if (what == MEMORY_SEEK_DATA)
             page = s->file ? index : store_first(s, index);
         else

@@ -73,14 +73,21 @@ static void get_entry(uint64_t e, int level)
         frame_get(e & PTE_ADDRESS);
 }
 
-/* A holder less; the last one drops what is below. */
+/*
+ * A holder less; the last one drops what is below. It empties the table by its own stores: a hypervisor that shadows page tables sees
+ * those, but not the host's when the frame is zeroed or given back there, and would go on with the old entries when the frame
+ * becomes a table again.
+ */
 static void put_table(uint64_t table, int level, uint64_t *touched)
 {
     if (__atomic_load_n(&frame_of(table)->refs, __ATOMIC_ACQUIRE) == 1) {
-        const uint64_t *entries = pt_entries(table);
-        for (int i = 0; i < PT_ENTRIES; i++)
-            if (entries[i])
-                pt_put_entry(entries[i], level, touched);
+        uint64_t *entries = pt_entries(table);
+        for (int i = 0; i < PT_ENTRIES; i++) {
+            if (!entries[i])
+                continue;
+            pt_put_entry(entries[i], level, touched);
+            entries[i] = 0;
+        }
         *touched += PT_ENTRIES;
         frame_put(table);
         return;
@@ -114,6 +121,7 @@ void pt_destroy(struct page_tables *pt)
     for (int i = 0; i < PT_USER_ENTRIES; i++)
         if (entries[i])
             pt_put_entry(entries[i], PT_LEVELS, &pt->touched);
+    __builtin_memset(entries, 0, FRAME_SIZE); /* as in put_table */
     frame_put(pt->root);
     pt->root = FRAME_NONE;
 }

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <unistd.h>
 #include <linux/kvm.h>
@@ -25,6 +26,7 @@ enum condition {
     THE_OPTION,  /* the first one is `value` */
     A_REQUEST,   /* the second one is `value` */
     ASKS_ONLY,   /* the third one is NULL */
+    THE_LIMIT,   /* the second one is `value` */
 };
 
 struct allowed {
@@ -119,6 +121,7 @@ static const struct allowed g_allowed[] = {
     {"getpid", "", ALWAYS, 0},
     {"gettid", "", ALWAYS, 0},
     {"prlimit64", "", ASKS_ONLY, 0},
+    {"prlimit64", "no core file of its own when it ends as the guest did", THE_LIMIT, RLIMIT_CORE},
     {"prctl", "names of threads", THE_OPTION, PR_SET_NAME},
     /* Signals, to this process alone */
     {"rt_sigaction", "", ALWAYS, 0},
@@ -156,6 +159,7 @@ static bool comparison(const struct allowed *a, struct scmp_arg_cmp *out)
         *out = SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, a->value);
         return true;
     case A_REQUEST:
+    case THE_LIMIT:
         *out = SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, a->value);
         return true;
     case ASKS_ONLY:
@@ -216,6 +220,7 @@ void vm_sandbox_print(FILE *out)
         [THE_OPTION] = "PR_SET_NAME",
         [A_REQUEST] = "",
         [ASKS_ONLY] = "no new limit",
+        [THE_LIMIT] = "RLIMIT_CORE",
     };
     fprintf(out, "| call | only | what for |\n|---|---|---|\n");
     for (size_t i = 0; i < sizeof(g_allowed) / sizeof(g_allowed[0]); i++)

@@ -178,23 +178,28 @@ static void serve_port(struct vcpu *cpu)
     struct kvm_run *run = cpu->run;
     uint32_t address;
     memcpy(&address, (const char *)run + run->io.data_offset, sizeof(address));
-    if (run->io.direction == KVM_EXIT_IO_OUT && run->io.size == 4 && run->io.count == 1 &&
-        run->io.port == KVM_PORT_CALL)
+    bool word_out = run->io.direction == KVM_EXIT_IO_OUT && run->io.size == 4 && run->io.count == 1;
+    __atomic_store_n(&cpu->serving, 1, __ATOMIC_RELEASE);
+    if (word_out && run->io.port == KVM_PORT_CALL)
         serve_call(cpu, address);
+    else if (word_out && run->io.port == KVM_PORT_SUBMIT)
+        serve_submit(cpu, address);
     else
         vm_fail(cpu->vm, "the image used port %#x in a way that nobody serves (at %#llx)",
                 run->io.port, (unsigned long long)current_rip(cpu));
+    __atomic_store_n(&cpu->serving, 0, __ATOMIC_RELEASE);
 }
 
 /* One exit that is not an interruption. */
 static void serve_exit(struct vcpu *cpu)
 {
     struct kvm_run *run = cpu->run;
+    if (run->exit_reason == KVM_EXIT_IO) {
+        serve_port(cpu);
+        return;
+    }
     unsigned long long rip = current_rip(cpu);
     switch (run->exit_reason) {
-    case KVM_EXIT_IO:
-        serve_port(cpu);
-        break;
     case KVM_EXIT_SHUTDOWN:
         vm_fail(cpu->vm, "processor %u: triple fault near %#llx", cpu->index, rip);
         break;
@@ -224,7 +229,11 @@ void *vcpu_main(void *arg)
     bool go = wait_for_start(cpu);
     while (go) {
         int err = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
-        if (err == 0)
+        if (__atomic_load_n(&cpu->hung, __ATOMIC_ACQUIRE))
+            vm_fail(vm, "processor %u hangs: no interrupt was taken for %u s, near %#llx",
+                    cpu->index, WATCHDOG_ROUND_MS * WATCHDOG_ROUNDS / 1000,
+                    (unsigned long long)current_rip(cpu));
+        else if (err == 0)
             serve_exit(cpu);
         else if (err != EINTR && err != EAGAIN)
             vm_fail(vm, "processor %u: KVM_RUN: %s at %#llx", cpu->index, strerror(err),

@@ -11,9 +11,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096ull
+#define MEMORY_MIN (64ull << 20)
+#define MEMORY_SOFTWARE                                                                            \
+    (2ull << 30)                    /* the image's tables of more would take it too long to write */
 #define LOW_MEMORY_MAX (3ull << 30) /* devices lie below 4 GiB */
 #define HIGH_MEMORY (4ull << 30)
 #define IMAGE_PHYSICAL_MIN 0x200000ull
@@ -58,6 +63,14 @@ void vm_fail(struct vm *vm, const char *format, ...)
     vm_end(vm, SIGABRT);
 }
 
+void vm_interrupt(struct vm *vm, unsigned cpu)
+{
+    /* SDM vol. 3, 11.11 */
+    struct kvm_msi msi = {.address_lo = 0xfee00000u | cpu << 12, .data = KVM_VECTOR_DONE};
+    if (ioctl(vm->fd, KVM_SIGNAL_MSI, &msi) < 0)
+        return; /* the processor's APIC is not up yet: it will look */
+}
+
 static int add_range(struct vm *vm, unsigned slot, uint64_t start, void *memory, uint64_t size)
 {
     struct kvm_userspace_memory_region region = {.slot = slot,
@@ -71,9 +84,24 @@ static int add_range(struct vm *vm, unsigned slot, uint64_t start, void *memory,
     return 0;
 }
 
+/*
+ * Three quarters of the machine's memory, taken only when it is used. A limit for the guests leaves room for what the image needs
+ * besides: itself, page tables, the shim's heap.
+ */
+static uint64_t memory_for(const struct platform_options *options, bool software)
+{
+    if (options->memory)
+        return options->memory + options->memory / 8 + MEMORY_MIN;
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t size = pages > 0 ? (uint64_t)pages * 4096 / 4 * 3 : 0;
+    if (software && size > MEMORY_SOFTWARE)
+        size = MEMORY_SOFTWARE;
+    return size < MEMORY_MIN ? MEMORY_MIN : size;
+}
+
 static int make_memory(struct vm *vm, const struct vm_config *config)
 {
-    vm->ram_size = config->memory_size & ~(2 * 1024 * 1024ull - 1);
+    vm->ram_size = memory_for(config->options, vm->host.software) & ~(2 * 1024 * 1024ull - 1);
     void *at = mmap(NULL, vm->ram_size, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
@@ -128,7 +156,7 @@ static int make_boot_info(struct vm *vm, const struct vm_config *config, uint64_
     *info = (struct kvm_boot_info){
         .magic = KVM_BOOT_MAGIC,
         .version = KVM_HYPERCALL_VERSION,
-        .features = KVM_HAVE_FILES,
+        .features = KVM_HAVE_FILES | (vm->host.software ? KVM_SOFTWARE : 0),
         .cpu_count = vm->cpu_count,
         .free_start = (blob + config->blob_size + PAGE - 1) & ~(PAGE - 1),
         .blob = blob,
@@ -136,6 +164,7 @@ static int make_boot_info(struct vm *vm, const struct vm_config *config, uint64_
         .detailed_stats = config->options->detailed_stats,
     };
     memcpy(info->memory, vm->range, sizeof(info->memory));
+    vm->boot_info = info;
     int khz = ioctl(vm->vcpu[0].fd, KVM_GET_TSC_KHZ, 0);
     if (khz > 0)
         info->tsc_khz = (uint32_t)khz;
@@ -161,8 +190,11 @@ int vm_create(struct vm *vm, const struct vm_config *config, char *why, size_t s
     vm->fd = -1;
     vm->trace_fd = config->options->trace_fd;
     vm->cpu_count = config->cpu_count;
+    vm->forward_signals = config->options->forward_signals;
     pthread_mutex_init(&vm->lock, NULL);
     pthread_cond_init(&vm->changed, NULL);
+    for (unsigned i = 0; i < vm->cpu_count; i++)
+        vm->vcpu[i].fd = -1;
     if (!kvm_host_open(&vm->host, why, size))
         return -ENODEV;
     const char *what = "a virtual machine";
@@ -186,15 +218,26 @@ int vm_create(struct vm *vm, const struct vm_config *config, char *why, size_t s
         what = "loading the image";
         err = fill_memory(vm, config);
     }
+    if (err == 0) {
+        what = "threads";
+        err = later_open(vm);
+    }
+    if (err == 0) {
+        what = NULL;
+        err = vm_files_open(&vm->files, config->options, why, size);
+    }
     if (err == 0)
         return 0;
-    snprintf(why, size, "%s: %s", what, strerror(-err));
+    if (what)
+        snprintf(why, size, "%s: %s", what, strerror(-err));
     vm_destroy(vm);
     return err;
 }
 
 void vm_destroy(struct vm *vm)
 {
+    later_close(vm);
+    vm_files_close(&vm->files);
     for (unsigned i = 0; i < vm->cpu_count; i++)
         vcpu_destroy(&vm->vcpu[i]);
     if (vm->fd >= 0)
@@ -211,25 +254,69 @@ static void kick_nothing(int sig UNUSED)
 {
 }
 
-int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
+/* SIGURG is our own: something happened that this thread must look at. */
+static void waited_signals(const struct vm *vm, sigset_t *set)
 {
-    struct sigaction kick = {.sa_handler = kick_nothing}, before;
-    sigset_t urgent, old;
-    int err = 0;
-    sigaction(VCPU_KICK_SIGNAL, &kick, &before);
-    sigemptyset(&urgent);
-    sigaddset(&urgent, SIGURG);
-    pthread_sigmask(SIG_BLOCK, &urgent, &old);
-    for (unsigned i = 0; i < vm->cpu_count && err == 0; i++) {
-        err = -pthread_create(&vm->vcpu[i].thread, NULL, vcpu_main, &vm->vcpu[i]);
-        vm->vcpu[i].has_thread = err == 0;
+    static const int forwarded[] = {SIGINT,  SIGQUIT,  SIGTERM, SIGHUP,  SIGTSTP,
+                                    SIGCONT, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM};
+    sigemptyset(set);
+    sigaddset(set, SIGURG);
+    for (size_t i = 0; vm->forward_signals && i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+        sigaddset(set, forwarded[i]);
+}
+
+/*
+ * Stop, so that our shell sees it; its SIGCONT comes back through sigwaitinfo. The host lets a terminal's stop signal pass when
+ * nobody could continue us (an orphaned process group): then the guest goes on as well.
+ */
+static void suspend(struct vm *vm)
+{
+    sigset_t stop, pending;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    signal(SIGTSTP, SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &stop, NULL);
+    raise(SIGTSTP);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL);
+    sigpending(&pending);
+    if (!sigismember(&pending, SIGCONT))
+        later_signal(vm, SIGCONT);
+}
+
+static bool has_ended(struct vm *vm)
+{
+    pthread_mutex_lock(&vm->lock);
+    bool ended = vm->ended;
+    pthread_mutex_unlock(&vm->lock);
+    return ended;
+}
+
+static void supervise(struct vm *vm, const sigset_t *waited)
+{
+    while (!has_ended(vm)) {
+        int sig = sigwaitinfo(waited, NULL);
+        if (sig > 0 && sig != SIGURG)
+            later_signal(vm, sig);
+        if (__atomic_exchange_n(&vm->suspend_requested, 0, __ATOMIC_ACQ_REL))
+            suspend(vm);
     }
-    if (err) {
-        snprintf(why, size, "a thread for a processor: %s", strerror(-err));
-        vm_end(vm, SIGABRT);
+}
+
+static int start_threads(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->cpu_count; i++) {
+        int err = pthread_create(&vm->vcpu[i].thread, NULL, vcpu_main, &vm->vcpu[i]);
+        if (err)
+            return -err;
+        vm->vcpu[i].has_thread = true;
     }
-    while (sigwaitinfo(&urgent, NULL) != SIGURG)
-        continue;
+    int err = pthread_create(&vm->watchdog, NULL, watchdog_main, vm);
+    vm->has_watchdog = err == 0;
+    return -err;
+}
+
+static void stop_threads(struct vm *vm)
+{
     for (unsigned i = 0; i < vm->cpu_count; i++) {
         if (!vm->vcpu[i].has_thread)
             continue;
@@ -237,8 +324,42 @@ int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
         pthread_kill(vm->vcpu[i].thread, VCPU_KICK_SIGNAL);
         pthread_join(vm->vcpu[i].thread, NULL);
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    sigaction(VCPU_KICK_SIGNAL, &before, NULL);
+    if (vm->has_watchdog)
+        pthread_join(vm->watchdog, NULL);
+}
+
+static bool same_modes(const struct termios *a, const struct termios *b)
+{
+    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
+           a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+}
+
+int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
+{
+    struct sigaction kick = {.sa_handler = kick_nothing}, kick_before;
+    struct termios terminal, now;
+    sigset_t waited, before;
+    bool has_terminal = tcgetattr(STDIN_FILENO, &terminal) == 0;
+    waited_signals(vm, &waited);
+    sigaction(VCPU_KICK_SIGNAL, &kick, &kick_before);
+    pthread_sigmask(SIG_BLOCK, &waited, &before);
+    int err = start_threads(vm);
+    if (err) {
+        snprintf(why, size, "threads for its processors: %s", strerror(-err));
+        vm_end(vm, SIGABRT);
+    }
+    supervise(vm, &waited);
+    stop_threads(vm);
+    if (has_terminal && tcgetattr(STDIN_FILENO, &now) == 0 && !same_modes(&now, &terminal)) {
+        signal(SIGTTOU, SIG_IGN);
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
+        signal(SIGTTOU, SIG_DFL);
+    }
+    struct timespec none = {0, 0};
+    while (sigtimedwait(&waited, NULL, &none) > 0)
+        ; /* what came during the end is not for whoever runs after us */
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sigaction(VCPU_KICK_SIGNAL, &kick_before, NULL);
     *wait_status = vm->wait_status;
     return err;
 }

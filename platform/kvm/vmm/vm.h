@@ -16,12 +16,10 @@
 #include "platform/annotations.h"
 #include "platform/front.h"
 #include "platform/kvm/hypercall.h"
+#include "platform/kvm/vmm/files.h"
+#include "platform/kvm/vmm/later.h"
 
 struct vm;
-
-/* The image that this program carries: an ELF file. Absent (weak) in programs without one. */
-extern const unsigned char g_kvm_image[] __attribute__((weak));
-extern const unsigned char g_kvm_image_end[] __attribute__((weak));
 
 /* What KVM can do here; probe.c. */
 struct kvm_host {
@@ -40,6 +38,8 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread;
+    uint32_t serving; /* atomic: a request is being answered on this thread */
+    uint32_t hung;    /* atomic: set by the watchdog */
     /* under vm.lock: */
     bool started; /* the image may use it */
     uint64_t start_rip, start_rsp, start_rdi;
@@ -55,7 +55,14 @@ struct vm {
     unsigned char *range_at[KVM_MEMORY_RANGES + 1];
     unsigned cpu_count;
     struct vcpu vcpu[KVM_CPU_MAX];
+    struct kvm_boot_info *boot_info; /* in guest memory: the image writes there too */
     int trace_fd;
+    bool forward_signals;
+    uint32_t suspend_requested; /* atomic */
+    struct vm_files files;
+    struct vm_later later;
+    pthread_t watchdog;
+    bool has_watchdog;
 
     pthread_mutex_t lock;
     pthread_cond_t changed; /* started, ending */
@@ -67,7 +74,6 @@ struct vm {
 struct vm_config {
     const unsigned char *image;
     size_t image_size;
-    uint64_t memory_size;
     unsigned cpu_count;
     const void *blob;
     size_t blob_size;
@@ -84,6 +90,9 @@ void vm_end(struct vm *vm, int wait_status);
 /* The same with a line on standard error: something that must not happen did. */
 void vm_fail(struct vm *vm, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Interrupt a processor with KVM_VECTOR_DONE. Any thread. */
+void vm_interrupt(struct vm *vm, unsigned cpu);
+
 /* Host pointer to [start, start+size) of guest-physical memory. NULL: not wholly inside one range. */
 void *vm_memory(struct vm *vm, uint64_t start, uint64_t size);
 
@@ -98,5 +107,13 @@ int vcpu_start_at(struct vcpu *cpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
 
 /* serve.c: a request the image made. `address` is what it wrote to the port. */
 void serve_call(struct vcpu *cpu, uint32_t address);
+void serve_submit(struct vcpu *cpu, uint32_t address);
+/* One KVM_OP_FILE_*; may block. Any thread. */
+int64_t serve_file(struct vm *vm, const struct kvm_request *request, void *buffer);
+
+/* watchdog.c: ends the machine when a processor takes no interrupt for WATCHDOG_ROUNDS rounds. */
+#define WATCHDOG_ROUND_MS 1000u
+#define WATCHDOG_ROUNDS 10u
+void *watchdog_main(void *vm);
 
 #endif

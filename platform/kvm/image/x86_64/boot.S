@@ -66,6 +66,16 @@ image_start:
     ud2
     .size image_start, . - image_start
 
+/* Another processor: rdi = tables to load, rsp = a stack that they map. */
+    .globl image_start_other
+    .type image_start_other, @function
+image_start_other:
+    mov %rdi, %cr3
+    xor %ebp, %ebp
+    call image_main_other
+    ud2
+    .size image_start_other, . - image_start_other
+
     .section .data.boot, "aw" /* first in the data: the VMM loads CR3 with its start */
 /* Physical 0 to 1 GiB at 0 (until the image has tables of its own), at DIRECT_MAP and at IMAGE_BASE. */
     .balign 4096
