@@ -205,6 +205,8 @@ static int run(const struct pal_options *options)
         .listener_count = options->publish_count,
         .host_network = options->net == PAL_NET_HOST,
         .intercept = options->intercept,
+        .memory = options->memory,
+        .cpus = (unsigned)options->vcpus,
         .trace_fd = trace_fd,
         .detailed_stats = options->stats,
         .forward_signals = true,

@@ -49,6 +49,8 @@ static const char k_run_help[] =
     "  --trace[=FILE]           one line for each system call, to FILE or standard error\n"
     "  --stats                  counts of calls, faults, forks and copied pages on standard error "
     "at the end\n"
+    "  --vcpus N                kvm: its virtual processors; by default those of the host, at most "
+    "8\n"
     "  --intercept HOW          linux_user: auto, patch, trap (syscall user dispatch only) or "
     "seccomp\n"
     "  --help                   this text\n"
@@ -102,6 +104,7 @@ static int add_env(struct pal_options *out, const char *value, char *error, size
 
 #define MEMORY_MIN (16ull << 20) /* below, hardly a shell starts */
 #define PIDS_MAX 4000000ull      /* as many as there are numbers */
+#define VCPUS_MAX 64ull
 
 /* Decimal digits; the rest of `value` goes to *rest. */
 static bool parse_number(const char *value, unsigned long long *number, const char **rest)
@@ -134,11 +137,12 @@ static int parse_size(const char *value, unsigned long long *out, char *error, s
     return 0;
 }
 
-static int parse_count(const char *value, unsigned long long *out, char *error, size_t size)
+static int parse_count(const char *option, const char *value, unsigned long long most,
+                       unsigned long long *out, char *error, size_t size)
 {
     const char *rest;
-    if (!parse_number(value, out, &rest) || *rest || *out < 1 || *out > PIDS_MAX)
-        return fail(error, size, "--pids: '%s' is not a number from 1 to %llu", value, PIDS_MAX);
+    if (!parse_number(value, out, &rest) || *rest || *out < 1 || *out > most)
+        return fail(error, size, "--%s: '%s' is not a number from 1 to %llu", option, value, most);
     return 0;
 }
 
@@ -186,6 +190,7 @@ enum option_id {
     OPT_CWD,
     OPT_MEMORY,
     OPT_PIDS,
+    OPT_VCPUS,
     OPT_TRACE,
     OPT_STATS,
     OPT_INTERCEPT,
@@ -198,13 +203,14 @@ struct option_spec {
     enum argument argument;
 };
 static const struct option_spec k_run_options[] = {
-    {"platform", OPT_PLATFORM, ONE_ARGUMENT},   {"root", OPT_ROOT, ONE_ARGUMENT},
-    {"mount", OPT_MOUNT, ONE_ARGUMENT},         {"net", OPT_NET, ONE_ARGUMENT},
-    {"publish", OPT_PUBLISH, ONE_ARGUMENT},     {"env", OPT_ENV, ONE_ARGUMENT},
-    {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT},  {"cwd", OPT_CWD, ONE_ARGUMENT},
-    {"memory", OPT_MEMORY, ONE_ARGUMENT},       {"pids", OPT_PIDS, ONE_ARGUMENT},
-    {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},    {"stats", OPT_STATS, NO_ARGUMENT},
-    {"intercept", OPT_INTERCEPT, ONE_ARGUMENT}, {"help", OPT_HELP, NO_ARGUMENT},
+    {"platform", OPT_PLATFORM, ONE_ARGUMENT},  {"root", OPT_ROOT, ONE_ARGUMENT},
+    {"mount", OPT_MOUNT, ONE_ARGUMENT},        {"net", OPT_NET, ONE_ARGUMENT},
+    {"publish", OPT_PUBLISH, ONE_ARGUMENT},    {"env", OPT_ENV, ONE_ARGUMENT},
+    {"clear-env", OPT_CLEAR_ENV, NO_ARGUMENT}, {"cwd", OPT_CWD, ONE_ARGUMENT},
+    {"memory", OPT_MEMORY, ONE_ARGUMENT},      {"pids", OPT_PIDS, ONE_ARGUMENT},
+    {"vcpus", OPT_VCPUS, ONE_ARGUMENT},        {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},
+    {"stats", OPT_STATS, NO_ARGUMENT},         {"intercept", OPT_INTERCEPT, ONE_ARGUMENT},
+    {"help", OPT_HELP, NO_ARGUMENT},
 };
 static const struct option_spec k_syscalls_options[] = {
     {"markdown", OPT_MARKDOWN, NO_ARGUMENT},
@@ -244,7 +250,9 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
     case OPT_MEMORY:
         return parse_size(value, &out->memory, error, size);
     case OPT_PIDS:
-        return parse_count(value, &out->pids, error, size);
+        return parse_count("pids", value, PIDS_MAX, &out->pids, error, size);
+    case OPT_VCPUS:
+        return parse_count("vcpus", value, VCPUS_MAX, &out->vcpus, error, size);
     case OPT_TRACE:
         out->trace = true;
         out->trace_file = value;

@@ -37,6 +37,7 @@ struct pal_options {
     const char *intercept;     /* NULL: the platform chooses */
     unsigned long long memory; /* bytes; 0: no limit */
     unsigned long long pids;
+    unsigned long long vcpus; /* 0: the platform chooses */
     bool trace;
     const char *trace_file; /* NULL: standard error */
     bool stats;
