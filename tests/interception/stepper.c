@@ -38,6 +38,7 @@ static struct {
     pid_t pal, target;
     uint64_t words; /* address of struct shared_words in the target */
     int signo;      /* to be passed on when the target goes on */
+    int early;      /* a stop of the target that was seen while others were waited for; 0: none */
     bool pal_gone;
     int pal_status;
 } g;
@@ -106,12 +107,29 @@ static bool other_stopped(pid_t pid, int status)
     return false;
 }
 
+static bool sleeps(void)
+{
+    char path[64], line[512], *at;
+    snprintf(path, sizeof(path), "/proc/%d/stat", g.target);
+    FILE *file = fopen(path, "r");
+    bool asleep =
+        file && fgets(line, sizeof(line), file) && (at = strrchr(line, ')')) && at[2] == 'S';
+    if (file)
+        fclose(file);
+    return asleep;
+}
+
 enum wait_result { WAIT_STOPPED, WAIT_TIME, WAIT_GONE };
 
 /* The target's next stop, while all others are served. status is the target's. */
 static enum wait_result wait_target(uint64_t limit_ms, int *status)
 {
     uint64_t end = now_ms() + limit_ms;
+    if (g.early) {
+        *status = g.early;
+        g.early = 0;
+        return WAIT_STOPPED;
+    }
     for (;;) {
         pid_t pid = waitpid(-1, status, __WALL); /* a timer interrupts it */
         if (pid < 0 && errno == EINTR) {
@@ -193,7 +211,10 @@ static enum wait_result step(uint64_t *breakpoint, struct user_regs_struct *regs
         (uint64_t)ptrace(PTRACE_PEEKUSER, g.target, offsetof(struct user_regs_struct, rip), NULL);
     bool pushes = g.signo == 0 && (ptrace(PTRACE_PEEKTEXT, g.target, rip, NULL) & 0xff) == PUSHFQ;
     go_on(PTRACE_SINGLESTEP);
-    enum wait_result how = wait_target(400, &status);
+    enum wait_result how;
+    do
+        how = wait_target(400, &status);
+    while (how == WAIT_TIME && !sleeps()); /* not waiting: the machine is busy */
     if (how != WAIT_STOPPED)
         return how;
     *breakpoint = stop_meaning(status, regs);
@@ -216,9 +237,11 @@ static bool send_signal(void)
         if (now_ms() > end)
             return false;
         pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
-        if (pid == g.target && pid > 0)
-            gone(); /* it was stopped: only death reports */
-        if (pid > 0)
+        if (pid == g.target && pid > 0) {
+            if (!WIFSTOPPED(status))
+                gone();
+            g.early = status; /* it waited, and the signal is here */
+        } else if (pid > 0)
             other_stopped(pid, status);
         else
             usleep(30);
@@ -230,18 +253,6 @@ static enum place place_of(uint64_t rip)
 {
     /* A static program's text lies at 4 MiB, its stubs below the guest's range, all of ours above it. */
     return rip >= 0x7e0000000000ull ? PLACE_SHIM : rip < 0x20000 ? PLACE_STUB : PLACE_GUEST;
-}
-
-static bool sleeps(void)
-{
-    char path[64], line[512], *at;
-    snprintf(path, sizeof(path), "/proc/%d/stat", g.target);
-    FILE *file = fopen(path, "r");
-    bool asleep =
-        file && fgets(line, sizeof(line), file) && (at = strrchr(line, ')')) && at[2] == 'S';
-    if (file)
-        fclose(file);
-    return asleep;
 }
 
 /*
