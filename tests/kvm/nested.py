@@ -159,7 +159,7 @@ def boot(arguments, folder):
          "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot",
          "-serial", "file:" + console, "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
          "-initrd", os.path.join(folder, "initrd"),
-         "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable"],
+         "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     watchdog = threading.Timer(arguments.deadline, qemu.kill)
     watchdog.start()
