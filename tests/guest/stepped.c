@@ -47,7 +47,7 @@ uint64_t g_stack, g_stack_out, g_avx;
 #define SAVE_XMM(n) " movdqu %xmm" #n ", g_out+320+32*" #n "(%rip)\n"
 /* It would make a column of this: */
 /* clang-format off */
-#define ROUTINE(name, site)                                                                        \
+#define ROUTINE(name, size, site)                                                                  \
     __asm__(".text\n.balign 64\n.type " #name ", @function\n" #name ":\n"                          \
             " push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"             \
             " mov %rsp, g_stack(%rip)\n sub $512, %rsp\n"                                          \
@@ -75,16 +75,18 @@ uint64_t g_stack, g_stack_out, g_avx;
             " cmpl $0, g_avx(%rip)\n jz 1f\n" VECTORS(SAVE_YMM) " jmp 2f\n1:\n" VECTORS(SAVE_XMM)  \
             "2: mov g_stack(%rip), %rsp\n mov $" STEPPED_TEXT(STEPPED_CALLED) ", %eax\n int3\n"    \
             " pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n"             \
-            ".size " #name ", . - " #name "\n .balign 64\n");                                      \
+            ".size " #name ", " size "\n .balign 64\n");                                             \
     void name(void);                                                                               \
     extern const char name##_after[];
 /* clang-format on */
 
 /* An instruction of five bytes before the call; none; and one whose operand is relative to where it stands. */
-ROUTINE(call_long, " mov $110, %eax\n syscall\ncall_long_after:\n")
-ROUTINE(call_short, " mov g_in(%rip), %rax\n nop\n syscall\ncall_short_after: nop\n jmp 9f\n"
-                    " .balign 32\n .nops 16, 8\n9:\n")
-ROUTINE(call_relative, " mov g_in(%rip), %rax\n syscall\ncall_relative_after:\n")
+ROUTINE(call_long, ". - call_long", " mov $110, %eax\n syscall\ncall_long_after:\n")
+ROUTINE(call_short, "0", /* only inside functions of no known length is padding looked for */
+        " mov g_in(%rip), %rax\n nop\n syscall\ncall_short_after: nop\n jmp 9f\n"
+        " .balign 32\n .nops 16, 8\n9:\n")
+ROUTINE(call_relative, ". - call_relative",
+        " mov g_in(%rip), %rax\n syscall\ncall_relative_after:\n")
 
 static volatile int g_handled, g_bad_frames;
 static uint64_t g_mask_seen;
