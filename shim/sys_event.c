@@ -3,7 +3,6 @@
  */
 #include <linux/capability.h>
 #include <asm/fcntl.h>
-#include <linux/capability.h>
 #include <linux/inotify.h>
 #include <linux/signal.h>
 #include <linux/signalfd.h>
