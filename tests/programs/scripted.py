@@ -1,7 +1,8 @@
 """Runs a shell script natively and under `pal run` and compares: same output, same status.
 
 A script gets $PORT and $PORT2, free on the host, and works in a directory of its own, $dir. Its output tells no times, speeds or
-numbers of processes. Programs it needs are named beside it; without them the test is skipped (status 77) and says which.
+numbers of processes. Programs it needs are named beside it; without them the test is skipped (status 77) and says which; so it is
+when the script itself ends natively with that status.
 """
 import argparse
 import difflib
@@ -42,6 +43,9 @@ def main(scripts):
     support.adopt_orphans()
     native = support.run(argv, b"", timeout, env, "/")
     support.leftovers(1)
+    if native.status == 77:
+        sys.stdout.write(native.out.decode(errors="replace"))
+        return 77
     guest = support.run(support.pal_run(args.pal, options) + argv, b"", timeout, env, "/")
     if args.verbose:
         print(f"native {native.seconds:.1f} s, under pal {guest.seconds:.1f} s")
