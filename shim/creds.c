@@ -100,6 +100,7 @@ static void became_another(struct process *p)
 
 struct exec_ids process_exec_ids(const struct process *process, const struct file_stat *program)
 {
+    mutex_lock(&g_process_lock);
     struct exec_ids ids = {.euid = process->euid, .egid = process->egid};
     if (!process->no_new_privs) {
         if (program->mode & S_ISUID)
@@ -109,19 +110,23 @@ struct exec_ids process_exec_ids(const struct process *process, const struct fil
     }
     ids.by_file = ids.euid != process->euid || ids.egid != process->egid;
     ids.secure = ids.euid != process->uid || ids.egid != process->gid;
+    mutex_unlock(&g_process_lock);
     return ids;
 }
 
+/* What other tasks of the process changed since the ids were worked out counts: all but this one are gone now. */
 void creds_did_exec(struct process *p, const struct exec_ids *ids)
 {
     uint64_t permitted = p->caps.permitted;
-    p->euid = ids->euid;
-    p->egid = ids->egid;
-    capabilities_did_exec(p);
-    if (ids->by_file || p->caps.permitted & ~permitted)
-        became_another(p);
-    if (ids->by_file)
+    bool by_file = ids->by_file && !p->no_new_privs;
+    if (by_file) {
+        p->euid = ids->euid;
+        p->egid = ids->egid;
         p->personality &= ~(uint32_t)PER_CLEAR_ON_SETID;
+    }
+    capabilities_did_exec(p);
+    if (by_file || p->caps.permitted & ~permitted)
+        became_another(p);
 }
 
 /* credentials(7), "Effect of user ID changes on capabilities". before: real, effective, saved, file system id. */

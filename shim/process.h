@@ -214,6 +214,7 @@ struct exec_ids {
     bool secure;  /* AT_SECURE: the program is not the caller's own */
 };
 struct file_stat;
+/* No lock. */
 struct exec_ids process_exec_ids(const struct process *process, const struct file_stat *program);
 /* execve succeeded: signal handlers reset, CLOEXEC done by the caller, vfork parent released, comm set. */
 void process_did_exec(struct task *task, const char *comm, const struct exec_ids *ids);
