@@ -6,12 +6,11 @@
 A site is new until it has trapped eight times in a space; then it is patched or refused. Counted is what came after that: of all calls but the
 trapped ones at new sites, at least 98 % may not trap. The last case shows that the count can fail: without patching nothing is covered.
 """
-import argparse
 import os
 import re
-import shutil
 import sys
 
+import scripted
 import support
 
 LEAST = 0.98
@@ -125,19 +124,9 @@ def count(stats, pattern):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--pal", required=True)
-    parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("name", choices=CASES)
-    args = parser.parse_args()
-    needs, text, least, options = CASES[args.name]
-    path, libraries = support.program_path()
-    missing = [n for n in needs if not shutil.which(n, path=path)]
-    if missing:
-        print("skipped: not installed:", *missing)
-        return 77
-    env = dict(os.environ, LC_ALL="C", HOME="/root", PATH=path, LD_LIBRARY_PATH=libraries,
-               PORT=str(support.free_ports(1)[0]), BUILD=os.path.dirname(os.path.abspath(args.pal)))
+    args, env = scripted.begin(CASES)
+    _, text, least, options = CASES[args.name]
+    env["BUILD"] = os.path.dirname(os.path.abspath(args.pal))
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
     native = support.run(argv, b"", 100, env, "/")

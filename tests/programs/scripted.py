@@ -25,20 +25,26 @@ def add(scripts, name, needs, text, timeout=120, options=()):
     scripts[name] = (needs, PREPARE + text, timeout, options)
 
 
-def main(scripts):
+def begin(scripts):
+    """The command line, of which --pal, --verbose and a name out of `scripts` are known, and the environment for the script; its
+    first member are the programs it needs: without them the test ends here."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("name", choices=scripts)
     args = parser.parse_args()
-    needs, text, timeout, options = scripts[args.name]
     path, libraries = support.program_path()
-    missing = [n for n in needs if not shutil.which(n, path=path)]
+    missing = [n for n in scripts[args.name][0] if not shutil.which(n, path=path)]
     if missing:
         print("skipped: not installed:", *missing)
-        return 77
+        sys.exit(77)
     port, port2 = support.free_ports(2)
-    env = dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path, LD_LIBRARY_PATH=libraries)
+    return args, dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path, LD_LIBRARY_PATH=libraries)
+
+
+def main(scripts):
+    args, env = begin(scripts)
+    _, text, timeout, options = scripts[args.name]
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
     native = support.run(argv, b"", timeout, env, "/")
