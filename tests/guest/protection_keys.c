@@ -1,9 +1,13 @@
 /*
  * protection_keys.c: a program that denies itself the default protection key, and then makes a system call, gets its answer and its
  * registers; hot sites and new ones. What it sees of PKRU afterwards is not looked at (docs/caveats.md).
+ *
+ * Linux writes a task's restartable-sequences area whenever it comes back from a preemption, by the PKRU of the moment: with key 0
+ * denied that write fails, and the task gets a SIGSEGV. So the area that glibc registered is taken back first.
  */
 #include <cpuid.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +16,19 @@
 
 #define ALLOWED 0x55555554u /* what Linux starts programs with */
 
+/* glibc 2.35 and later register an area beside the thread pointer, of the size that Linux first had; other libraries none. */
+#define RSEQ_AREA_SIZE 32
+#define RSEQ_SIGNATURE 0x53053053
+extern const ptrdiff_t __rseq_offset __attribute__((weak));
+
 static long wrong;
+
+static void unregister_rseq(void)
+{
+    if (&__rseq_offset)
+        syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, RSEQ_AREA_SIZE,
+                1 /* RSEQ_FLAG_UNREGISTER */, RSEQ_SIGNATURE);
+}
 
 /* One call with key 0 denied as `denied` says; all in registers, since nothing else can be reached. */
 static long call_denied(long number, uint32_t denied)
@@ -81,6 +97,7 @@ int main(void)
         printf("no protection keys\n");
         return 0;
     }
+    unregister_rseq();
     long parent = getppid();
     signal(SIGUSR1, on_signal);
     for (uint32_t bits = 0; bits < 4; bits++) {
