@@ -78,12 +78,10 @@ static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_fl
     if (itself)
         err = stat_descriptor(task, dirfd, st);
     else
-        err = path_lookup(task, dirfd, text, (unsigned)flags, &path);
+        err = path_lookup_stat(task, dirfd, text, (unsigned)flags, &path, st);
     shim_free(text);
-    if (err || itself)
-        return err;
-    err = inode_getattr(path.dentry->inode, st);
-    path_put(&path);
+    if (err == 0 && !itself)
+        path_put(&path);
     return err;
 }
 

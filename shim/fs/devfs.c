@@ -249,7 +249,7 @@ void devfs_remove_pty(unsigned index)
         return;
     pty_name(index, name);
     mutex_lock(&g_pts->lock);
-    node = g_pts->ops->lookup(g_pts, name, &err);
+    node = g_pts->ops->lookup(g_pts, name, NULL, &err);
     if (node) /* the guest's root may have unlinked it */
         g_pts->ops->unlink(g_pts, name, node);
     mutex_unlock(&g_pts->lock);

@@ -290,7 +290,26 @@ static void hostfs_release(struct inode *inode)
     shim_free(n);
 }
 
-static struct inode *hostfs_lookup(struct inode *dir, const char *name, int *err)
+static void tell_stat(struct inode *inode, const struct host_stat *st, struct file_stat *out)
+{
+    out->dev = inode->sb->dev;
+    out->ino = inode->ino;
+    out->mode = inode->mode;
+    out->nlink = st->nlink;
+    out->uid = st->uid;
+    out->gid = st->gid;
+    out->rdev = st->rdev;
+    out->size = st->size;
+    out->blocks = st->blocks;
+    out->block_size = st->block_size;
+    out->atime_ns = st->atime_ns;
+    out->mtime_ns = st->mtime_ns;
+    out->ctime_ns = st->ctime_ns;
+    out->btime_ns = 0;
+}
+
+static struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_stat *seen,
+                                   int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
@@ -298,7 +317,10 @@ static struct inode *hostfs_lookup(struct inode *dir, const char *name, int *err
     struct host_stat st;
     *err = host_file_stat_at(g_platform, above, name, &st);
     host_file_close(g_platform, above);
-    return *err ? NULL : node_find_or_create(dir->sb, dir, name, &st, err);
+    struct inode *inode = *err ? NULL : node_find_or_create(dir->sb, dir, name, &st, err);
+    if (inode && seen && node_of(inode)->fs->mode != HOSTFS_FIXED)
+        tell_stat(inode, &st, seen);
+    return inode;
 }
 
 static int node_stat(struct host_node *n, struct host_stat *st)
@@ -330,17 +352,7 @@ static int hostfs_getattr(struct inode *inode, struct file_stat *out)
     if (err)
         return err;
     inode->mode = (inode->mode & S_IFMT) | (st.mode & 07777);
-    out->mode = inode->mode;
-    out->nlink = st.nlink;
-    out->uid = st.uid;
-    out->gid = st.gid;
-    out->rdev = st.rdev;
-    out->size = st.size;
-    out->blocks = st.blocks;
-    out->block_size = st.block_size;
-    out->atime_ns = st.atime_ns;
-    out->mtime_ns = st.mtime_ns;
-    out->ctime_ns = st.ctime_ns;
+    tell_stat(inode, &st, out);
     return 0;
 }
 
@@ -580,7 +592,7 @@ static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t
     }
     host_file_close(g_platform, above);
     *err = made;
-    return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
+    return made ? NULL : give_to(hostfs_lookup(dir, name, NULL, err), uid, gid);
 }
 
 /* Pinned by its one handle from the start: no name leads to it. */
@@ -623,7 +635,7 @@ static struct inode *hostfs_symlink(struct inode *dir, const char *name, const c
     int made = host_file_symlink(g_platform, above, name, target);
     host_file_close(g_platform, above);
     *err = made;
-    return made ? NULL : give_to(hostfs_lookup(dir, name, err), uid, gid);
+    return made ? NULL : give_to(hostfs_lookup(dir, name, NULL, err), uid, gid);
 }
 
 static int hostfs_link(struct inode *dir, const char *name, struct inode *target)
@@ -692,10 +704,10 @@ static int hostfs_rename(struct inode *from_dir, const char *from, struct inode 
                          const char *to, unsigned flags)
 {
     int err = 0;
-    struct inode *moved = hostfs_lookup(from_dir, from, &err);
+    struct inode *moved = hostfs_lookup(from_dir, from, NULL, &err);
     if (!moved)
         return err;
-    struct inode *other = hostfs_lookup(to_dir, to, &err);
+    struct inode *other = hostfs_lookup(to_dir, to, NULL, &err);
     char *to_name = shim_strdup(to), *from_name = shim_strdup(from);
     struct host_file *a = NULL, *b = NULL;
     err = to_name && from_name ? 0 : -ENOMEM;

@@ -135,7 +135,8 @@ static struct inode *node_from_lower(struct superblock *sb, struct inode *lower,
     return inode;
 }
 
-static struct inode *memfs_lookup(struct inode *dir, const char *name, int *err)
+static struct inode *memfs_lookup(struct inode *dir, const char *name,
+                                  struct file_stat *seen UNUSED, int *err)
 {
     struct mem_node *d = mem_node(dir);
     struct inode *inode = NULL;
@@ -154,7 +155,7 @@ static struct inode *memfs_lookup(struct inode *dir, const char *name, int *err)
     *err = -ENOENT;
     if (!look_below)
         return NULL;
-    struct inode *lower = d->lower->ops->lookup(d->lower, name, err);
+    struct inode *lower = d->lower->ops->lookup(d->lower, name, NULL, err);
     if (!lower)
         return NULL;
     inode = node_from_lower(dir->sb, lower, err);
@@ -476,10 +477,10 @@ static int memfs_rename(struct inode *from_dir, const char *from, struct inode *
 {
     struct mem_node *a = mem_node(from_dir), *b = mem_node(to_dir);
     int err = 0;
-    struct inode *moved = memfs_lookup(from_dir, from, &err);
+    struct inode *moved = memfs_lookup(from_dir, from, NULL, &err);
     if (!moved)
         return err;
-    struct inode *target = memfs_lookup(to_dir, to, &err), *replaced = NULL;
+    struct inode *target = memfs_lookup(to_dir, to, NULL, &err), *replaced = NULL;
     err = target || err == -ENOENT ? 0 : err;
     if (err == 0 && target && S_ISDIR(target->mode) && !(flags & RENAME_EXCHANGE))
         err = lower_is_hidden(mem_node(target));

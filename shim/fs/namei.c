@@ -24,11 +24,13 @@ struct walk {
     struct path cur;  /* owned */
     char *text;       /* owned: what is left of the name once a link was followed */
     unsigned links;
-    unsigned resolve; /* LOOKUP_BENEATH and following */
+    unsigned resolve;       /* LOOKUP_BENEATH and following */
+    struct file_stat *seen; /* wanted of the last component; NULL: not wanted */
 };
 #define LOOKUP_SCOPED (LOOKUP_BENEATH | LOOKUP_IN_ROOT)
 
-int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+static int lookup_locked(struct dentry *dir, const char *name, size_t length,
+                         struct file_stat *seen, struct dentry **out)
 {
     const struct superblock *sb = dir->inode->sb;
     struct dentry *known = dentry_find(dir, name, length);
@@ -45,7 +47,7 @@ int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, st
     memcpy(text, name, length);
     text[length] = '\0';
     int err = 0;
-    struct inode *inode = dir->inode->ops->lookup(dir->inode, text, &err);
+    struct inode *inode = dir->inode->ops->lookup(dir->inode, text, seen, &err);
     if (!inode && err != -ENOENT) {
         if (known)
             dentry_put(known);
@@ -72,12 +74,18 @@ int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, st
     return 0;
 }
 
-int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out)
+{
+    return lookup_locked(dir, name, length, NULL, out);
+}
+
+int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct file_stat *seen,
+                  struct dentry **out)
 {
     if (!dir->inode->sb->volatile_names && (*out = dentry_find(dir, name, length)) != NULL)
         return 0;
     mutex_lock(&dir->inode->lock);
-    int err = dentry_lookup_locked(dir, name, length, out);
+    int err = lookup_locked(dir, name, length, seen, out);
     mutex_unlock(&dir->inode->lock);
     return err;
 }
@@ -120,11 +128,11 @@ static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
 }
 
 /*
- * Go down through directories that the cache knows, under one hold of its lock; stops before
- * anything that needs more: the last component, dots, links, unknown or volatile names. Result:
- * what is left.
+ * Go down through what the cache knows, under one hold of its lock; stops before anything that
+ * needs more: the last component of which the parent is wanted, dots, links, unknown or volatile
+ * names. Result: what is left.
  */
-static const char *walk_cached(struct walk *w, const char *name)
+static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
 {
     if (!credentials_capable(&w->who, CAP_DAC_OVERRIDE) || w->resolve)
         return name; /* search permission may need attributes; mounts are looked at one by one */
@@ -135,12 +143,16 @@ static const char *walk_cached(struct walk *w, const char *name)
         const char *rest = name + length;
         while (*rest == '/')
             rest++;
-        if (!*rest || length > NAME_MAX || is_dots(name, length) ||
-            at.dentry->inode->sb->volatile_names)
+        bool is_last = !*rest;
+        if ((is_last && (flags & LOOKUP_PARENT || !length)) || length > NAME_MAX ||
+            is_dots(name, length) || at.dentry->inode->sb->volatile_names)
             break;
         struct dentry *d =
             dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
-        if (!d || !d->inode || !S_ISDIR(d->inode->mode))
+        if (!d || !d->inode)
+            break;
+        bool directory = S_ISDIR(d->inode->mode);
+        if (!directory && (!is_last || rest != name + length || S_ISLNK(d->inode->mode)))
             break;
         at.dentry = d;
         while (at.dentry->mounted) {
@@ -301,7 +313,9 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             name++;
         if (!*name)
             break;
-        name = walk_cached(w, name);
+        name = walk_cached(w, name, flags);
+        if (!*name)
+            break;
         size_t length = component_length(name);
         if (!S_ISDIR(w->cur.dentry->inode->mode))
             return -ENOTDIR;
@@ -336,7 +350,8 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             continue;
         }
         struct dentry *d = NULL;
-        err = dentry_lookup(w->cur.dentry, name, length, &d);
+        struct file_stat *seen = is_last ? w->seen : NULL;
+        err = dentry_lookup(w->cur.dentry, name, length, seen, &d);
         if (err || !d)
             return err;
         PLATFORM_REQUIRE(d);
@@ -347,11 +362,15 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         if (S_ISLNK(d->inode->mode) && (!is_last || slash || (flags & LOOKUP_FOLLOW))) {
             err = walk_link(w, d->inode, rest, &name);
             dentry_put(d);
+            if (seen)
+                seen->nlink = 0; /* the link's, not what it leads to */
             if (err)
                 return err;
             continue;
         }
         struct mount *mount = w->cur.mount;
+        if (d->mounted && seen)
+            seen->nlink = 0;
         while (d->mounted) {
             struct dentry *root = d->mounted->root;
             mount = d->mounted;
@@ -368,18 +387,38 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
     return want_directory && !S_ISDIR(w->cur.dentry->inode->mode) ? -ENOTDIR : 0;
 }
 
-int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+static int lookup_seen(struct task *task, int dirfd, const char *name, unsigned flags,
+                       struct path *out, struct file_stat *seen)
 {
     struct walk w;
     int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
     if (err)
         return err;
+    w.seen = seen;
     err = walk(&w, name, flags & ~(unsigned)LOOKUP_PARENT, NULL);
     if (err == 0) {
         *out = w.cur;
         w.cur.dentry = NULL;
     }
     walk_end(&w);
+    return err;
+}
+
+int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+{
+    return lookup_seen(task, dirfd, name, flags, out, NULL);
+}
+
+int path_lookup_stat(struct task *task, int dirfd, const char *name, unsigned flags,
+                     struct path *out, struct file_stat *st)
+{
+    st->nlink = 0;
+    int err = lookup_seen(task, dirfd, name, flags, out, st);
+    if (err || st->nlink)
+        return err;
+    err = inode_getattr(out->dentry->inode, st);
+    if (err)
+        path_put(out);
     return err;
 }
 

@@ -62,9 +62,9 @@ struct last_name {
 MUST_USE int path_parent(struct task *task, int dirfd, const char *name, struct path *dir,
                          struct last_name *last);
 /* Child dentry, positive or negative. `_locked`: the directory inode's lock is held. Owner: caller.
- */
+ * seen: as inode_ops.lookup. */
 MUST_USE int dentry_lookup(struct dentry *dir, const char *name, size_t length,
-                           struct dentry **out);
+                           struct file_stat *seen, struct dentry **out);
 MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length,
                                   struct dentry **out);
 /* Under the directory's lock: `inode` (consumed) got this name. *out may be NULL. */

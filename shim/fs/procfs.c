@@ -120,7 +120,8 @@ static const struct proc_entry *find_child(const struct proc_entry *dir, const c
     return NULL;
 }
 
-static struct inode *proc_lookup(struct inode *dir, const char *name, int *err)
+static struct inode *proc_lookup(struct inode *dir, const char *name, struct file_stat *seen UNUSED,
+                                 int *err)
 {
     const struct proc_target *t = dir->data;
     const struct proc_entry *child = find_child(t->entry, name);

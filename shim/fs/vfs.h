@@ -54,6 +54,9 @@ enum lookup_flags {
  * -EBADF. */
 MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags,
                          struct path *out);
+/* And what is there, at the cost of one look at the host where the last step is one. */
+MUST_USE int path_lookup_stat(struct task *task, int dirfd, const char *name, unsigned flags,
+                              struct path *out, struct file_stat *st);
 /* open(2). Owner: caller. flags: O_*. Errors: NULL, *err. */
 MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags,
                                uint32_t mode, int *err);
@@ -115,8 +118,9 @@ struct superblock {
     int (*statfs)(struct superblock *sb, void *abi_statfs);
 };
 struct inode_ops {
-    /* Owner: caller. NULL and *err -ENOENT when not there. */
-    struct inode *(*lookup)(struct inode *dir, const char *name, int *err);
+    /* Owner: caller. NULL and *err -ENOENT when not there. seen, unless NULL: all of what getattr would
+     * say, where finding the name told it anyway; else seen->nlink stays 0. */
+    struct inode *(*lookup)(struct inode *dir, const char *name, struct file_stat *seen, int *err);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
     int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);

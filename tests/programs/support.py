@@ -32,13 +32,26 @@ def task_limit():
     return min(limits) - 1000 if limits else 1 << 20  # what else runs here
 
 
+def mount_targets(options):
+    """Where the --mount options among `options`, of one word or two, put things in the guest's tree."""
+    values = [word.split("=", 1)[1] if "=" in word else following for word, following in zip(options, [*options[1:], ""])
+              if word == "--mount" or word.startswith("--mount=")]
+    return [value.split(":")[1] for value in values]
+
+
 def pal_run(pal, options=()):
-    """The command up to the guest program."""
-    mounts = ["--mount", f"{TOP}:{TOP}"] if hidden_from_guest(TOP) else []
+    """The command up to the guest program. What `options` mount may cover this checkout: it is mounted once more, above that."""
+    places = [TOP]
     build = os.path.dirname(os.path.abspath(pal))
-    if hidden_from_guest(build) and not build.startswith(TOP + "/"):
-        mounts += ["--mount", f"{build}:{build}"]
-    return [os.path.abspath(pal), "run", *mounts, *options, "--"]
+    if not build.startswith(TOP + "/"):
+        places.append(build)
+    before, after = [], []
+    for place in places:
+        if any(place.startswith(target.rstrip("/") + "/") for target in mount_targets(options)):
+            after += ["--mount", f"{place}:{place}"]
+        elif hidden_from_guest(place):
+            before += ["--mount", f"{place}:{place}"]
+    return [os.path.abspath(pal), "run", *before, *options, *after, "--"]
 
 
 def free_ports(count):
