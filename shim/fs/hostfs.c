@@ -5,10 +5,9 @@
  * handles not in use wait on an LRU list whose length bounds what the host must keep open. A handle
  * opened again by name must lead to the same host inode, or the file counts as gone (-ESTALE).
  */
-#include "shim/fs/hostfs.h"
+#include "shim/fs/hostfs_names.h"
 
 #include <asm/statfs.h>
-#include <linux/fs.h>
 
 #include "platform/contract.h"
 #include "platform/errno.h"
@@ -225,9 +224,8 @@ static struct inode *node_known(const struct host_fs *fs, const struct host_key 
     return known->inode;
 }
 
-/* The inode for a host file that was just seen; the known one if there is. Owner: caller. */
-static struct inode *node_find_or_create(struct superblock *sb, struct inode *parent,
-                                         const char *name, const struct host_stat *st, int *err)
+struct inode *hostfs_seen(struct superblock *sb, struct inode *parent, const char *name,
+                          const struct host_stat *st, int *err)
 {
     struct host_fs *fs = sb->data;
     struct host_key key = {st->dev, st->ino};
@@ -308,8 +306,7 @@ static void tell_stat(struct inode *inode, const struct host_stat *st, struct fi
     out->btime_ns = 0;
 }
 
-static struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_stat *seen,
-                                   int *err)
+struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_stat *seen, int *err)
 {
     struct host_file *above = node_handle(node_of(dir), err);
     if (!above)
@@ -317,7 +314,7 @@ static struct inode *hostfs_lookup(struct inode *dir, const char *name, struct f
     struct host_stat st;
     *err = host_file_stat_at(g_platform, above, name, &st);
     host_file_close(g_platform, above);
-    struct inode *inode = *err ? NULL : node_find_or_create(dir->sb, dir, name, &st, err);
+    struct inode *inode = *err ? NULL : hostfs_seen(dir->sb, dir, name, &st, err);
     if (inode && seen && node_of(inode)->fs->mode != HOSTFS_FIXED)
         tell_stat(inode, &st, seen);
     return inode;
@@ -516,7 +513,7 @@ static int hostfs_readlink(struct inode *inode, char *out, size_t size)
     return (int)length;
 }
 
-static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_stat *attr)
+int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_stat *attr)
 {
     struct host_node *n = node_of(inode);
     int err = 0;
@@ -539,9 +536,7 @@ static int hostfs_setattr(struct inode *inode, unsigned mask, const struct file_
     return err;
 }
 
-/* The host made it for whoever runs the instance. A guest's other user owns it as far as the host
- * lets us say so. */
-static struct inode *give_to(struct inode *inode, uint32_t uid, uint32_t gid)
+struct inode *hostfs_give_to(struct inode *inode, uint32_t uid, uint32_t gid)
 {
     struct host_node *n = inode ? node_of(inode) : NULL;
     if (n && (uid || gid) && (n->stat.uid != uid || n->stat.gid != gid)) {
@@ -551,70 +546,25 @@ static struct inode *give_to(struct inode *inode, uint32_t uid, uint32_t gid)
     return inode;
 }
 
-static struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode,
-                                   uint64_t rdev, uint32_t uid, uint32_t gid, int *err)
+void hostfs_offer_data(struct inode *inode, struct host_file *file)
 {
-    struct host_file *above = node_handle(node_of(dir), err);
-    if (!above)
-        return NULL;
-    int made = 0;
-    if (S_ISDIR(mode)) {
-        made = host_file_mkdir(g_platform, above, name, mode & 07777);
-    } else if (S_ISREG(mode)) {
-        unsigned flags = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE;
-        struct host_file *file =
-            host_file_open(g_platform, above, name, flags, mode & 07777, &made);
-        if (file) {
-            struct host_stat st;
-            struct inode *inode = NULL;
-            made = host_file_stat(g_platform, file, &st);
-            if (made == 0)
-                inode = node_find_or_create(dir->sb, dir, name, &st, &made);
-            struct host_garbage g = {0};
-            mutex_lock(&g_host_lock);
-            if (inode && !node_of(inode)->data) {
-                /* The mode may forbid opening it a second time. */
-                node_of(inode)->data = file;
-                node_of(inode)->data_access = HOSTFS_READ_WRITE;
-                file = NULL;
-                lru_touch(node_of(inode), &g);
-            }
-            mutex_unlock(&g_host_lock);
-            garbage_drop(&g);
-            if (file)
-                host_file_close(g_platform, file);
-            host_file_close(g_platform, above);
-            *err = made;
-            return give_to(inode, uid, gid);
-        }
-    } else {
-        made = host_file_mknod(g_platform, above, name, mode, rdev);
+    struct host_node *n = node_of(inode);
+    struct host_garbage g = {0};
+    mutex_lock(&g_host_lock);
+    bool taken = !n->data;
+    if (taken) {
+        n->data = file;
+        n->data_access = HOSTFS_READ_WRITE;
+        lru_touch(n, &g);
     }
-    host_file_close(g_platform, above);
-    *err = made;
-    return made ? NULL : give_to(hostfs_lookup(dir, name, NULL, err), uid, gid);
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+    if (!taken)
+        host_file_close(g_platform, file);
 }
 
-/* Pinned by its one handle from the start: no name leads to it. */
-static struct inode *hostfs_tmpfile(struct inode *dir, uint32_t mode, uint32_t uid, uint32_t gid,
-                                    int *err)
+void hostfs_pin_nameless(struct inode *inode, struct host_file *file)
 {
-    struct host_file *above = node_handle(node_of(dir), err);
-    if (!above)
-        return NULL;
-    struct host_file *file =
-        host_file_open(g_platform, above, "", HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_NAMELESS,
-                       mode & 07777, err);
-    host_file_close(g_platform, above);
-    if (!file)
-        return NULL;
-    struct host_stat st;
-    *err = host_file_stat(g_platform, file, &st);
-    struct inode *inode = *err ? NULL : node_find_or_create(dir->sb, dir, "", &st, err);
-    if (!inode) {
-        host_file_close(g_platform, file);
-        return NULL;
-    }
     struct host_node *n = node_of(inode);
     host_file_get(g_platform, file);
     mutex_lock(&g_host_lock);
@@ -623,40 +573,11 @@ static struct inode *hostfs_tmpfile(struct inode *dir, uint32_t mode, uint32_t u
     n->data = file;
     n->data_access = HOSTFS_READ_WRITE;
     mutex_unlock(&g_host_lock);
-    return give_to(inode, uid, gid);
 }
 
-static struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target,
-                                    uint32_t uid, uint32_t gid, int *err)
+void hostfs_pin(struct inode *inode)
 {
-    struct host_file *above = node_handle(node_of(dir), err);
-    if (!above)
-        return NULL;
-    int made = host_file_symlink(g_platform, above, name, target);
-    host_file_close(g_platform, above);
-    *err = made;
-    return made ? NULL : give_to(hostfs_lookup(dir, name, NULL, err), uid, gid);
-}
-
-static int hostfs_link(struct inode *dir, const char *name, struct inode *target)
-{
-    int err = 0;
-    struct host_file *above = node_handle(node_of(dir), &err);
-    if (!above)
-        return err;
-    struct host_file *file = node_handle(node_of(target), &err);
-    if (file) {
-        err = host_file_link(g_platform, file, above, name);
-        host_file_close(g_platform, file);
-    }
-    host_file_close(g_platform, above);
-    return err;
-}
-
-/* A file that loses its last name stays reachable for those who have it open: keep a handle for
- * good. */
-static void pin(struct host_node *n)
-{
+    struct host_node *n = node_of(inode);
     int err = 0;
     struct host_file *file = node_handle(n, &err);
     struct host_garbage g = {0};
@@ -673,19 +594,7 @@ static void pin(struct host_node *n)
         host_file_close(g_platform, file);
 }
 
-static int hostfs_unlink(struct inode *dir, const char *name, struct inode *victim)
-{
-    int err = 0;
-    struct host_file *above = node_handle(node_of(dir), &err);
-    if (!above)
-        return err;
-    pin(node_of(victim));
-    err = host_file_unlink(g_platform, above, name, S_ISDIR(victim->mode));
-    host_file_close(g_platform, above);
-    return err;
-}
-
-static void node_rename(struct inode *inode, struct inode *parent, char *name)
+void hostfs_renamed(struct inode *inode, struct inode *parent, char *name)
 {
     struct host_node *n = node_of(inode);
     inode_get(parent);
@@ -698,45 +607,6 @@ static void node_rename(struct inode *inode, struct inode *parent, char *name)
     if (old_parent)
         inode_put(old_parent);
     shim_free(old_name);
-}
-
-static int hostfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir,
-                         const char *to, unsigned flags)
-{
-    int err = 0;
-    struct inode *moved = hostfs_lookup(from_dir, from, NULL, &err);
-    if (!moved)
-        return err;
-    struct inode *other = hostfs_lookup(to_dir, to, NULL, &err);
-    char *to_name = shim_strdup(to), *from_name = shim_strdup(from);
-    struct host_file *a = NULL, *b = NULL;
-    err = to_name && from_name ? 0 : -ENOMEM;
-    if (err == 0)
-        a = node_handle(node_of(from_dir), &err);
-    if (err == 0)
-        b = node_handle(node_of(to_dir), &err);
-    if (err == 0 && other && !(flags & RENAME_EXCHANGE))
-        pin(node_of(other));
-    if (err == 0)
-        err = host_file_rename(g_platform, a, from, b, to, flags);
-    if (err == 0) {
-        node_rename(moved, to_dir, to_name);
-        to_name = NULL;
-        if (other && (flags & RENAME_EXCHANGE)) {
-            node_rename(other, from_dir, from_name);
-            from_name = NULL;
-        }
-    }
-    if (a)
-        host_file_close(g_platform, a);
-    if (b)
-        host_file_close(g_platform, b);
-    shim_free(to_name);
-    shim_free(from_name);
-    inode_put(moved);
-    if (other)
-        inode_put(other);
-    return err;
 }
 
 static const struct inode_ops g_hostfs_ops = {
@@ -794,7 +664,7 @@ struct inode *hostfs_root(const char *grant, enum hostfs_mode mode, int *err)
         sb->read_only = mode != HOSTFS_WRITABLE;
         sb->volatile_names = mode != HOSTFS_FIXED;
         sb->statfs = hostfs_statfs;
-        inode = node_find_or_create(sb, NULL, "", &st, err);
+        inode = hostfs_seen(sb, NULL, "", &st, err);
     } else if (*err == 0) {
         *err = -ENOMEM;
     }
