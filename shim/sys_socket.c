@@ -294,7 +294,11 @@ long sys_getsockopt(struct task *task, const struct syscall_args *args)
     file_put(f);
     if (!r)
         r = user_write(args->a[3], value, size);
-    return r ? r : user_write(args->a[4], &size, sizeof(size));
+    if (!r || r == -ERANGE) { /* -ERANGE: it says how much room there should be */
+        int w = user_write(args->a[4], &size, sizeof(size));
+        r = w ? w : r;
+    }
+    return r;
 }
 
 /* ---- data ------------------------------------------------------------------------------------------------------- */

@@ -56,6 +56,7 @@ struct socket_credentials {
 /* Files on their way (SCM_RIGHTS). Owned references. */
 struct socket_files {
     unsigned count;
+    uint32_t uid; /* unix_gc.c: whose they are on their way */
     struct file *file[];
 };
 void socket_files_put(struct socket_files *files); /* NULL is fine */
@@ -106,8 +107,8 @@ struct socket_receive {
 
 /* SOL_SOCKET options that every family keeps for its sockets. Guarded by the socket's lock. */
 struct socket_settings {
-    bool pass_credentials, reuse, reuse_port, keepalive, broadcast, oob_inline, linger, timestamp,
-        timestamp_ns, dont_route;
+    bool pass_credentials, pass_security, reuse, reuse_port, keepalive, broadcast, oob_inline,
+        linger, timestamp, timestamp_ns, dont_route;
     int linger_seconds, priority, mark, receive_low;
     unsigned send_buffer, receive_buffer;         /* bytes, as getsockopt tells */
     uint64_t receive_timeout_ns, send_timeout_ns; /* 0: none */
@@ -160,6 +161,8 @@ int socket_pair(struct task *task, int family, int type, int protocol, uint32_t 
 int socket_wait(struct task *task, struct wait_queue *q, struct waiter *w, uint64_t deadline_ns);
 uint64_t socket_deadline(uint64_t timeout_ns); /* 0: for ever */
 bool socket_blocks(const struct file *f, int flags);
+/* SIGURG to who owns a file: F_SETOWN's number. Takes g_process_lock. */
+void socket_tell_urgent(int owner);
 struct socket_credentials socket_credentials_of(const struct task *task);
 int socket_file_stat(struct file *f, struct file_stat *out);
 /* read(2), write(2) by way of the family's receive and send. */

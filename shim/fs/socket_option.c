@@ -56,6 +56,8 @@ int socket_settings_get(const struct socket_settings *s, int option, void *value
         return socket_give_int(value, size, (int)s->receive_buffer);
     case SO_PASSCRED:
         return socket_give_int(value, size, s->pass_credentials);
+    case SO_PASSSEC:
+        return socket_give_int(value, size, s->pass_security);
     case SO_REUSEADDR:
         return socket_give_int(value, size, s->reuse);
     case SO_REUSEPORT:
@@ -156,6 +158,9 @@ int socket_settings_set(struct task *task, struct socket_settings *s, int option
     switch (option) {
     case SO_PASSCRED:
         s->pass_credentials = number != 0;
+        break;
+    case SO_PASSSEC: /* no security module ever has something to pass */
+        s->pass_security = number != 0;
         break;
     case SO_REUSEADDR:
         s->reuse = number != 0;

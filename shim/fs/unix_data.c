@@ -14,11 +14,31 @@
 #include "shim/stats.h"
 
 #define STREAM_CHUNK 32768u
+#define NOBODY 65534u /* the overflow uid and gid */
 
-void message_free(struct message *m)
+static void message_free(struct message *m)
 {
-    socket_files_put(m->files);
+    if (m->files) {
+        unix_land(m->files);
+        socket_files_put(m->files);
+    }
     shim_free(m);
+}
+
+void messages_free(struct message *list)
+{
+    struct message *m, *tmp;
+
+    LL_FOREACH_SAFE(list, m, tmp)
+    message_free(m);
+}
+
+void message_unlink(struct unix_socket *s, struct message *m)
+{
+    DL_DELETE(s->queue, m);
+    s->queued -= m->size - m->done;
+    if (s->urgent == m)
+        s->urgent = NULL;
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------------- */
@@ -49,8 +69,13 @@ static bool has_room(const struct unix_socket *to, size_t size)
     return !to->queue || to->queued + size <= to->set.receive_buffer;
 }
 
+struct delivery {
+    bool urgent; /* in: MSG_OOB */
+    int owner;   /* out: whom to tell of it; F_SETOWN of the receiver */
+};
+
 /* 0: queued, m is the receiver's. -EAGAIN: full. */
-static int try_deliver(struct unix_socket *to, struct message *m, bool stream)
+static int try_deliver(struct unix_socket *to, struct message *m, bool stream, struct delivery *d)
 {
     int r = 0;
 
@@ -64,6 +89,10 @@ static int try_deliver(struct unix_socket *to, struct message *m, bool stream)
     else {
         DL_APPEND(to->queue, m);
         to->queued += m->size;
+        if (d->urgent) {
+            to->urgent = m; /* an older one becomes a byte as any */
+            d->owner = to->file ? to->file->owner_pid : 0;
+        }
     }
     mutex_unlock(&to->lock);
     if (!r)
@@ -73,18 +102,18 @@ static int try_deliver(struct unix_socket *to, struct message *m, bool stream)
 
 /* Deliver, waiting for room. */
 static int deliver(struct task *task, struct file *f, struct unix_socket *s, struct unix_socket *to,
-                   struct message *m, int flags)
+                   struct message *m, int flags, struct delivery *d)
 {
     bool block = socket_blocks(f, flags);
     bool stream = s->type != SOCK_DGRAM;
     uint64_t deadline = socket_deadline(s->set.send_timeout_ns);
     struct waiter w = {0};
-    int r = try_deliver(to, m, stream);
+    int r = try_deliver(to, m, stream, d);
 
     /* The receiver wakes its own queue when it drains. */
     while (r == -EAGAIN && block) {
         int wait = socket_wait(task, &to->wait, &w, deadline);
-        r = try_deliver(to, m, stream);
+        r = try_deliver(to, m, stream, d);
         if (r == -EAGAIN && wait) {
             r = wait;
             break;
@@ -130,48 +159,94 @@ static int take_error(struct unix_socket *s)
     return r;
 }
 
+/* What a receiver that asked for credentials will see; nothing of who did not know that anybody would. */
+static struct socket_credentials credentials_for(struct task *task, const struct unix_socket *s,
+                                                 const struct unix_socket *to,
+                                                 const struct socket_send *send)
+{
+    const struct process *p = task->process;
+
+    if (send->credentials)
+        return *send->credentials;
+    if (s->set.pass_credentials || to->set.pass_credentials || !to->file)
+        return (struct socket_credentials){p->pid, p->uid, p->gid};
+    return (struct socket_credentials){0, NOBODY, NOBODY};
+}
+
+/* One message of `size` bytes. send->files go with it. */
+static int send_piece(struct task *task, struct file *f, struct unix_socket *to,
+                      struct socket_io *io, size_t size, struct socket_send *send,
+                      struct delivery *d)
+{
+    struct unix_socket *s = f->data;
+    int r = 0;
+    struct message *m = message_make(io, size, &r);
+
+    if (!m)
+        return r;
+    m->credentials = credentials_for(task, s, to, send);
+    if (s->type == SOCK_DGRAM) {
+        mutex_lock(&s->lock);
+        m->from = s->name;
+        mutex_unlock(&s->lock);
+    }
+    if (send->files)
+        r = unix_fly(task, send->files);
+    if (!r) {
+        m->files = send->files;
+        r = deliver(task, f, s, to, m, send->flags, d);
+        if (!r) {
+            send->files = NULL;
+            return 0;
+        }
+    }
+    if (m->files)
+        unix_land(m->files);
+    m->files = NULL; /* the caller's again */
+    message_free(m);
+    return r;
+}
+
 int64_t unix_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
 {
     struct unix_socket *s = f->data, *to;
+    bool stream = s->type == SOCK_STREAM, urgent = send->flags & MSG_OOB;
+    struct delivery plain = {0}, last = {.urgent = true};
     int64_t done = 0;
-    int r = send->flags & MSG_OOB ? -EOPNOTSUPP : take_error(s);
+    int r = urgent && (!stream || !io->left) ? -EOPNOTSUPP : take_error(s);
 
     if (!r && send->to && (send->to->family != AF_UNIX || send->to->size > SOCKET_ADDRESS_MAX))
         r = -EINVAL;
+    if (!r && s->type == SOCK_DGRAM)
+        r = unix_name_wanted(task, s);
     if (r)
         return r;
-    if (s->type != SOCK_STREAM && io->left > s->set.send_buffer)
+    if (!stream && io->left > s->set.send_buffer)
         return -EMSGSIZE;
     to = send_target(task, s, send, &r);
     if (!to)
         return r;
     if (s->shut & SHUT_OUT)
         r = -EPIPE;
-    while (!r && (io->left || (!done && s->type != SOCK_STREAM))) {
-        size_t size = s->type == SOCK_STREAM && io->left > STREAM_CHUNK ? STREAM_CHUNK : io->left;
-        struct message *m = message_make(io, size, &r);
-        if (!m)
-            break;
-        m->credentials = send->credentials ? *send->credentials : socket_credentials_of(task);
-        m->files = send->files;
-        if (s->type == SOCK_DGRAM) {
-            mutex_lock(&s->lock);
-            m->from = s->name;
-            mutex_unlock(&s->lock);
-        }
-        r = deliver(task, f, s, to, m, send->flags);
-        if (r) {
-            m->files = NULL;
-            message_free(m);
-            break;
-        }
-        send->files = NULL; /* they went with the first piece */
-        done += (int64_t)size;
-        if (s->type != SOCK_STREAM)
+    while (!r && (io->left > urgent || (!done && !stream))) {
+        size_t size = io->left - urgent;
+        if (stream && size > STREAM_CHUNK)
+            size = STREAM_CHUNK;
+        r = send_piece(task, f, to, io, size, send, &plain);
+        if (!r)
+            done += (int64_t)size;
+        if (!stream)
             break;
     }
+    if (!r && urgent) {
+        r = send_piece(task, f, to, io, 1, send, &last);
+        if (!r)
+            done++;
+        if (last.owner)
+            socket_tell_urgent(last.owner);
+    }
     unix_put(to);
-    if (r == -EPIPE && !done && s->type == SOCK_STREAM && !(send->flags & MSG_NOSIGNAL))
+    if (r == -EPIPE && !done && stream && !(send->flags & MSG_NOSIGNAL))
         signal_sigpipe(task);
     return done ? done : r;
 }
@@ -219,8 +294,7 @@ static void take_extras(struct unix_socket *s, struct message *m, struct socket_
 
 static void unlink_message(struct unix_socket *s, struct message *m, struct message **dead)
 {
-    DL_DELETE(s->queue, m);
-    s->queued -= m->size - m->done;
+    message_unlink(s, m);
     LL_PREPEND(*dead, m);
 }
 
@@ -244,13 +318,49 @@ static int64_t receive_packet(struct unix_socket *s, struct socket_io *io,
     return result;
 }
 
-/* The same for a stream: as many messages as belong together. *done counts over several calls (MSG_WAITALL). */
+/*
+ * Under s->lock: the message a read goes on with instead of `m`. An urgent byte ends a read that has got something; the next one
+ * starts behind it, unless it asked for such bytes among the others. Where one was taken by MSG_OOB, an empty message stands.
+ * NULL: none, or here it ends.
+ */
+static struct message *pass_urgent(struct unix_socket *s, struct message *m, int flags, size_t done,
+                                   struct message **dead)
+{
+    bool keep = flags & MSG_PEEK;
+    struct message *next;
+
+    if (m->done == m->size) {
+        if (done && !s->urgent)
+            return NULL;
+        next = m->next;
+        if (!keep)
+            unlink_message(s, m, dead);
+        m = next;
+    }
+    if (!m || m != s->urgent)
+        return m;
+    if (done)
+        return NULL;
+    if (!keep)
+        s->urgent = NULL;
+    if (s->set.oob_inline)
+        return m;
+    next = m->next;
+    if (!keep)
+        unlink_message(s, m, dead);
+    return next;
+}
+
+/* The same for a stream: as many messages as belong together. *done counts over several calls (MSG_WAITALL). 1: they end here. */
 static int64_t receive_stream(struct unix_socket *s, struct socket_io *io,
                               struct socket_receive *receive, size_t *done, struct message **dead)
 {
     struct message *m = s->queue, *next;
 
     for (; m && io->left; m = next) {
+        m = pass_urgent(s, m, receive->flags, *done, dead);
+        if (!m)
+            return *done != 0;
         next = m->next;
         if (*done &&
             (m->files || (s->set.pass_credentials && !same_sender(m, &receive->credentials))))
@@ -274,12 +384,32 @@ static int64_t receive_stream(struct unix_socket *s, struct socket_io *io,
     return 0;
 }
 
-static void free_dead(struct message *dead)
+/* MSG_OOB: the urgent byte itself. It never waits. */
+static int64_t receive_urgent(struct unix_socket *s, struct socket_io *io,
+                              struct socket_receive *receive)
 {
-    struct message *m, *tmp;
+    bool peek = receive->flags & MSG_PEEK;
+    struct message *m, *dead = NULL;
+    int64_t r = -EINVAL;
 
-    LL_FOREACH_SAFE(dead, m, tmp)
-    message_free(m);
+    if (s->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    mutex_lock(&s->lock);
+    m = s->urgent;
+    if (m && io->left && !s->set.oob_inline) {
+        r = socket_io_move(io, m->data, 1, IO_TO_GUEST) ? 1 : -EFAULT;
+        if (!peek) {
+            s->urgent = NULL;
+            m->done = 1;
+            s->queued--;
+            if (m != s->queue && m->prev->done == m->prev->size) /* one mark is enough */
+                unlink_message(s, m->prev, &dead);
+        }
+        receive->flags = MSG_OOB;
+    }
+    mutex_unlock(&s->lock);
+    messages_free(dead);
+    return r;
 }
 
 /* After reading: whoever waits for room looks again, here (blocked senders) and at the peer (its poll). */
@@ -294,6 +424,25 @@ static void wake_senders(struct unix_socket *s)
     }
 }
 
+/* Under s->lock, nothing to read: why not. -EAGAIN: wait; else *end. */
+static int64_t receive_nothing(struct unix_socket *s, bool *end)
+{
+    int64_t r = -EAGAIN;
+
+    *end = true;
+    if (s->error) {
+        r = s->error;
+        s->error = 0;
+    } else if (s->shut & SHUT_IN) {
+        r = 0;
+    } else if (s->type != SOCK_DGRAM && s->state != SOCKET_CONNECTED) {
+        r = s->type == SOCK_STREAM ? -EINVAL : -ENOTCONN; /* as Linux answers for each */
+    } else {
+        *end = false;
+    }
+    return r;
+}
+
 /* One look at the queue. -EAGAIN: wait; 0 with *end: nothing will come. */
 static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
                            struct socket_receive *receive, size_t *done, bool *end)
@@ -305,30 +454,22 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
     mutex_lock(&s->lock);
     if (s->queue && s->type == SOCK_STREAM) {
         r = receive_stream(s, io, receive, done, &dead);
-        *end = r != 0 || !io->left || (receive->flags & MSG_PEEK);
-        if (r >= 0 || *done)
+        *end = r != 0 || !io->left || (*done && (receive->flags & MSG_PEEK));
+        if (!r && !*done && io->left)
+            r = receive_nothing(s, end);
+        else if (r >= 0 || *done)
             r = *end || !(receive->flags & MSG_WAITALL) ? (int64_t)*done : -EAGAIN;
     } else if (s->queue) {
         r = receive_packet(s, io, receive, &dead);
         *end = true;
-    } else if (s->error) {
-        r = s->error;
-        s->error = 0;
-        *end = true;
-    } else if (s->shut & SHUT_IN) {
-        r = 0;
-        *end = true;
-    } else if (s->type != SOCK_DGRAM && s->state != SOCKET_CONNECTED) {
-        r = s->type == SOCK_STREAM ? -EINVAL : -ENOTCONN; /* as Linux answers for each */
-        *end = true;
     } else {
-        r = -EAGAIN;
+        r = receive_nothing(s, end);
     }
     mutex_unlock(&s->lock);
     if (dead ||
         (*done > before && !(receive->flags & MSG_PEEK))) /* else a wait would wake itself */
         wake_senders(s);
-    free_dead(dead);
+    messages_free(dead);
     return r;
 }
 
@@ -344,7 +485,7 @@ int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
     int64_t r;
 
     if (receive->flags & MSG_OOB)
-        return -EOPNOTSUPP;
+        return receive_urgent(s, io, receive);
     if (s->type == SOCK_STREAM && !io->left && !s->queue)
         return 0;
     r = try_receive(s, io, receive, &done, &end);
@@ -357,6 +498,10 @@ int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
         }
     }
     wait_queue_remove(&w);
+    if (receive->files && (receive->flags & MSG_PEEK))
+        unix_flight_settle();
+    else if (receive->files)
+        unix_land(receive->files);
     if (s->type == SOCK_STREAM && done)
         r = (int64_t)done;
     if (s->type == SOCK_STREAM)
@@ -388,6 +533,8 @@ uint32_t unix_file_poll(struct task *task, struct file *f, struct poll_table *ta
         mask |= POLLHUP;
     if (s->error)
         mask |= POLLERR;
+    if (s->urgent)
+        mask |= POLLPRI;
     if (writable && s->state != SOCKET_LISTENING)
         mask |= POLLOUT;
     mutex_unlock(&s->lock);

@@ -2,7 +2,7 @@
  * unix_internal.h: what unix_socket.c, unix_data.c and unix_name.c share: AF_UNIX stream, datagram, sequenced packets.
  *
  * A socket is referenced by its open file, by its peer and by those on their way to talk to it. Locks of two sockets are never held
- * together: a sender takes a reference to its peer under its own lock, then locks the peer.
+ * together, but a listener's and one of its queue's: a sender takes a reference to its peer under its own lock, then locks the peer.
  */
 #ifndef PALIMPSEST_SHIM_FS_UNIX_INTERNAL_H
 #define PALIMPSEST_SHIM_FS_UNIX_INTERNAL_H
@@ -15,11 +15,18 @@ enum socket_shut { SHUT_IN = 1, SHUT_OUT = 2 }; /* bits */
 
 struct message {
     struct message *prev, *next;
-    size_t size, done; /* done: bytes of a stream that were read */
-    struct socket_files *files;
+    size_t size, done;          /* done: bytes of a stream that were read */
+    struct socket_files *files; /* on their way: unix_fly() */
     struct socket_credentials credentials;
     struct socket_address from;
     char data[];
+};
+
+/* Who listened, connected or made a pair: SO_PEERCRED, SO_PEERGROUPS. */
+struct unix_identity {
+    struct socket_credentials id;
+    unsigned group_count;
+    uint32_t groups[32];
 };
 
 struct unix_socket {
@@ -29,17 +36,28 @@ struct unix_socket {
     struct mutex lock;
     /* under lock */
     enum socket_state state;
-    struct unix_socket *peer;    /* owned reference; NULL: none */
-    unsigned shut;               /* SHUT_* bits */
-    int error;                   /* reported once: SO_ERROR */
-    struct message *queue;       /* received */
-    size_t queued;               /* bytes in it */
+    struct unix_socket *peer; /* owned reference; NULL: none */
+    unsigned shut;            /* SHUT_* bits */
+    int error;                /* reported once: SO_ERROR */
+    struct message *queue;    /* received */
+    struct message
+        *urgent;   /* one byte of the queue that MSG_OOB sent and nobody read; NULL: none */
+    size_t queued; /* bytes in it */
     struct unix_socket *pending; /* of a listener: owned references, not accepted yet */
     struct unix_socket *pending_prev, *pending_next;
     unsigned pending_count, backlog;
     struct socket_address name;
-    struct socket_credentials self, peer_credentials; /* of who connected or listened */
+    struct unix_identity self, other; /* the other end's as it was when they met */
     struct socket_settings set;
+    struct file
+        *file; /* not owned; NULL: not accepted yet, or closed. Fixed while it is in flight */
+    /* under g_flight_lock (unix_gc.c) */
+    uint32_t in_flight; /* references that messages own to `file` */
+    struct unix_socket *flight_prev, *flight_next;
+    /* while garbage is looked for: how many of them no suspect's queue owns */
+    uint32_t gc_outside;
+    bool gc_suspect;
+    struct unix_socket *gc_next;
     /* under g_all_lock (unix_socket.c) */
     struct unix_socket *all_prev, *all_next;
     /* under g_socket_names_lock (unix_name.c) */
@@ -57,10 +75,23 @@ void unix_put(struct unix_socket *s);
 void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg);
 /* The peer with a reference; NULL: none. */
 struct unix_socket *unix_peer(struct unix_socket *s);
-void message_free(struct message *m);
+void messages_free(struct message *list); /* linked by ->next */
+/* Under s->lock: m is the caller's. */
+void message_unlink(struct unix_socket *s, struct message *m);
+
+/* Files become part of a message. -ETOOMANYREFS: the user has too many on their way; -ENOMEM. */
+int unix_fly(struct task *task, struct socket_files *files);
+/* They no longer are; still the caller's. */
+void unix_land(struct socket_files *files);
+/* Before references that were copied out of a queue are used. Without locks. */
+void unix_flight_settle(void);
+/* End sockets that only their own and each other's queues hold. Without locks. */
+void unix_collect(void);
 
 /* Names. Errors: -EADDRINUSE, -EINVAL, -ECONNREFUSED, and those of path lookup. */
 int unix_name_bind(struct task *task, struct unix_socket *s, const struct socket_address *address);
+/* Who is to tell its credentials gets a name as well, unless it has one: SO_PASSCRED, unix(7). */
+int unix_name_wanted(struct task *task, struct unix_socket *s);
 struct unix_socket *unix_name_find(struct task *task, const struct socket_address *address,
                                    int *err);
 void unix_name_drop(struct unix_socket *s);

@@ -141,6 +141,19 @@ int unix_name_bind(struct task *task, struct unix_socket *s, const struct socket
     return r;
 }
 
+int unix_name_wanted(struct task *task, struct unix_socket *s)
+{
+    static const struct socket_address any = {.family = AF_UNIX, .size = 2};
+    bool wanted;
+    int r;
+
+    mutex_lock(&s->lock);
+    wanted = s->set.pass_credentials && s->name.size <= 2;
+    mutex_unlock(&s->lock);
+    r = wanted ? unix_name_bind(task, s, &any) : 0;
+    return r == -EINVAL ? 0 : r; /* another thread has just named it */
+}
+
 struct unix_socket *unix_name_find(struct task *task, const struct socket_address *address,
                                    int *err)
 {

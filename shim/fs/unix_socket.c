@@ -27,6 +27,15 @@ static struct unix_socket *unix_of(struct file *f)
 static struct mutex g_all_lock;
 static struct unix_socket *g_all;
 
+static void identify(struct unix_identity *who, const struct task *task)
+{
+    const struct process *p = task->process;
+
+    who->id = socket_credentials_of(task);
+    who->group_count = p->group_count;
+    memcpy(who->groups, p->groups, p->group_count * sizeof(p->groups[0]));
+}
+
 static struct unix_socket *unix_alloc(int type, const struct task *task)
 {
     struct unix_socket *s = shim_zalloc(sizeof(*s));
@@ -36,8 +45,8 @@ static struct unix_socket *unix_alloc(int type, const struct task *task)
     s->refs = 1;
     s->type = type;
     socket_settings_init(&s->set);
-    s->self = socket_credentials_of(task);
-    s->peer_credentials = (struct socket_credentials){0, UINT32_MAX, UINT32_MAX};
+    identify(&s->self, task);
+    s->other.id = (struct socket_credentials){0, UINT32_MAX, UINT32_MAX};
     mutex_lock(&g_all_lock);
     DL_APPEND2(g_all, s, all_prev, all_next);
     mutex_unlock(&g_all_lock);
@@ -97,7 +106,7 @@ static void peer_gone(struct unix_socket *s, struct unix_socket *gone, bool rese
 static void unix_end(struct unix_socket *s)
 {
     struct unix_socket *peer, *pending, *next;
-    struct message *queue, *m, *tmp;
+    struct message *queue;
 
     unix_name_drop(s);
     mutex_lock(&s->lock);
@@ -106,7 +115,7 @@ static void unix_end(struct unix_socket *s)
     peer = s->peer;
     s->peer = NULL;
     queue = s->queue;
-    s->queue = NULL;
+    s->queue = s->urgent = NULL;
     s->queued = 0;
     pending = s->pending;
     s->pending = NULL;
@@ -116,8 +125,7 @@ static void unix_end(struct unix_socket *s)
         peer_gone(peer, s, queue != NULL);
         unix_put(peer);
     }
-    DL_FOREACH_SAFE(queue, m, tmp)
-    message_free(m);
+    messages_free(queue);
     for (; pending; pending = next) {
         next = pending->pending_next;
         unix_end(pending); /* has no pending ones of its own: no deeper */
@@ -127,8 +135,29 @@ static void unix_end(struct unix_socket *s)
 
 static void unix_release(struct file *f)
 {
-    unix_end(f->data);
-    unix_put(f->data);
+    struct unix_socket *s = f->data;
+
+    mutex_lock(&s->lock);
+    s->file = NULL;
+    mutex_unlock(&s->lock);
+    unix_end(s);
+    unix_put(s);
+    unix_collect(); /* it may have been the last way to others */
+}
+
+/* The next read starts at the urgent byte, or where it was. */
+static int at_mark(struct unix_socket *s, uint64_t arg)
+{
+    const struct message *m;
+    int at;
+
+    if (s->type != SOCK_STREAM)
+        return -EOPNOTSUPP;
+    mutex_lock(&s->lock);
+    m = s->queue;
+    at = m && (m == s->urgent || (m->done == m->size && (!s->urgent || m->next == s->urgent)));
+    mutex_unlock(&s->lock);
+    return user_write(arg, &at, sizeof(at));
 }
 
 static int64_t unix_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
@@ -137,6 +166,8 @@ static int64_t unix_ioctl(struct task *task, struct file *f, unsigned request, u
     int bytes;
 
     (void)task;
+    if (request == SIOCATMARK)
+        return at_mark(s, arg);
     if (request != FIONREAD)
         return device_ioctl(AF_UNIX, request, arg);
     mutex_lock(&s->lock);
@@ -154,8 +185,10 @@ static struct file *unix_file(struct unix_socket *s, uint32_t flags, int *err)
 {
     struct file *f = file_create(&unix_file_ops, O_RDWR | flags, s, err);
 
-    if (f)
+    if (f) {
         s->id = f->id;
+        s->file = f;
+    }
     return f;
 }
 
@@ -191,12 +224,12 @@ struct file *unix_create(struct task *task, int type, int protocol, uint32_t fla
 }
 
 /* a learns of b and holds it. */
-static void join(struct unix_socket *a, struct unix_socket *b, struct socket_credentials who)
+static void join(struct unix_socket *a, struct unix_socket *b, const struct unix_identity *who)
 {
     unix_get(b);
     a->peer = b;
     a->state = SOCKET_CONNECTED;
-    a->peer_credentials = who;
+    a->other = *who;
 }
 
 int unix_pair(struct task *task, int type, int protocol, uint32_t flags, struct file *out[2])
@@ -211,8 +244,8 @@ int unix_pair(struct task *task, int type, int protocol, uint32_t flags, struct 
         file_put(out[0]);
         return err;
     }
-    join(unix_of(out[0]), unix_of(out[1]), socket_credentials_of(task));
-    join(unix_of(out[1]), unix_of(out[0]), socket_credentials_of(task));
+    join(unix_of(out[0]), unix_of(out[1]), &unix_of(out[1])->self);
+    join(unix_of(out[1]), unix_of(out[0]), &unix_of(out[0])->self);
     return 0;
 }
 
@@ -250,7 +283,7 @@ static int unix_listen(struct task *task, struct file *f, int backlog)
     } else {
         s->state = SOCKET_LISTENING;
         s->backlog = backlog < 0 || backlog > 4096 ? 4096 : (unsigned)backlog;
-        s->self = socket_credentials_of(task);
+        identify(&s->self, task);
     }
     mutex_unlock(&s->lock);
     if (!r)
@@ -266,7 +299,8 @@ static int connect_datagram(struct task *task, struct unix_socket *s,
     int err = 0;
 
     if (address->family != 0) {
-        to = unix_name_find(task, address, &err);
+        err = unix_name_wanted(task, s);
+        to = err ? NULL : unix_name_find(task, address, &err);
         if (!to)
             return err;
         if (to->type != s->type) {
@@ -286,19 +320,18 @@ static int connect_datagram(struct task *task, struct unix_socket *s,
 
 /* Under the listener's lock, with room in its queue. `end` becomes the listener's side of the connection. */
 static void enqueue_connection(struct unix_socket *listener, struct unix_socket *s,
-                               struct unix_socket *end, struct socket_credentials who)
+                               struct unix_socket *end)
 {
     end->name = listener->name;
-    join(end, s, who);
+    join(end, s, &end->self); /* it was made by who connects */
     unix_get(end);
     DL_APPEND2(listener->pending, end, pending_prev, pending_next);
     listener->pending_count++;
 }
 
-static int try_connect(struct unix_socket *s, struct unix_socket *listener, struct unix_socket *end,
-                       struct socket_credentials who)
+static int try_connect(struct unix_socket *s, struct unix_socket *listener, struct unix_socket *end)
 {
-    struct socket_credentials listened;
+    struct unix_identity listened;
     int r = 0;
 
     mutex_lock(&listener->lock);
@@ -308,12 +341,12 @@ static int try_connect(struct unix_socket *s, struct unix_socket *listener, stru
     else if (listener->pending_count > listener->backlog)
         r = -EAGAIN;
     else
-        enqueue_connection(listener, s, end, who);
+        enqueue_connection(listener, s, end);
     mutex_unlock(&listener->lock);
     if (r)
         return r;
     mutex_lock(&s->lock);
-    join(s, end, listened);
+    join(s, end, &listened);
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&listener->wait);
     wait_queue_wake_all(&s->wait);
@@ -340,17 +373,18 @@ static int unix_connect(struct task *task, struct file *f, const struct socket_a
     mutex_unlock(&s->lock);
     if (r)
         return r;
-    listener = unix_name_find(task, address, &r);
+    r = unix_name_wanted(task, s);
+    listener = r ? NULL : unix_name_find(task, address, &r);
     if (!listener)
         return r;
     end = unix_alloc(s->type, task);
     if (!end || listener->type != s->type) {
         r = end ? -EPROTOTYPE : -ENOMEM;
     } else {
-        r = try_connect(s, listener, end, socket_credentials_of(task));
+        r = try_connect(s, listener, end);
         while (r == -EAGAIN && socket_blocks(f, 0)) {
             int wait = socket_wait(task, &listener->wait, &w, deadline);
-            r = try_connect(s, listener, end, socket_credentials_of(task));
+            r = try_connect(s, listener, end);
             if (r == -EAGAIN && wait) {
                 r = wait;
                 break;
@@ -475,6 +509,20 @@ static int unix_peer_name(struct file *f, struct socket_address *out)
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
 
+/* As many as there are, or -ERANGE and how much room they take. */
+static int give_groups(const struct unix_identity *who, void *value, unsigned *size)
+{
+    unsigned need = who->group_count * (unsigned)sizeof(who->groups[0]);
+
+    if (!who->id.pid)
+        return -ENODATA;
+    if (*size < need) {
+        *size = need;
+        return -ERANGE;
+    }
+    return socket_give(value, size, who->groups, need);
+}
+
 static int unix_get_option(struct file *f, int level, int option, void *value, unsigned *size)
 {
     struct unix_socket *s = unix_of(f);
@@ -502,13 +550,16 @@ static int unix_get_option(struct file *f, int level, int option, void *value, u
         r = socket_give_int(value, size, s->state == SOCKET_LISTENING);
         break;
     case SO_PEERCRED:
-        r = socket_give(value, size, &s->peer_credentials, sizeof(s->peer_credentials));
+        r = socket_give(value, size, &s->other.id, sizeof(s->other.id));
+        break;
+    case SO_PEERGROUPS:
+        r = give_groups(&s->other, value, size);
         break;
     default:
         r = socket_settings_get(&s->set, option, value, size);
     }
     mutex_unlock(&s->lock);
-    if (r)
+    if (r == -ENOPROTOOPT)
         stats_unsupported("getsockopt: option");
     return r;
 }

@@ -167,21 +167,6 @@ static void mark_urgent(struct inet_socket *to, struct tcp_write *wr)
     wr->owner = to->file ? to->file->owner_pid : 0;
 }
 
-static void tell_owner(int owner)
-{
-    struct abi_siginfo info = signal_info_kernel(SIGURG);
-
-    mutex_lock(&g_process_lock);
-    if (owner < 0) {
-        (void)signal_send_pgrp(-owner, &info);
-    } else {
-        struct process *p = process_find(owner);
-        if (p)
-            (void)signal_send_process(p, &info);
-    }
-    mutex_unlock(&g_process_lock);
-}
-
 static enum put_result put_some(struct inet_socket *to, struct tcp_write *wr)
 {
     enum put_result result = PUT_SOME;
@@ -268,7 +253,7 @@ int64_t tcp_send(struct task *task, struct file *f, struct socket_io *io, struct
     }
     wait_queue_remove(&w);
     if (wr.owner)
-        tell_owner(wr.owner);
+        socket_tell_urgent(wr.owner);
     if (wr.done || !r) {
         __atomic_fetch_add(&s->sent, wr.done, __ATOMIC_RELAXED);
         return (int64_t)wr.done;

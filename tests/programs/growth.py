@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""fork + exit + wait many times in a row must not make memory, descriptors or processes of the host grow.
+"""What a program does many times in a row (fork + exit + wait, cycles of sockets) must not make memory, descriptors or processes of the host grow.
 
-    growth.py --pal build/pal PROGRAM COUNT      PROGRAM: tests/guest/fork_marathon.c
+    growth.py --pal build/pal PROGRAM COUNT      PROGRAM: tests/guest/fork_marathon.c, socket_cycles.c
 
 Looks at everything below pal after a first part, which fills pools, and again after COUNT more.
 """
@@ -28,14 +28,14 @@ def main():
     start = time.monotonic()
     with subprocess.Popen(support.pal_run(args.pal) + [os.path.abspath(args.program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           cwd="/", text=True) as pal:
-        def forks(count):
+        def rounds(count):
             pal.stdin.write(f"{count}\n")
             pal.stdin.flush()
             if pal.stdout.readline() != "done\n":
                 sys.exit("the guest failed: " + pal.stdout.read())
-        forks(WARM_UP)
+        rounds(WARM_UP)
         before = host_use.settled(pal.pid)
-        forks(args.count)
+        rounds(args.count)
         after = host_use.settled(pal.pid)
         pal.stdin.close()
         status = pal.wait()
@@ -43,7 +43,7 @@ def main():
     grown = [name for name in SLACK if after[name] > before[name] + SLACK[name]]
     for name in SLACK:
         print(f"{name:12} {before[name]:8} {after[name]:8}{'  has grown' if name in grown else ''}")
-    print(f"{args.count} forks in {time.monotonic() - start:.1f} s, status {status}")
+    print(f"{args.count} rounds in {time.monotonic() - start:.1f} s, status {status}")
     sys.exit(1 if grown or status else 0)
 
 

@@ -1,0 +1,436 @@
+/* AF_UNIX sockets: urgent bytes, who the other end is, sockets sent over each other in cycles. */
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "show.h"
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+#define SIOCATMARK_NUMBER 0x8905 /* musl and glibc name it in different headers */
+
+static int s[2];
+
+static void fresh(void)
+{
+    if (s[0])
+        close(s[0]);
+    if (s[1])
+        close(s[1]);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+}
+
+/* ---- urgent bytes ------------------------------------------------------------------------------------------------- */
+
+static void state(const char *when)
+{
+    struct pollfd p = {.fd = s[1], .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP};
+    int mark = -1;
+
+    poll(&p, 1, 0);
+    CHECK(ioctl(s[1], SIOCATMARK_NUMBER, &mark) == 0);
+    printf("  %s: poll %x, at mark %d\n", when, p.revents, mark);
+}
+
+static void get(const char *what, size_t size, int flags)
+{
+    char data[64];
+    struct iovec v = {data, size};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    ssize_t n = recvmsg(s[1], &m, flags | MSG_DONTWAIT);
+
+    printf("%s: %zd %s '%.*s' flags %x\n", what, n, n < 0 ? strerror(errno) : "",
+           n > 0 ? (int)n : 0, data, (unsigned)m.msg_flags);
+    state("then");
+}
+
+static volatile sig_atomic_t g_urgent;
+static void on_urgent(int sig)
+{
+    (void)sig;
+    g_urgent++;
+}
+
+static void urgent(void)
+{
+    int on = 1, waiting;
+
+    fresh();
+    SHOW(send(s[0], "abc", 3, MSG_OOB));
+    state("sent");
+    SHOW(ioctl(s[1], FIONREAD, &waiting));
+    printf("waiting %d\n", waiting);
+    get("peek", 4, MSG_OOB | MSG_PEEK);
+    get("urgent", 4, MSG_OOB);
+    get("again", 4, MSG_OOB);
+    get("read", 8, 0);
+    get("read", 8, 0);
+    fresh();
+    puts("skipped by a read");
+    SHOW(send(s[0], "abc", 3, MSG_OOB));
+    SHOW(send(s[0], "def", 3, 0));
+    get("peek", 8, MSG_PEEK);
+    get("read", 8, 0);
+    get("peek", 8, MSG_PEEK);
+    get("read", 8, 0);
+    get("urgent", 1, MSG_OOB);
+    fresh();
+    puts("read before the others");
+    SHOW(send(s[0], "c", 1, MSG_OOB));
+    get("urgent", 1, MSG_OOB);
+    get("read", 8, 0);
+    SHOW(send(s[0], "d", 1, 0));
+    get("read", 8, 0);
+    fresh();
+    puts("two of them");
+    SHOW(send(s[0], "ab", 2, MSG_OOB));
+    SHOW(send(s[0], "cd", 2, MSG_OOB));
+    get("read", 8, 0);
+    get("urgent", 1, MSG_OOB);
+    fresh();
+    puts("inline");
+    SHOW(setsockopt(s[1], SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on)));
+    SHOW(send(s[0], "abc", 3, MSG_OOB));
+    SHOW(send(s[0], "def", 3, 0));
+    get("urgent", 1, MSG_OOB);
+    get("read", 8, 0);
+    get("read", 8, 0);
+    fresh();
+    puts("the end");
+    SHOW(send(s[0], "abc", 3, MSG_OOB));
+    shutdown(s[0], SHUT_WR);
+    get("read", 8, 0);
+    get("read", 8, 0);
+    get("read", 8, 0);
+    fresh();
+    puts("refused");
+    SHOW(send(s[0], "", 0, MSG_OOB));
+    shutdown(s[1], SHUT_RD);
+    SHOW(send(s[0], "x", 1, MSG_OOB | MSG_NOSIGNAL));
+    for (int type = SOCK_DGRAM; type <= SOCK_SEQPACKET; type += SOCK_SEQPACKET - SOCK_DGRAM) {
+        int other[2];
+        CHECK(socketpair(AF_UNIX, type, 0, other) == 0);
+        SHOW(send(other[0], "x", 1, MSG_OOB));
+        SHOW(recv(other[1], &on, 1, MSG_OOB));
+        close(other[0]);
+        close(other[1]);
+    }
+    fresh();
+    signal(SIGURG, on_urgent);
+    SHOW(fcntl(s[1], F_SETOWN, getpid()));
+    SHOW(send(s[0], "x", 1, MSG_OOB));
+    printf("signals %d\n", (int)g_urgent);
+}
+
+/* ---- who ---------------------------------------------------------------------------------------------------------- */
+
+static void show_credentials(void)
+{
+    char control[CMSG_SPACE(sizeof(struct ucred))], c;
+    struct iovec v = {&c, 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct ucred cred;
+
+    CHECK(recvmsg(s[1], &m, 0) == 1);
+    printf("'%c', control %zu", c, (size_t)m.msg_controllen);
+    if (m.msg_controllen) {
+        memcpy(&cred, CMSG_DATA((struct cmsghdr *)control), sizeof(cred));
+        printf(": pid %s uid %s gid %s",
+               cred.pid == getpid() ? "mine"
+               : cred.pid           ? "other"
+                                    : "none",
+               cred.uid == 65534      ? "nobody"
+               : cred.uid == getuid() ? "mine"
+                                      : "other",
+               cred.gid == 65534      ? "nobody"
+               : cred.gid == getgid() ? "mine"
+                                      : "other");
+    }
+    printf("\n");
+}
+
+static void send_credentials(pid_t pid, uid_t uid)
+{
+    char control[CMSG_SPACE(sizeof(struct ucred))] = {0};
+    struct iovec v = {"e", 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    struct ucred cred = {pid, uid, getgid()};
+
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_CREDENTIALS;
+    h->cmsg_len = CMSG_LEN(sizeof(cred));
+    memcpy(CMSG_DATA(h), &cred, sizeof(cred));
+    errno = 0;
+    ssize_t n = sendmsg(s[0], &m, 0);
+    printf("send credentials = %zd %s\n", n, n < 0 ? strerror(errno) : "");
+}
+
+static void groups_of(int fd, const char *whose)
+{
+    gid_t list[64];
+    socklen_t size = sizeof(list);
+    int r;
+
+    errno = 0;
+    r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, list, &size);
+    printf("%s: %d %s", whose, r, r ? strerror(errno) : "");
+    for (socklen_t i = 0; !r && i < size / sizeof(list[0]); i++)
+        printf(" %u", list[i]);
+    size = 2;
+    r = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, list, &size);
+    printf("; with little room %d, size %u\n", r, size);
+}
+
+static void who(void)
+{
+    int on = 1, off = 0, alone = socket(AF_UNIX, SOCK_STREAM, 0), status;
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof(a);
+    gid_t groups[] = {3, 5, 7};
+
+    fresh();
+    CHECK(write(s[0], "1", 1) == 1);
+    SHOW(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    show_credentials();
+    CHECK(write(s[0], "2", 1) == 1);
+    show_credentials();
+    SHOW(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &off, sizeof(off)));
+    SHOW(setsockopt(s[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    CHECK(write(s[0], "3", 1) == 1);
+    SHOW(setsockopt(s[1], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)));
+    show_credentials();
+    send_credentials(getpid(), getuid());
+    show_credentials();
+    if (fork() == 0) {
+        if (setresuid(1000, 1000, 1000) == 0)
+            send_credentials(1, 1000);
+        send_credentials(getpid(), 0);
+        _exit(0);
+    }
+    wait(&status);
+    size = sizeof(int);
+    SHOW(getsockopt(s[0], SOL_SOCKET, SO_PASSSEC, &off, &size));
+    printf("%d\n", off);
+    /* Names by themselves. */
+    int d = socket(AF_UNIX, SOCK_DGRAM, 0), to = socket(AF_UNIX, SOCK_DGRAM, 0);
+    CHECK(bind(to, (struct sockaddr *)&a, sizeof(a.sun_family)) == 0);
+    size = sizeof(a);
+    CHECK(getsockname(to, (struct sockaddr *)&a, &size) == 0);
+    setsockopt(d, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+    SHOW(sendto(d, "x", 1, 0, (struct sockaddr *)&a, size));
+    size = sizeof(a);
+    SHOW(getsockname(d, (struct sockaddr *)&a, &size));
+    printf("name of %u\n", size);
+    close(d);
+    close(to);
+    /* Groups, as they were when the sockets met. */
+    groups_of(alone, "alone");
+    if (getuid() == 0) {
+        CHECK(setgroups(3, groups) == 0);
+        fresh();
+        CHECK(setgroups(1, groups) == 0);
+        groups_of(s[0], "pair");
+    }
+    close(alone);
+}
+
+/* ---- cycles ------------------------------------------------------------------------------------------------------- */
+
+static void pass(int over, const int *fds, unsigned count)
+{
+    char control[CMSG_SPACE(8 * sizeof(int))] = {0};
+    struct iovec v = {"d", 1};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = control,
+                       .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+    h->cmsg_level = SOL_SOCKET;
+    h->cmsg_type = SCM_RIGHTS;
+    h->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(h), fds, count * sizeof(int));
+    CHECK(sendmsg(over, &m, 0) == 1);
+}
+
+static int take(int over, int flags)
+{
+    char control[CMSG_SPACE(8 * sizeof(int))] = {0}, c;
+    struct iovec v = {&c, 1};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+    int fd;
+
+    CHECK(recvmsg(over, &m, flags) == 1);
+    memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+    return fd;
+}
+
+/* The other end of a pipe that nothing but garbage holds sees its end; Linux collects when a socket is closed, maybe later. */
+static int collected(int pipe_end, int timeout_ms)
+{
+    struct pollfd p = {.fd = pipe_end, .events = POLLIN};
+    int other[2];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, other) == 0);
+    close(other[0]);
+    close(other[1]);
+    return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLHUP);
+}
+#define PATIENCE_MS 20000
+
+static void cycle_of_two(void)
+{
+    int p[2];
+
+    CHECK(pipe(p) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
+    pass(s[0], (int[]){s[0], p[1]}, 2);
+    pass(s[1], (int[]){s[1], s[0]}, 2);
+    close(p[1]);
+    close(s[0]);
+    close(s[1]);
+    printf("two: %d\n", collected(p[0], PATIENCE_MS));
+    close(p[0]);
+}
+
+/* A long ring of sockets, each in the queue of the next. */
+static void ring(int type, int count)
+{
+    int(*pair)[2] = calloc((size_t)count, sizeof(*pair)), p[2];
+
+    CHECK(pipe(p) == 0);
+    for (int i = 0; i < count; i++)
+        CHECK(socketpair(AF_UNIX, type, 0, pair[i]) == 0);
+    for (int i = 0; i < count; i++) {
+        pass(pair[i][0], pair[(i + 1) % count], 2);
+        pass(pair[i][1], (int[]){p[1]}, 1);
+    }
+    close(p[1]);
+    for (int i = 0; i < count - 1; i++) {
+        close(pair[i][0]);
+        close(pair[i][1]);
+    }
+    close(pair[count - 1][0]);
+    printf("ring held by one: %d\n", collected(p[0], 0));
+    close(pair[count - 1][1]);
+    printf("ring: %d\n", collected(p[0], PATIENCE_MS));
+    close(p[0]);
+    free(pair);
+}
+
+/* A listener in the queue of a connection that it did not accept, with an epoll instance that watches both. */
+static void listener_in_its_own_queue(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    socklen_t size = sizeof(a);
+    int l = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0);
+    int e = epoll_create1(0), p[2];
+    struct epoll_event event = {.events = EPOLLIN};
+
+    CHECK(pipe(p) == 0);
+    CHECK(bind(l, (struct sockaddr *)&a, sizeof(a.sun_family)) == 0 && listen(l, 4) == 0);
+    CHECK(getsockname(l, (struct sockaddr *)&a, &size) == 0);
+    CHECK(connect(c, (struct sockaddr *)&a, size) == 0);
+    CHECK(epoll_ctl(e, EPOLL_CTL_ADD, l, &event) == 0);
+    CHECK(epoll_ctl(e, EPOLL_CTL_ADD, c, &event) == 0);
+    pass(c, (int[]){l, e, p[1]}, 3);
+    close(e);
+    close(p[1]);
+    close(c);
+    printf("listener open: %d\n", collected(p[0], 0));
+    close(l);
+    printf("listener: %d\n", collected(p[0], PATIENCE_MS));
+    close(p[0]);
+    c = socket(AF_UNIX, SOCK_STREAM, 0);
+    SHOW(connect(c, (struct sockaddr *)&a, size));
+    close(c);
+}
+
+/* What can still be received is no garbage, however deep it lies, nor what was only peeked at. */
+static void reachable(void)
+{
+    int outer[2], inner[2], p[2], got, again;
+
+    CHECK(pipe(p) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, outer) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, inner) == 0);
+    pass(inner[0], (int[]){p[1]}, 1);
+    pass(outer[0], (int[]){inner[1], inner[0], outer[0]}, 3);
+    close(p[1]);
+    close(inner[0]);
+    close(inner[1]);
+    close(outer[0]);
+    printf("to be received: %d\n", collected(p[0], 0));
+    got = take(outer[1], MSG_PEEK);
+    close(outer[1]);
+    printf("peeked: %d\n", collected(p[0], 0));
+    again = take(got, 0);
+    CHECK(write(again, "ok", 2) == 2);
+    close(again);
+    close(got);
+    char text[3] = {0};
+    CHECK(read(p[0], text, 2) == 2);
+    printf("%s: %d\n", text, collected(p[0], PATIENCE_MS));
+    close(p[0]);
+}
+
+/* More on the way than the limit on descriptors, for who may not have more. */
+static void too_many(void)
+{
+    struct rlimit limit = {40, 40};
+    int status, p[2];
+
+    if (fork() == 0) {
+        CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, s) == 0 && pipe(p) == 0);
+        CHECK(getuid() || setresuid(54321, 54321, 54321) == 0);
+        CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        int many[8] = {p[0], p[0], p[0], p[0], p[0], p[0], p[0], p[0]}, sent = 0;
+        char control[CMSG_SPACE(sizeof(many))] = {0};
+        struct iovec v = {"d", 1};
+        struct msghdr m = {.msg_iov = &v,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof(control)};
+        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+        h->cmsg_level = SOL_SOCKET;
+        h->cmsg_type = SCM_RIGHTS;
+        h->cmsg_len = CMSG_LEN(sizeof(many));
+        memcpy(CMSG_DATA(h), many, sizeof(many));
+        while (sent < 8 && sendmsg(s[0], &m, MSG_DONTWAIT) == 1)
+            sent++;
+        printf("sent %d: %s\n", sent, strerror(errno));
+        _exit(0);
+    }
+    wait(&status);
+    if (getuid())
+        return;
+}
+
+int main(void)
+{
+    setvbuf(stdout, NULL, _IONBF, 0);
+    signal(SIGPIPE, SIG_IGN);
+    urgent();
+    who();
+    cycle_of_two();
+    ring(SOCK_STREAM, 20);
+    ring(SOCK_DGRAM, 60);
+    listener_in_its_own_queue();
+    reachable();
+    too_many();
+    return 0;
+}
