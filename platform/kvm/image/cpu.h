@@ -42,6 +42,8 @@ struct thread {
     struct kvm_aspace *aspace; /* NULL: none */
     /* Whose extended state is in this thread's registers; NULL: nobody's */
     struct kvm_context *live;
+    /* Whose segment bases are in the processor, inside guest_run; NULL: those in memory are right */
+    struct guest_regs *bases_live;
     thread_entry fn;
     void *arg;
     uint64_t stack_physical; /* of the lowest byte */
@@ -105,7 +107,7 @@ struct cpu {
     struct kvm_context *frame_of; /* frame_top and tss.rsp0 are this one's */
     /* Whose extended state the registers hold, if `extended_thread` is current */
     struct kvm_context *extended;
-    uint64_t fs_base, gs_base; /* now in the registers */
+    uint64_t fs_base, gs_base; /* now in the registers, without FSGSBASE */
     /* Whose root is in CR3; NULL: the kernel's. Written with interrupts off, read by mm_flush */
     struct kvm_aspace *loaded;
     uint32_t flush;             /* somebody waits for this processor to drop its translations */

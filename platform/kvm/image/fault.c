@@ -155,11 +155,9 @@ static enum mm_fault fault_write(struct fault *f, uint64_t *slot)
     return MM_FAULT_RESOLVED;
 }
 
-static enum mm_fault fault_small(struct fault *f)
+/* `slot` is of a table that is this space's alone. */
+static enum mm_fault fault_small(struct fault *f, uint64_t *slot)
 {
-    uint64_t *slot = pt_own(&f->as->pt, f->addr, 1, &f->batch);
-    if (!slot)
-        return MM_FAULT_NO_MEMORY;
     const uint64_t e = *slot;
     if (!e)
         return fault_new(f, slot);
@@ -170,9 +168,26 @@ static enum mm_fault fault_small(struct fault *f)
     return MM_FAULT_RESOLVED;
 }
 
+/* Where the way to the entry is not this space's alone, or not there. */
+static enum mm_fault fault_on_path(struct fault *f)
+{
+    if (pt_find(&f->as->pt, f->addr).rights & f->access)
+        return MM_FAULT_RESOLVED;
+    /* A huge page makes no difference to whom it is zero; a shared table above it does. */
+    enum mm_fault result = f->m->object ? MM_FAULT_UNMAPPED : fault_huge(f);
+    if (result != MM_FAULT_UNMAPPED)
+        return result;
+    uint64_t *slot = pt_own(&f->as->pt, f->addr, 1, &f->batch);
+    return slot ? fault_small(f, slot) : MM_FAULT_NO_MEMORY;
+}
+
 enum mm_fault kvm_aspace_fault_locked(struct kvm_aspace *as, uint64_t addr, unsigned access)
 {
-    struct fault f = {.as = as, .addr = addr, .access = access};
+    struct fault f;
+    f.as = as;
+    f.addr = addr;
+    f.access = access;
+    pt_batch_init(&f.batch);
     if (addr >= PT_USER_END)
         return MM_FAULT_UNMAPPED;
     f.m = mapping_find(&as->maps, addr);
@@ -181,14 +196,11 @@ enum mm_fault kvm_aspace_fault_locked(struct kvm_aspace *as, uint64_t addr, unsi
     if (!allowed(f.m, access))
         return MM_FAULT_PROTECTION;
     as->stats.faults++;
-    if (pt_find(&as->pt, addr).rights & access)
-        return MM_FAULT_RESOLVED; /* somebody else was first, or the processor did not know yet */
-    /* A huge page makes no difference to whom it is zero; a shared table above it does. */
-    enum mm_fault result = MM_FAULT_UNMAPPED;
-    if (!f.m->object)
-        result = fault_huge(&f);
-    if (result == MM_FAULT_UNMAPPED)
-        result = fault_small(&f);
+    /* Somebody else may have been first, or the processor did not know yet: then the rights are there. */
+    uint64_t *slot = pt_owned(&as->pt, addr);
+    enum mm_fault result = !slot                         ? fault_on_path(&f)
+                           : (pt_rights(*slot) & access) ? MM_FAULT_RESOLVED
+                                                         : fault_small(&f, slot);
     if (f.batch.taken_back && result == MM_FAULT_RESOLVED && access == MEMORY_WRITE)
         as->stats.pages_reclaimed++;
     pt_finish(&as->pt, &f.batch);

@@ -235,6 +235,23 @@ static void discard_surplus(void)
     }
 }
 
+/* take() of one frame. A block that neither becomes full nor was whole stays on its list. */
+static bool take_one(int32_t number, unsigned index, enum frame_kind kind)
+{
+    struct block *b = &g.blocks[number];
+    if (b->list == BLOCK_WHOLE || b->free_count == 1)
+        return take(number, index, 1, kind);
+    uint64_t *free = &b->free[index / 64], *zero = &b->zero[index / 64];
+    const uint64_t mask = UINT64_C(1) << (index % 64);
+    const bool was_zero = *zero & mask;
+    *free &= ~mask;
+    *zero &= ~mask;
+    b->free_count--;
+    g.kinds[kind]++;
+    g.kinds[FRAME_FREE]--;
+    return was_zero;
+}
+
 uint64_t frame_alloc(enum frame_kind kind, enum frame_fill fill)
 {
     if (mm_allocation_fails())
@@ -256,7 +273,7 @@ uint64_t frame_alloc(enum frame_kind kind, enum frame_fill fill)
     unsigned index = word * 64 + (unsigned)__builtin_ctzll(b->free[word]);
     if (b->list == BLOCK_WHOLE)
         b->use = BLOCK_SINGLES;
-    bool zero = take(number, index, 1, kind);
+    bool zero = take_one(number, index, kind);
     mm_spin_unlock(&g.lock);
 
     uint64_t phys = block_address(number) + (uint64_t)index * FRAME_SIZE;

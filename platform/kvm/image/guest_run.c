@@ -64,9 +64,24 @@ static void state_reset(void *area)
         __builtin_memcpy((char *)area + XSAVE_HEADER, &features, 8);
 }
 
+/*
+ * The guest can set its bases itself where FSGSBASE lets it. While bases_live is set the registers hold them and those in memory are
+ * old. Interrupts off.
+ */
+static void store_bases(struct thread *t)
+{
+    struct guest_regs *regs = t->bases_live;
+    t->bases_live = NULL;
+    if (!regs || !g_features.fsgsbase)
+        return;
+    __asm__ volatile("rdfsbase %0" : "=r"(regs->fs_base));
+    __asm__ volatile("rdgsbase %0" : "=r"(regs->gs_base));
+}
+
 /* Whose state is in the registers of this processor, as this thread sees it: with interrupts off. */
 void context_save_live(struct thread *t)
 {
+    store_bases(t);
     if (t->live) {
         state_save(t->live->base.extended);
         t->live = NULL;
@@ -204,34 +219,24 @@ static uint64_t usable_base(uint64_t base)
     return base < USER_END ? base : 0;
 }
 
-static void load_bases(struct cpu *cpu, const struct guest_regs *regs)
+static void load_bases(struct thread *t, struct guest_regs *regs)
 {
+    struct cpu *cpu = t->cpu;
     uint64_t fs = usable_base(regs->fs_base), gs = usable_base(regs->gs_base);
+    t->bases_live = regs;
+    if (g_features.fsgsbase) {
+        __asm__ volatile("wrfsbase %0" : : "r"(fs));
+        __asm__ volatile("wrgsbase %0" : : "r"(gs));
+        return;
+    }
     if (cpu->fs_base != fs) {
-        if (g_features.fsgsbase)
-            __asm__ volatile("wrfsbase %0" : : "r"(fs));
-        else
-            write_msr(MSR_FS_BASE, fs);
+        write_msr(MSR_FS_BASE, fs);
         cpu->fs_base = fs;
     }
     if (cpu->gs_base != gs) {
-        if (g_features.fsgsbase)
-            __asm__ volatile("wrgsbase %0" : : "r"(gs));
-        else
-            write_msr(MSR_GS_BASE, gs);
+        write_msr(MSR_GS_BASE, gs);
         cpu->gs_base = gs;
     }
-}
-
-/* The guest can set its bases itself where FSGSBASE lets it. */
-static void store_bases(struct cpu *cpu, struct guest_regs *regs)
-{
-    if (!g_features.fsgsbase)
-        return;
-    __asm__ volatile("rdfsbase %0" : "=r"(cpu->fs_base));
-    __asm__ volatile("rdgsbase %0" : "=r"(cpu->gs_base));
-    regs->fs_base = cpu->fs_base;
-    regs->gs_base = cpu->gs_base;
 }
 
 static unsigned enter_mode(const struct guest_regs *regs)
@@ -310,17 +315,34 @@ static bool page_fault(struct thread *t, struct guest_exit *exit, uint64_t addre
     return true;
 }
 
+/* A system call: answered here if it is one that may be. Interrupts off before and after. true: *exit is filled. */
+static bool handle_syscall(struct kvm_context *ctx, struct guest_exit *exit)
+{
+    struct guest_regs *regs = &ctx->base.regs;
+    const guest_prompt_call *prompt = ctx->base.prompt;
+    const uint32_t number = (uint32_t)regs->rax;
+    if (prompt && number < GUEST_PROMPT_CALLS) {
+        __asm__ volatile("sti" : : : "memory");
+        long result = prompt[number](ctx->base.owner, regs);
+        __asm__ volatile("cli" : : : "memory");
+        if (result != GUEST_CALL_LEAVE) {
+            regs->rax = (uint64_t)result;
+            return false;
+        }
+    }
+    exit->reason = GUEST_SYSCALL;
+    return true;
+}
+
 /* One trap out of the guest, interrupts off before and after. true: *exit is filled. */
 static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_exit *exit,
                         uint64_t how)
 {
     uint64_t vector = how & 0xffff, error = how >> 16;
-    uint64_t address = vector == VECTOR_PAGE ? read_cr2() : 0;
     struct guest_regs *regs = &ctx->base.regs;
-    if (vector == VECTOR_SYSCALL) {
-        exit->reason = GUEST_SYSCALL;
-        return true;
-    }
+    if (vector == VECTOR_SYSCALL)
+        return handle_syscall(ctx, exit);
+    uint64_t address = vector == VECTOR_PAGE ? read_cr2() : 0;
     if (vector >= 0x20 && vector != VECTOR_COMPAT) {
         trap_interrupt(vector);
         if (t->cpu->reschedule)
@@ -331,8 +353,7 @@ static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_
         address == (uint64_t)syscall_entry && regs->rip == address) {
         regs->rip = regs->rcx;
         regs->rflags = regs->r11;
-        exit->reason = GUEST_SYSCALL;
-        return true;
+        return handle_syscall(ctx, exit);
     }
     __asm__ volatile("sti" : : : "memory");
     bool out = true;
@@ -387,7 +408,8 @@ static void prepare(struct thread *t, struct kvm_context *ctx)
         state_restore(ctx->base.extended);
         t->live = ctx;
     }
-    load_bases(cpu, &ctx->base.regs);
+    if (!t->bases_live)
+        load_bases(t, &ctx->base.regs);
 }
 
 static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
@@ -420,10 +442,10 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
         uint64_t how = kvm_guest_enter(ctx, enter_mode(regs));
         __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELAXED);
         t->guest_tsc += read_tsc() - entered;
-        store_bases(t->cpu, regs);
         if (handle_trap(t, ctx, exit, how))
             break;
     }
+    store_bases(t);
     interrupts_restore(flags);
 }
 

@@ -168,13 +168,6 @@ void pt_finish(struct page_tables *pt, struct pt_batch *batch)
 
 /* Looking */
 
-unsigned pt_rights(uint64_t e)
-{
-    if (!(e & PTE_PRESENT))
-        return 0;
-    return MEMORY_READ | (e & PTE_WRITE ? MEMORY_WRITE : 0) | (e & PTE_NX ? 0 : MEMORY_EXEC);
-}
-
 struct pt_leaf pt_find(const struct page_tables *pt, uint64_t addr)
 {
     struct pt_leaf leaf = {.rights = MEMORY_READ | MEMORY_WRITE | MEMORY_EXEC};
@@ -315,6 +308,18 @@ uint64_t *pt_own(struct page_tables *pt, uint64_t addr, int want, struct pt_batc
         }
         table = *slot & PTE_ADDRESS;
     }
+}
+
+uint64_t *pt_owned(const struct page_tables *pt, uint64_t addr)
+{
+    uint64_t table = pt->root;
+    for (int level = PT_LEVELS; level > 1; level--) {
+        const uint64_t e = pt_entries(table)[pt_index(addr, level)];
+        if ((e & (PTE_WRITE | PTE_LIMITED | PTE_HUGE)) != PTE_WRITE)
+            return NULL;
+        table = e & PTE_ADDRESS;
+    }
+    return &pt_entries(table)[pt_index(addr, 1)];
 }
 
 void pt_set(struct page_tables *pt, uint64_t *slot, int level, uint64_t entry)

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "platform/annotations.h"
+#include "platform/guest_memory.h"
 #include "platform/kvm/image/frame.h"
 
 struct kvm_aspace;
@@ -80,6 +81,14 @@ void pt_fork(struct page_tables *parent, struct page_tables *child);
 /* All of it, the root too. No processor uses it any more, and none will. */
 void pt_destroy(struct page_tables *pt);
 
+/* MEMORY_* that an entry grants. */
+static inline unsigned pt_rights(uint64_t e)
+{
+    if (!(e & PTE_PRESENT))
+        return 0;
+    return MEMORY_READ | (e & PTE_WRITE ? MEMORY_WRITE : 0) | (e & PTE_NX ? 0 : MEMORY_EXEC);
+}
+
 /* What is at an address, for looking only. level 0: nothing, and `entry` is 0. */
 struct pt_leaf {
     uint64_t entry;
@@ -94,10 +103,19 @@ struct pt_leaf pt_find(const struct page_tables *pt, uint64_t addr);
  * splits what is in the way. NULL: no memory, nothing a guest could see was changed.
  */
 MUST_USE uint64_t *pt_own(struct page_tables *pt, uint64_t addr, int level, struct pt_batch *batch);
+/* The slot for addr in a table of the lowest level, if all on the way is there and this space's alone already; else NULL. */
+MUST_USE uint64_t *pt_owned(const struct page_tables *pt, uint64_t addr);
 /* Write a leaf into a slot that pt_own gave; keeps counts. References are the caller's affair. */
 void pt_set(struct page_tables *pt, uint64_t *slot, int level, uint64_t entry);
 
 void pt_batch_flush(struct pt_batch *batch, uint64_t start, uint64_t end);
+static inline void
+pt_batch_init(struct pt_batch *batch) /* as {0}; most faults never look at `dead` */
+{
+    batch->start = batch->end = 0;
+    batch->count = 0;
+    batch->taken_back = false;
+}
 void pt_batch_put(struct pt_batch *batch, uint64_t phys);
 void pt_finish(struct page_tables *pt, struct pt_batch *batch);
 

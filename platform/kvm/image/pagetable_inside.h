@@ -31,7 +31,6 @@ static inline bool pt_is_own(uint64_t e)
 }
 
 struct mm_spinlock *pt_table_lock(uint64_t table);
-unsigned pt_rights(uint64_t e);
 /* An entry of a table of `level` with no more rights than `limit`, as bits of an entry, grants. */
 uint64_t pt_limited(uint64_t e, uint64_t limit, int level);
 /*

@@ -71,6 +71,8 @@ void vm_interrupt(struct vm *vm, unsigned cpu)
         return; /* the processor's APIC is not up yet: it will look */
 }
 
+#define HUGE_PAGE (2ull << 20)
+
 static int add_range(struct vm *vm, unsigned slot, uint64_t start, void *memory, uint64_t size)
 {
     struct kvm_userspace_memory_region region = {.slot = slot,
@@ -101,12 +103,20 @@ static uint64_t memory_for(const struct platform_options *options, bool software
 
 static int make_memory(struct vm *vm, const struct vm_config *config)
 {
-    vm->ram_size = memory_for(config->options, vm->host.software) & ~(2 * 1024 * 1024ull - 1);
-    void *at = mmap(NULL, vm->ram_size, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint64_t size = memory_for(config->options, vm->host.software) & ~(HUGE_PAGE - 1);
+    unsigned char *at = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         return -errno;
-    vm->ram = at;
+    /* Aligned, so that the host can take huge pages for it: a fault of its own for every page costs more than the guest's. */
+    uint64_t before = -(uint64_t)at & (HUGE_PAGE - 1);
+    if (before > 0)
+        munmap(at, before);
+    if (before < HUGE_PAGE)
+        munmap(at + before + size, HUGE_PAGE - before);
+    vm->ram = at + before;
+    vm->ram_size = size;
+    (void)madvise(vm->ram, size, MADV_HUGEPAGE); /* or without: where the host has none */
     uint64_t low = vm->ram_size < LOW_MEMORY_MAX ? vm->ram_size : LOW_MEMORY_MAX;
     int err = add_range(vm, 0, 0, vm->ram, low);
     if (err == 0 && vm->ram_size > low)
