@@ -21,6 +21,7 @@
 #include "platform/thread.h"
 #include "tests/contract/contract_report.h"
 
+/* contract_fail, contract_stop, contract_measure and contract_give_input: contract_process.c; an image of platform/kvm has its own. */
 void contract_fail(struct contract *c, const char *file, int line, const char *text);
 void contract_check_equal(struct contract *c, const char *file, int line, const char *text,
                           int64_t a, int64_t b);
@@ -81,6 +82,8 @@ void contract_sleep_ms(struct contract *c, unsigned ms);
 
 /* Ask the host to measure now, and wait for the result. At most CONTRACT_GAUGES times. */
 struct contract_gauge contract_measure(struct contract *c);
+/* Ask the host for one byte more at standard input. */
+void contract_give_input(struct contract *c);
 
 /* Guest code: copied to `at` in `as` (read, execute). Registers but rip are zero. */
 struct guest_code {

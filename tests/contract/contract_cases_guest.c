@@ -592,7 +592,11 @@ static void interrupt_many_times(struct contract *c, struct guest_code code, uns
     struct runner r = {.ctx = s.ctx};
     struct contract_worker w;
     contract_start(c, &w, s.as, run_and_count, &r);
+    /* With fewer processors than threads each takes a slice of time: then fewer will do. */
+    const uint64_t enough = clock_now(c->p, CLOCK_KIND_MONOTONIC) + UINT64_C(5000000000);
     for (unsigned i = 0; i < count; i++) {
+        if (i >= count / 10 && clock_now(c->p, CLOCK_KIND_MONOTONIC) > enough)
+            break;
         uint32_t seen = __atomic_load_n(&r.interrupts, __ATOMIC_ACQUIRE);
         guest_interrupt(c->p, w.thread);
         while (__atomic_load_n(&r.interrupts, __ATOMIC_ACQUIRE) == seen)

@@ -286,6 +286,7 @@ void ThreadContract_SpawnFailingAtAnyHostCallStartsNothing(struct contract *c)
     contract_start(c, &w, as, nothing, &count);
     contract_join(c, &w);
     CHECK_EQUAL(count, 1);
+    contract_leave_and_destroy(c, as);
 }
 
 void ThreadContract_FiveHundredThreadsComeAndGo(struct contract *c)

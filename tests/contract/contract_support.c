@@ -1,72 +1,18 @@
 /*
  * contract_support.c: see contract.h.
  */
+#include "shim/base/string.h"
 #include "tests/contract/contract.h"
-
-static void copy_text(char *out, size_t size, const char *text)
-{
-    size_t i = 0;
-    for (; i + 1 < size && text[i]; i++)
-        out[i] = text[i];
-    out[i] = '\0';
-}
-
-static size_t add_number(char *out, size_t size, size_t at, int64_t number)
-{
-    char digits[24];
-    size_t count = 0;
-    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do {
-        digits[count++] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (number < 0)
-        digits[count++] = '-';
-    while (count > 0 && at + 1 < size)
-        out[at++] = digits[--count];
-    out[at] = '\0';
-    return at;
-}
-
-void contract_fail(struct contract *c, const char *file, int line, const char *text)
-{
-    uint32_t i = __atomic_fetch_add(&c->report->failures, 1, __ATOMIC_RELAXED);
-    if (i >= CONTRACT_FAILURES_MAX)
-        return;
-    c->report->failure[i].line = line;
-    copy_text(c->report->failure[i].file, sizeof(c->report->failure[i].file), file);
-    copy_text(c->report->failure[i].text, sizeof(c->report->failure[i].text), text);
-}
 
 void contract_check_equal(struct contract *c, const char *file, int line, const char *text,
                           int64_t a, int64_t b)
 {
     char message[256];
-    size_t at = 0;
     if (a == b)
         return;
-    copy_text(message, sizeof(message) - 64, text);
-    while (message[at])
-        at++;
-    copy_text(message + at, sizeof(message) - at, ": ");
-    at = add_number(message, sizeof(message), at + 2, a);
-    copy_text(message + at, sizeof(message) - at, " against ");
-    add_number(message, sizeof(message), at + 9, b);
+    shim_snprintf(message, sizeof(message), "%.190s: %lld against %lld", text, (long long)a,
+                  (long long)b);
     contract_fail(c, file, line, message);
-}
-
-void contract_stop(struct contract *c)
-{
-    instance_finish(c->p, 1 << 8);
-}
-
-void contract_main(struct platform *p, void *blob, size_t size UNUSED)
-{
-    const struct contract_blob *start = blob;
-    struct contract c = {.p = p, .front = start->front, .report = start->report};
-    start->body(&c);
-    __atomic_store_n(&c.report->finished, 1, __ATOMIC_RELEASE);
-    instance_finish(p, 0);
 }
 
 void contract_activate(struct contract *c, const struct aspace *as)
@@ -191,16 +137,6 @@ void contract_sleep_ms(struct contract *c, unsigned ms)
     uint32_t never = 0;
     while (thread_wait(c->p, &never, 0, end) != -ETIMEDOUT)
         continue;
-}
-
-struct contract_gauge contract_measure(struct contract *c)
-{
-    uint32_t number = c->report->gauge_asked + 1;
-    MUST(number <= CONTRACT_GAUGES);
-    __atomic_store_n(&c->report->gauge_asked, number, __ATOMIC_RELEASE);
-    while (__atomic_load_n(&c->report->gauge_taken, __ATOMIC_ACQUIRE) != number)
-        contract_sleep_ms(c, 2);
-    return c->report->gauge[number - 1];
 }
 
 struct guest_context *contract_load(struct contract *c, const struct aspace *as, uint64_t at,

@@ -217,8 +217,8 @@ def main():
     parser.add_argument("--count", action="store_true", help="one processor, whose time stamp counter counts instructions")
     parser.add_argument("--show", action="store_true", help="print what passing tests print, too")
     parser.add_argument("--memory", type=int, default=1024)
-    parser.add_argument("--seconds", type=int, default=120, help="for one test")
-    parser.add_argument("--deadline", type=int, default=540, help="for the machine")
+    parser.add_argument("--seconds", type=int, default=400, help="for one test")
+    parser.add_argument("--deadline", type=int, default=1100, help="for the machine")
     parser.add_argument("list")
     arguments = parser.parse_args()
     if not shutil.which("qemu-system-x86_64"):

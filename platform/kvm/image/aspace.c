@@ -264,5 +264,7 @@ void mm_counts(struct mm_counts *out)
         .frames_guest = frame_count(FRAME_DATA),
         .frames_pool = frame_count(FRAME_POOL),
         .table_pages = frame_count(FRAME_TABLE),
+        .frames_file = frame_count(FRAME_FILE),
+        .frames_records = frame_count(FRAME_LIST) + frame_count(FRAME_INDEX),
     };
 }

@@ -26,6 +26,9 @@ struct memory_map_entry {
 
 extern char g_image_end[];
 
+/* The loader's command line is the blob. A copy: what the loader wrote lies in memory that is given away. */
+static char g_command_line[256];
+
 void bare_probe(uint64_t physical)
 {
     const struct start_info *start = (const void *)(DIRECT_MAP + physical);
@@ -34,6 +37,14 @@ void bare_probe(uint64_t physical)
     g_boot.free_start = (image_physical(g_image_end) + 4095) & ~4095ull;
     if (start->magic != START_MAGIC || start->version < 1)
         return;
+    if (start->command_line) {
+        const char *line = (const char *)(DIRECT_MAP + start->command_line);
+        while (g_boot.blob_size < sizeof(g_command_line) && line[g_boot.blob_size]) {
+            g_command_line[g_boot.blob_size] = line[g_boot.blob_size];
+            g_boot.blob_size++;
+        }
+        g_boot.blob = image_physical(g_command_line);
+    }
     const struct memory_map_entry *map = (const void *)(DIRECT_MAP + start->memory_map);
     for (uint32_t i = 0, used = 0; i < start->memory_map_entries && used < KVM_MEMORY_RANGES; i++) {
         /* What lies below the image is left to the firmware. */
@@ -67,6 +78,8 @@ int64_t bare_call(struct kvm_request *request)
         out8(CONSOLE_PORT, '\n');
         out8(EXIT_PORT, EXIT_OF_PANIC);
         return 0;
+    case KVM_OP_FILE_GRANTED:
+        return -ENOENT; /* nothing is granted */
     default:
         return -ENOSYS;
     }

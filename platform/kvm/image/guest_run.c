@@ -334,6 +334,15 @@ static bool handle_syscall(struct kvm_context *ctx, struct guest_exit *exit)
     return true;
 }
 
+/* On software KVM `int $0x80` is no instruction: it ends in an invalid opcode. */
+static bool is_compat_call(const struct guest_regs *regs)
+{
+    uint8_t code[2];
+    return g_features.syscall_by_fault &&
+           guest_copy_in(&g_kvm_platform, code, guest_addr(regs->rip), sizeof(code)) == 0 &&
+           code[0] == 0xcd && code[1] == VECTOR_COMPAT;
+}
+
 /* One trap out of the guest, interrupts off before and after. true: *exit is filled. */
 static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_exit *exit,
                         uint64_t how)
@@ -374,7 +383,12 @@ static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_
         general_fault(exit, vector, error, GUEST_FAULT_OVERFLOW);
         break;
     case VECTOR_ILLEGAL:
-        general_fault(exit, vector, error, GUEST_FAULT_ILLEGAL);
+        if (is_compat_call(regs)) {
+            regs->rip += 2;
+            general_fault(exit, VECTOR_COMPAT, 0, GUEST_FAULT_COMPAT);
+        } else {
+            general_fault(exit, vector, error, GUEST_FAULT_ILLEGAL);
+        }
         break;
     case VECTOR_ALIGNMENT:
         general_fault(exit, vector, error, GUEST_FAULT_ALIGNMENT);

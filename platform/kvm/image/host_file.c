@@ -29,6 +29,7 @@ struct host_file {
 
 static uint32_t g_lock;
 static struct host_file *g_free_files;
+static uint64_t g_files_open;
 static void *g_free_bounces; /* each begins with the next one's address */
 
 static uint64_t pool_lock(void)
@@ -49,8 +50,10 @@ static struct host_file *file_new(void)
 {
     uint64_t flags = pool_lock();
     struct host_file *file = g_free_files;
-    if (file)
+    if (file) {
         g_free_files = file->next_free;
+        g_files_open++;
+    }
     pool_unlock(flags);
     if (file)
         return file;
@@ -58,6 +61,7 @@ static struct host_file *file_new(void)
     if (!file)
         return NULL;
     flags = pool_lock();
+    g_files_open++;
     for (size_t i = 1; i < PAGE / sizeof(*file); i++) {
         file[i].next_free = g_free_files;
         g_free_files = &file[i];
@@ -71,7 +75,16 @@ static void file_free(struct host_file *file)
     uint64_t flags = pool_lock();
     file->next_free = g_free_files;
     g_free_files = file;
+    g_files_open--;
     pool_unlock(flags);
+}
+
+uint64_t kvm_files_open(void)
+{
+    uint64_t flags = pool_lock();
+    uint64_t count = g_files_open;
+    pool_unlock(flags);
+    return count;
 }
 
 static void *bounce_get(void)

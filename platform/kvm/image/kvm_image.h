@@ -41,6 +41,7 @@ bool kvm_fault_due(void);
 /* The VMM's number of a file; host_file.c. */
 struct host_file;
 uint64_t kvm_file_handle(const struct host_file *file);
+uint64_t kvm_files_open(void); /* how many there are now */
 /* HOST_OPEN_READ, HOST_OPEN_WRITE: what it was opened for. */
 unsigned kvm_file_access(const struct host_file *file);
 /* One KVM_OP_FILE_PREAD, PWRITE, READ or WRITE of physical memory. May sleep for the disk. */

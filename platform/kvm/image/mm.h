@@ -81,7 +81,9 @@ struct mm_counts {
     uint64_t frames_guest;
     /* Of tokens and objects: kept for the next ones, so they do not come back. */
     uint64_t frames_pool;
-    uint64_t table_pages; /* in use for page tables */
+    uint64_t table_pages;    /* in use for page tables */
+    uint64_t frames_file;    /* contents of host files */
+    uint64_t frames_records; /* lists of mappings, indexes of objects */
 };
 void mm_counts(struct mm_counts *out);
 

@@ -46,6 +46,8 @@ int64_t submit_end(struct kvm_request *request)
 {
     uint32_t i = (uint32_t)(request - g_slot);
     if (!submit_done(request)) {
+        /* Being cancelled is no news: it must not end the caller's next park. */
+        __atomic_store_n(&g_waiter[i], NULL, __ATOMIC_RELEASE);
         struct kvm_request cancel = {.op = KVM_OP_CANCEL, .a0 = image_physical(request)};
         image_call(&cancel);
     }
