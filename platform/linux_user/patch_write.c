@@ -204,6 +204,18 @@ static bool leads_to_stub(const struct lu_patch *p, uint64_t at)
     return false;
 }
 
+/*
+ * Is a byte of the padding at `place` part of a long jump already? Comparing it with the file does not tell: what a jump consists of may be
+ * the bytes of a nop.
+ */
+static bool padding_taken(const struct lu_patch *p, uint64_t place)
+{
+    for (uint64_t at = place - (SITE_JUMP_SIZE - 1); at < place + SITE_JUMP_SIZE; at++)
+        if (leads_to_stub(p, at))
+            return true;
+    return false;
+}
+
 /* ---- the two forms ---- */
 
 static const uint8_t syscall_bytes[SITE_SYSCALL_SIZE] = {0x0f, 0x05};
@@ -249,7 +261,7 @@ static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carri
     for (;;) {
         place = site + (uint64_t)(int64_t)plan->padding;
         if (place >= text->start && place + SITE_JUMP_SIZE <= text->end &&
-            still_there(place, plan->padding_bytes, SITE_JUMP_SIZE))
+            still_there(place, plan->padding_bytes, SITE_JUMP_SIZE) && !padding_taken(p, place))
             break;
         if (!patch_plan_next(text, site, plan)) /* it is another site's */
             return SITE_NO_ROOM;

@@ -4,17 +4,15 @@
  *
  *     patch_races [ROUNDS]
  */
-#include <elf.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "guest.h"
+#include "mapped_text.h"
 
 #define THREADS 3
 #define SITES 96 /* functions of SITE_SIZE bytes in one copy of the text */
@@ -37,25 +35,9 @@ static long g_parent, g_wrong;
 static volatile int g_round, g_rounds;
 static unsigned g_arrived;
 
-static void *map_copy(void *at)
+static uint8_t *map_copy(void *at)
 {
-    extern const Elf64_Ehdr __ehdr_start;
-    const Elf64_Ehdr *header = &__ehdr_start;
-    const uint8_t *base = (const uint8_t *)header;
-    const Elf64_Phdr *segments = (const Elf64_Phdr *)(base + header->e_phoff);
-    uint64_t first = header->e_type == ET_EXEC ? (uint64_t)base : 0, offset = 0;
-    for (int i = 0; i < header->e_phnum; i++) {
-        uint64_t start = (uint64_t)base + segments[i].p_vaddr - first;
-        if (segments[i].p_type == PT_LOAD && (uint64_t)sites - start < segments[i].p_filesz)
-            offset = segments[i].p_offset + ((uint64_t)sites - start);
-    }
-    int fd = open("/proc/self/exe", O_RDONLY);
-    CHECK(fd >= 0 && offset % 4096 == 0);
-    void *copy = mmap(at, SITES * SITE_SIZE + 4096, PROT_READ | PROT_EXEC,
-                      MAP_PRIVATE | (at ? MAP_FIXED : 0), fd, (off_t)offset);
-    CHECK(copy != MAP_FAILED);
-    close(fd);
-    return copy;
+    return map_text(sites, SITES * SITE_SIZE + 4096, at);
 }
 
 static long call_site(const uint8_t *copy, int i, long salt)

@@ -1,0 +1,81 @@
+/*
+ * text_changes.c: text whose system calls came often gets another protection, in whole or in part, and is then compared with its file: whatever
+ * was changed in it is to be gone, also where it could not be read meanwhile.
+ *
+ *     text_changes [some]      says whether anything is changed in the first place
+ */
+#include <sys/syscall.h>
+
+#include "mapped_text.h"
+
+#define PAGES 3
+#define SITES 8 /* of each page; functions of SITE_SIZE bytes */
+#define SITE_SIZE 64
+#define SIZE (PAGES * 4096)
+
+/* Two kinds in turn; rdi = number. */
+__asm__(".text\n.balign 4096\n.globl sites\nsites:\n"
+        ".rept 3\n .rept 4\n"
+        " mov $110, %eax\n syscall\n ret\n .balign 64\n"
+        " mov %rdi, %rax\n syscall\n ret\n .balign 64\n"
+        ".endr\n .balign 4096\n .endr\n");
+extern uint8_t sites[];
+
+static long g_parent;
+
+static int call(const uint8_t *copy)
+{
+    int wrong = 0;
+    for (int page = 0; page < PAGES; page++)
+        for (int i = 0; i < SITES; i++)
+            for (int n = 0; n < 12; n++) {
+                const uint8_t *at = copy + page * 4096 + i * SITE_SIZE;
+                wrong += ((long (*)(long))(uintptr_t)at)(SYS_getppid) != g_parent;
+            }
+    return wrong;
+}
+
+static int changed(const uint8_t *copy, int from, int to)
+{
+    int bytes = 0;
+    for (int i = from * 4096; i < to * 4096; i++)
+        bytes += copy[i] != sites[i];
+    return bytes;
+}
+
+/*
+ * Where jumps to the end of the address space are made of the same bytes as nops: whoever looks for room in padding by comparing bytes
+ * takes part of such a jump for room.
+ */
+static void at_distances(void)
+{
+    static const uint8_t bytes[] = {0x1f, 0x00, 0x0f, 0x2e, 0x44, 0x66};
+    int wrong = 0, moved = 0;
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        uint64_t at = 0x7e0000000000 - ((uint64_t)bytes[i] << 24) - 0x800000;
+        void *place = mmap((void *)at, SIZE, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (place != (void *)at) {
+            moved++;
+            continue;
+        }
+        uint8_t *copy = map_text(sites, SIZE, place);
+        wrong += call(copy) + call(copy);
+        CHECK(munmap(copy, SIZE) == 0);
+    }
+    printf("at distances: wrong answers %d, not there %d\n", wrong, moved > 1);
+}
+
+int main(int argc, char **argv)
+{
+    g_parent = getppid();
+    if (argc > 1 && strcmp(argv[1], "some") == 0) {
+        uint8_t *copy = map_text(sites, SIZE, NULL);
+        int wrong = call(copy);
+        printf("wrong answers %d, every page has changes: %d\n", wrong,
+               changed(copy, 0, 1) && changed(copy, 1, 2) && changed(copy, 2, 3));
+        return 0;
+    }
+    at_distances();
+    return 0;
+}
