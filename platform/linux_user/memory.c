@@ -92,7 +92,8 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
     PLATFORM_REQUIRE(inside(as));
     struct lu_aspace *space = lu_current()->aspace;
     struct lu_patch *patch = lu_patch_change_begin(space);
-    if (prot & MEMORY_WRITE)
+    /* What stays known as text is readable, executable and not writable. */
+    if (prot != (MEMORY_READ | MEMORY_EXEC))
         lu_patch_forget(patch, space->carrier, addr.raw, size);
     int err = (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
     lu_patch_change_end(patch);

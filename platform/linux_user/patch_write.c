@@ -40,6 +40,12 @@ static bool write_text(long mem, uint64_t address, const void *bytes, size_t siz
     return host_call(__NR_pwrite64, mem, bytes, size, address) == (long)size;
 }
 
+/* As the processor sees it, whatever the guest may do there. */
+static bool read_text(long mem, uint64_t address, void *bytes, size_t size)
+{
+    return host_call(__NR_pread64, mem, bytes, size, address) == (long)size;
+}
+
 /* Every carrier is registered with membarrier from birth: the zygote was. */
 static void sync_cores(const struct lu_carrier *c)
 {
@@ -334,15 +340,15 @@ enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, ui
 /* ---- taking back ---- */
 
 /* Does the site still lead to this stub? (Its page may have been replaced.) */
-static bool in_place(const struct patch_stub *stub, uint64_t stub_at)
+static bool in_place(long mem, const struct patch_stub *stub, uint64_t stub_at)
 {
     uint8_t now[SITE_JUMP_SIZE], jump[SITE_JUMP_SIZE];
     uint64_t at = stub->padding ? stub->padding : stub->site;
     put_jump(jump, at, stub_at);
-    if (!patch_read(now, at, sizeof(now)) || __builtin_memcmp(now, jump, sizeof(now)) != 0)
+    if (!read_text(mem, at, now, sizeof(now)) || __builtin_memcmp(now, jump, sizeof(now)) != 0)
         return false;
     return !stub->padding ||
-           (patch_read(now, stub->site, SITE_SYSCALL_SIZE) && now[0] == 0xeb &&
+           (read_text(mem, stub->site, now, SITE_SYSCALL_SIZE) && now[0] == 0xeb &&
             stub->site + SITE_SYSCALL_SIZE + (uint64_t)(int64_t)(int8_t)now[1] == stub->padding);
 }
 
@@ -389,18 +395,14 @@ static void sweep_stubs(struct lu_carrier *c)
     }
 }
 
-/* Take the stub's site back. false: something else is there by now. */
-static bool restore_site(struct lu_patch *p, const struct lu_carrier *c, long *mem,
+/* Take the stub's site back, unless something else is there by now. */
+static void restore_site(struct lu_patch *p, const struct lu_carrier *c, long mem,
                          const struct patch_stub *stub, uint64_t stub_at)
 {
-    if (!in_place(stub, stub_at))
-        return false;
-    if (*mem < 0)
-        *mem = open_own_memory();
-    if (*mem < 0 || !rewrite(p, c, *mem, stub->site, stub->original,
-                             stub->padding ? SITE_SYSCALL_SIZE : SITE_JUMP_SIZE))
+    if (in_place(mem, stub, stub_at) &&
+        !rewrite(p, c, mem, stub->site, stub->original,
+                 stub->padding ? SITE_SYSCALL_SIZE : SITE_JUMP_SIZE))
         platform_panic("linux_user: a patched site cannot be taken back");
-    return true;
 }
 
 /* Nobody is in it: the stub can be used again, and its padding as well. */
@@ -409,7 +411,7 @@ static void stub_forget(struct lu_patch *p, struct patch_area *area, long mem,
 {
     uint8_t now[SITE_JUMP_SIZE], jump[SITE_JUMP_SIZE];
     put_jump(jump, stub->padding, at);
-    if (mem >= 0 && stub->padding && patch_read(now, stub->padding, sizeof(now)) &&
+    if (stub->padding && read_text(mem, stub->padding, now, sizeof(now)) &&
         __builtin_memcmp(now, jump, sizeof(now)) == 0)
         write_text(mem, stub->padding, stub->original + SITE_SYSCALL_SIZE, sizeof(jump));
     stub_drop(area, at);
@@ -429,20 +431,20 @@ static void restore_in(struct lu_patch *p, struct lu_carrier *c, struct patch_ar
 {
     struct patch_stub stub;
     long mem = -1;
-    bool found = false;
     for (uint32_t slot = 0; slot < area->high; slot++) {
         if (!stub_in_range(area, slot, start, end, &stub))
             continue;
-        found = true;
-        restore_site(p, c, &mem, &stub, area->base + slot * PATCH_STUB_SIZE);
+        if (mem < 0 && (mem = open_own_memory()) < 0)
+            platform_panic("linux_user: patched sites cannot be taken back");
+        restore_site(p, c, mem, &stub, area->base + slot * PATCH_STUB_SIZE);
     }
-    if (found)
-        sweep_stubs(c);
-    for (uint32_t slot = 0; found && slot < area->high; slot++)
+    if (mem < 0)
+        return; /* there was none */
+    sweep_stubs(c);
+    for (uint32_t slot = 0; slot < area->high; slot++)
         if (stub_in_range(area, slot, start, end, &stub))
             stub_forget(p, area, mem, &stub, area->base + slot * PATCH_STUB_SIZE);
-    if (mem >= 0)
-        host_call(__NR_close, mem);
+    host_call(__NR_close, mem);
 }
 
 void patch_restore_range(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t end)

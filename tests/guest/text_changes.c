@@ -43,6 +43,11 @@ static int changed(const uint8_t *copy, int from, int to)
     return bytes;
 }
 
+static void protect(uint8_t *copy, int from, int to, int prot)
+{
+    CHECK(mprotect(copy + from * 4096, (size_t)(to - from) * 4096, prot) == 0);
+}
+
 /*
  * Where jumps to the end of the address space are made of the same bytes as nops: whoever looks for room in padding by comparing bytes
  * takes part of such a jump for room.
@@ -66,6 +71,25 @@ static void at_distances(void)
     printf("at distances: wrong answers %d, not there %d\n", wrong, moved > 1);
 }
 
+static void through(const char *what, int prot)
+{
+    const int all = PROT_READ | PROT_WRITE | PROT_EXEC;
+    int wrong = 0, bytes = 0;
+    for (int round = 0; round < 3; round++) {
+        uint8_t *copy = map_text(sites, SIZE, NULL), *other = map_text(sites, SIZE, NULL);
+        wrong += call(copy);
+        protect(copy, 0, PAGES, prot);
+        if (round == 1)
+            protect(copy, 1, 2, PROT_NONE);
+        protect(copy, 0, PAGES, all);
+        bytes += changed(copy, 0, PAGES);
+        /* What the first one's calls used is for these now. */
+        wrong += call(other) + call(copy);
+        CHECK(munmap(copy, SIZE) == 0 && munmap(other, SIZE) == 0);
+    }
+    printf("%s: wrong answers %d, changed bytes %d\n", what, wrong, bytes);
+}
+
 int main(int argc, char **argv)
 {
     g_parent = getppid();
@@ -76,6 +100,10 @@ int main(int argc, char **argv)
                changed(copy, 0, 1) && changed(copy, 1, 2) && changed(copy, 2, 3));
         return 0;
     }
+    through("read only", PROT_READ);
+    through("executable only", PROT_EXEC);
+    through("no access", PROT_NONE);
+    through("read and write", PROT_READ | PROT_WRITE);
     at_distances();
     return 0;
 }
