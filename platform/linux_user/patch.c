@@ -80,15 +80,23 @@ void lu_patch_forget(struct lu_patch *p, struct lu_carrier *c, uint64_t start, u
     if (!p)
         return;
     bool known = false;
-    for (uint32_t i = 0; i < p->text_count; i++)
-        known |= overlaps(p->text[i].start, p->text[i].end, start, size);
+    uint64_t restored_end = start + size;
+    for (uint32_t i = 0; i < p->text_count; i++) {
+        const struct patch_text *text = &p->text[i];
+        if (!overlaps(text->start, text->end, start, size))
+            continue;
+        known = true;
+        /* What is left above the hole will be forgotten */
+        if (p->text_count == PATCH_TEXTS && text->start < start && text->end > restored_end)
+            restored_end = text->end;
+    }
     for (uint32_t i = 0; i < PATCH_AREAS; i++) {
         struct patch_area *area = &p->areas[i];
         if (area->base && overlaps(area->base, area->base + PATCH_AREA_SIZE, start, size))
             patch_evict_area(p, c, area);
     }
     if (known) {
-        patch_restore_range(p, c, start, start + size);
+        patch_restore_range(p, c, start, restored_end);
         patch_text_cut(p, start, start + size);
     }
 }

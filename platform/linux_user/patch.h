@@ -78,6 +78,7 @@ _Static_assert(sizeof(struct patch_stub) == PATCH_STUB_SIZE, "stubs are found by
 /* patch_text.c; under p->lock */
 /* References are taken and given back. A table that is full forgets the new text. */
 void patch_text_add(struct lu_patch *p, const struct patch_text *text);
+/* Of text on both sides a full table keeps the lower part. */
 void patch_text_cut(struct lu_patch *p, uint64_t start, uint64_t end);
 struct patch_text *patch_text_find(struct lu_patch *p, uint64_t start, uint64_t end);
 /* Before [start, end) of it is written: see patch_text.c. */

@@ -12,6 +12,7 @@
 #define SITES 8 /* of each page; functions of SITE_SIZE bytes */
 #define SITE_SIZE 64
 #define SIZE (PAGES * 4096)
+#define MAPPINGS 70
 
 /* Two kinds in turn; rdi = number. */
 __asm__(".text\n.balign 4096\n.globl sites\nsites:\n"
@@ -90,6 +91,28 @@ static void through(const char *what, int prot)
     printf("%s: wrong answers %d, changed bytes %d\n", what, wrong, bytes);
 }
 
+/* A page in the middle of one of many mappings. */
+static void among_many(void)
+{
+    uint8_t *copies[MAPPINGS];
+    int wrong = 0, bytes = 0;
+    for (int i = 0; i < MAPPINGS; i++)
+        copies[i] = map_text(sites, SIZE, NULL);
+    for (int i = 0; i < MAPPINGS; i += 7)
+        wrong += call(copies[i]);
+    for (int i = 0; i < MAPPINGS; i += 7) {
+        protect(copies[i], 1, 2, PROT_READ | PROT_WRITE | PROT_EXEC);
+        wrong += call(copies[i]);
+        protect(copies[i], 2, 3, PROT_READ | PROT_WRITE | PROT_EXEC);
+        protect(copies[i], 0, 1, PROT_READ | PROT_WRITE | PROT_EXEC);
+        bytes += changed(copies[i], 0, PAGES);
+        wrong += call(copies[i]);
+    }
+    for (int i = 0; i < MAPPINGS; i++)
+        CHECK(munmap(copies[i], SIZE) == 0);
+    printf("among many mappings: wrong answers %d, changed bytes %d\n", wrong, bytes);
+}
+
 int main(int argc, char **argv)
 {
     g_parent = getppid();
@@ -104,6 +127,7 @@ int main(int argc, char **argv)
     through("executable only", PROT_EXEC);
     through("no access", PROT_NONE);
     through("read and write", PROT_READ | PROT_WRITE);
+    among_many();
     at_distances();
     return 0;
 }
