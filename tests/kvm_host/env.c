@@ -29,6 +29,7 @@ static unsigned g_countdown;
 static bool g_happened;
 static uint64_t g_flushes;
 static uint64_t g_memory_end;
+static void (*g_at_release)(uint64_t phys);
 
 static void lock(uint32_t *word)
 {
@@ -104,8 +105,15 @@ void mm_memory_taken(uint64_t phys UNUSED, uint64_t size UNUSED)
 #endif
 }
 
-void mm_memory_released(uint64_t phys UNUSED, uint64_t size UNUSED)
+void kvm_host_at_release(void (*visit)(uint64_t phys))
 {
+    g_at_release = visit;
+}
+
+void mm_memory_released(uint64_t phys, uint64_t size UNUSED)
+{
+    if (g_at_release)
+        g_at_release(phys);
 #ifdef WATCHED
     __asan_poison_memory_region(phys_to_virt(phys), size);
 #endif

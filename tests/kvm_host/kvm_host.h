@@ -23,6 +23,8 @@ uint64_t kvm_host_memory_end(void); /* physical; below it there is a hole */
 bool kvm_host_fault_arm(unsigned nth);
 /* How often mm_flush was called so far. */
 uint64_t kvm_host_flushes(void);
+/* `visit` is told of each frame, or row of them, that becomes free from now on, by whoever frees it and with the allocator's lock held. */
+void kvm_host_at_release(void (*visit)(uint64_t phys));
 
 /* Threads. The first one is the caller of start. */
 void kvm_host_thread_start(void);

@@ -374,14 +374,19 @@ void frame_put_huge(uint64_t phys)
     struct block *b = &g.blocks[block_number(phys)];
     mm_spin_lock(&g.lock);
     PLATFORM_REQUIRE(phys % BLOCK_SIZE == 0 && b->huge_refs > 0);
-    if (__atomic_sub_fetch(&b->huge_refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        for (unsigned i = 0; i < BLOCK_FRAMES; i++) {
-            uint64_t at = phys + (uint64_t)i * FRAME_SIZE;
-            if (__atomic_load_n(&frame_of(at)->refs, __ATOMIC_ACQUIRE) == 0)
-                release(at);
-        }
-        discard_surplus();
+    const bool last = __atomic_load_n(&b->huge_refs, __ATOMIC_ACQUIRE) == 1;
+    /*
+     * The count falls after the last look at the frames: until then frame_put() waits for the lock. With none left it would bring a
+     * frame's count to zero without it, and both would release the frame.
+     */
+    for (unsigned i = 0; last && i < BLOCK_FRAMES; i++) {
+        uint64_t at = phys + (uint64_t)i * FRAME_SIZE;
+        if (__atomic_load_n(&frame_of(at)->refs, __ATOMIC_ACQUIRE) == 0)
+            release(at);
     }
+    __atomic_sub_fetch(&b->huge_refs, 1, __ATOMIC_ACQ_REL);
+    if (last)
+        discard_surplus();
     mm_spin_unlock(&g.lock);
 }
 
