@@ -110,7 +110,8 @@ struct cpu {
     uint64_t fs_base, gs_base; /* now in the registers, without FSGSBASE */
     /* Whose root is in CR3; NULL: the kernel's. Written with interrupts off, read by mm_flush */
     struct kvm_aspace *loaded;
-    uint32_t flush;             /* somebody waits for this processor to drop its translations */
+    /* Of mm_flush, atomic: how often it was asked to drop its translations; up to which of these it has */
+    uint32_t flush_wanted, flush_done;
     uint32_t idling;            /* (s) */
     uint32_t reschedule;        /* asked for by an interrupt */
     uint64_t timer_at;          /* tsc the timer is armed for; UINT64_MAX: it is not */

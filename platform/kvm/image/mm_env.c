@@ -90,10 +90,18 @@ static void flush_here(uint64_t start, uint64_t end)
 
 void tlb_serve(struct cpu *cpu)
 {
-    if (__atomic_load_n(&cpu->flush, __ATOMIC_ACQUIRE)) {
-        write_cr3(read_cr3());
-        __atomic_store_n(&cpu->flush, 0, __ATOMIC_RELEASE);
-    }
+    /* Who asks after this look waits for the next round. */
+    uint32_t wanted = __atomic_load_n(&cpu->flush_wanted, __ATOMIC_ACQUIRE);
+    if (wanted == cpu->flush_done)
+        return;
+    write_cr3(read_cr3());
+    __atomic_store_n(&cpu->flush_done, wanted, __ATOMIC_RELEASE);
+}
+
+/* Tickets wrap around. */
+static bool has_flushed(const struct cpu *cpu, uint32_t ticket)
+{
+    return (int32_t)(__atomic_load_n(&cpu->flush_done, __ATOMIC_ACQUIRE) - ticket) >= 0;
 }
 
 void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
@@ -101,6 +109,7 @@ void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
     uint64_t flags = interrupts_disable();
     struct cpu *self = this_cpu();
     uint64_t waiting = 0;
+    uint32_t ticket[KVM_CPU_MAX];
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* tables first, then who has them loaded */
     if (!as || self->loaded == as)
         flush_here(start, end);
@@ -109,13 +118,12 @@ void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
         struct kvm_aspace *loaded = __atomic_load_n(&other->loaded, __ATOMIC_SEQ_CST);
         if (other == self || !loaded || (as && loaded != as))
             continue;
-        /* Two who ask the same processor at once share its answer: it comes after both wrote their tables. */
-        __atomic_store_n(&other->flush, 1, __ATOMIC_SEQ_CST);
+        ticket[i] = __atomic_add_fetch(&other->flush_wanted, 1, __ATOMIC_SEQ_CST);
         apic_send(i, VECTOR_FLUSH);
         waiting |= 1ull << i;
     }
     for (unsigned i = 0; waiting >> i; i++) {
-        while (waiting >> i & 1 && __atomic_load_n(&g_cpu[i].flush, __ATOMIC_ACQUIRE)) {
+        while (waiting >> i & 1 && !has_flushed(&g_cpu[i], ticket[i])) {
             tlb_serve(self);
             __builtin_ia32_pause();
         }
