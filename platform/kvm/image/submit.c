@@ -13,7 +13,7 @@
 #define RETRY_NS 1000000u
 
 static struct kvm_request g_slot[SLOTS];
-static struct thread *g_waiter[SLOTS]; /* atomic; NULL: free, or nobody to wake any more */
+static struct thread *g_waiter[SLOTS]; /* atomic; NULL: the slot is free */
 static uint32_t g_used[SLOTS];         /* atomic */
 static uint32_t g_high;                /* no slot from here on was ever used; atomic */
 
@@ -86,8 +86,11 @@ void submit_interrupt(void)
     uint32_t high = __atomic_load_n(&g_high, __ATOMIC_ACQUIRE);
     for (uint32_t i = 0; i < high; i++) {
         struct thread *waiter = __atomic_load_n(&g_waiter[i], __ATOMIC_ACQUIRE);
-        if (waiter && submit_done(&g_slot[i]) &&
-            __atomic_exchange_n(&g_waiter[i], NULL, __ATOMIC_ACQ_REL) == waiter)
+        /*
+         * submit_end() takes the name away, not we: meanwhile the slot may be another request's, even of the same thread, whose
+         * answer is still to come. A token too many does no harm.
+         */
+        if (waiter && submit_done(&g_slot[i]))
             kvm_thread_ops.unpark(&g_kvm_platform, waiter);
     }
 }
