@@ -276,6 +276,8 @@ void lu_save_live_context(struct thread *t);
 int lu_aspace_init(void);
 bool lu_aspace_destroy_by(struct aspace *as, const struct lu_worker *w);
 uint64_t lu_count_private_pages(const struct lu_carrier *c);
+/* As the host says: `address`, of this carrier's space, lies in a private, not writable mapping of a file. */
+bool lu_private_file_text(const struct lu_carrier *c, uint64_t address);
 void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out);
 /* Bytes of anonymous memory of all carriers that are spaces; as instance_memory_used. */
 uint64_t lu_carriers_used(uint64_t enough);

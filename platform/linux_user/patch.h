@@ -124,7 +124,7 @@ bool patch_read(void *out, uint64_t address, size_t size);
 /* patch_record.c: with --stats only */
 enum patch_trap { PATCH_TRAP_NEW, PATCH_TRAP_SETTLED };
 void patch_record_trap(struct lu_patch *p, uint64_t site, uint64_t number, enum patch_trap kind);
-void patch_record_verdict(struct lu_patch *p, uint64_t site, enum site_refusal verdict,
-                          bool padding);
+void patch_record_verdict(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
+                          enum site_refusal verdict, bool padding);
 
 #endif

@@ -23,8 +23,9 @@ struct site_record {
 
 static struct {
     struct lu_lock lock;
-    struct site_record *table; /* open addressing; NULL until the first trap */
-    uint64_t lost;             /* traps for which the table had no place */
+    struct site_record *table;  /* open addressing; NULL until the first trap */
+    uint64_t lost;              /* traps for which the table had no place */
+    uint64_t patched_elsewhere; /* patches in what the host does not call a file's text: a bug */
 } g_records;
 
 static void name_file(char *out, const struct memory_object *object)
@@ -84,12 +85,14 @@ void patch_record_trap(struct lu_patch *p, uint64_t site, uint64_t number, enum 
         lu_unlock(&p->lock);
 }
 
-void patch_record_verdict(struct lu_patch *p, uint64_t site, enum site_refusal verdict,
-                          bool padding)
+void patch_record_verdict(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
+                          enum site_refusal verdict, bool padding)
 {
     if (!g_lu.detailed_stats)
         return;
+    bool elsewhere = verdict == SITE_FINE && !lu_private_file_text(c, site);
     lu_lock(&g_records.lock);
+    g_records.patched_elsewhere += elsewhere;
     struct site_record *record = record_of(p, site);
     if (record && verdict != SITE_ALREADY) {
         record->decided = true;
@@ -128,13 +131,14 @@ void lu_patch_report(void)
     lu_lock(&g_records.lock);
     struct site_record *table = g_records.table;
     uint64_t fresh = 0, settled = g_records.lost;
-    uint32_t sites = 0, patched = 0, refused = 0;
+    uint32_t sites = 0, patched = 0, refused = 0, elsewhere = 0;
     for (uint32_t i = 0; table && i < RECORDS; i++) {
         fresh += table[i].traps_new;
         settled += table[i].traps_settled;
         sites += table[i].offset != 0;
         patched += table[i].patched > 0;
         refused += table[i].decided && table[i].patched == 0;
+        elsewhere += table[i].offset != 0 && !table[i].file;
     }
     uint64_t trapped = fresh + settled;
     say("system calls that came out of guest_run: %llu by patched sites, "
@@ -143,6 +147,8 @@ void lu_patch_report(void)
         (unsigned long long)fresh, (unsigned long long)settled);
     say("sites that trapped: %u; %u patched, %u refused (%s)", sites, patched, refused,
         g_lu.patching ? "patching is on" : "patching is off");
+    say("sites in generated code and other memory: %u trapped, %llu patched", elsewhere,
+        (unsigned long long)g_records.patched_elsewhere);
     say("  %10s %10s %8s  %-32s %s", "new", "others", "patched", "last decision", "where");
     /* Most traps first: a selection per line needs no memory and runs once. */
     for (uint32_t line = 0; line < SHOWN && table; line++) {

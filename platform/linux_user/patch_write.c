@@ -333,7 +333,7 @@ enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, ui
         if (mem >= 0)
             host_call(__NR_close, mem);
     }
-    patch_record_verdict(p, site, why, padding);
+    patch_record_verdict(p, c, site, why, padding);
     return why;
 }
 

@@ -60,25 +60,63 @@ static uint64_t decimal_at(const char *text)
     return value;
 }
 
+/* The `index`-th blank-separated field after `text`. */
+static const char *field(const char *text, int index)
+{
+    while (index-- > 0) {
+        while (*text && *text != ' ')
+            text++;
+        while (*text == ' ')
+            text++;
+    }
+    return text;
+}
+
+/* Returns what follows the number. */
+static const char *hex_at(const char *text, uint64_t *value)
+{
+    for (*value = 0;; text++) {
+        if (*text >= '0' && *text <= '9')
+            *value = *value * 16 + (uint64_t)(*text - '0');
+        else if (*text >= 'a' && *text <= 'f')
+            *value = *value * 16 + (uint64_t)(*text - 'a' + 10);
+        else
+            return text;
+    }
+}
+
 /* "7f00-7f10 rw-p ...": the first line of a mapping's record. */
 static bool mapping_line(const char *line, uint64_t *start, char *sharing)
 {
-    uint64_t value = 0;
-    const char *at = line;
-    for (;; at++) {
-        if (*at >= '0' && *at <= '9')
-            value = value * 16 + (uint64_t)(*at - '0');
-        else if (*at >= 'a' && *at <= 'f')
-            value = value * 16 + (uint64_t)(*at - 'a' + 10);
-        else
-            break;
-    }
+    const char *at = hex_at(line, start);
     const char *blank = str_find(at, ' ');
     if (*at != '-' || !blank || str_length(blank) < 5)
         return false;
-    *start = value;
     *sharing = blank[4];
     return true;
+}
+
+bool lu_private_file_text(const struct lu_carrier *c, uint64_t address)
+{
+    struct line_reader reader;
+    bool found = false;
+    if (!reader_open(&reader, c, "maps"))
+        return false;
+    const char *line;
+    while ((line = reader_next(&reader))) {
+        uint64_t start, end;
+        const char *at = hex_at(line, &start);
+        if (*at != '-')
+            continue; /* the rest of a line that was cut */
+        at = hex_at(at + 1, &end);
+        if (address < start || address >= end || str_length(at) < 6)
+            continue;
+        /* " r-xp offset device inode": the inode of anonymous memory is 0 */
+        found = at[2] == '-' && at[4] == 'p' && decimal_at(field(at + 1, 3)) != 0;
+        break;
+    }
+    host_call(__NR_close, reader.fd);
+    return found;
 }
 
 struct private_pages {
@@ -111,18 +149,6 @@ static struct private_pages count_private(const struct lu_carrier *c)
 uint64_t lu_count_private_pages(const struct lu_carrier *c)
 {
     return count_private(c).present;
-}
-
-/* The `index`-th blank-separated field after `text`. */
-static const char *field(const char *text, int index)
-{
-    while (index-- > 0) {
-        while (*text && *text != ' ')
-            text++;
-        while (*text == ' ')
-            text++;
-    }
-    return text;
 }
 
 void lu_carrier_counters(const struct lu_carrier *c, struct aspace_stats *out)
