@@ -170,7 +170,7 @@ static NO_RETURN void shim_bug(const struct kernel_siginfo *info, const struct k
 enum left_at {
     LEFT_CODE,   /* the frame's registers */
     LEFT_WINDOW, /* its context: the live registers are half loaded */
-    LEFT_DOOR,   /* the frame's registers, of a call that goes on at rcx */
+    LEFT_DOOR,   /* the frame's registers, of a call that goes on at r11 */
 };
 
 static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
@@ -181,7 +181,7 @@ static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
     classify(exit, info, mc);
     if (where == LEFT_DOOR) {
         save_registers(&ctx->regs, mc);
-        ctx->regs.rip = mc->rcx;
+        ctx->regs.rip = ctx->regs.rcx = mc->r11;
         ctx->regs.r11 = mc->rflags;
         exit->reason = GUEST_SYSCALL;
     } else if (where == LEFT_CODE) {
@@ -206,14 +206,14 @@ static void leave_guest(struct thread *t, const struct kernel_siginfo *info,
 }
 
 /*
- * A guest on its way from a patched site whose next instruction it may not execute: it denies itself key 0, has no GS base of ours, or
- * single-steps. The moved instruction is done, rcx is where it goes on.
+ * A guest on its way from a patched site whose next instruction it may not execute: it denies itself key 0, has no GS base of ours (whatever
+ * reading there brings), or single-steps. The moved instruction is done, r11 is where it goes on.
  */
 static bool at_door(const struct thread *t, int signo, const struct kernel_context *mc)
 {
-    if (signo == SIGTRAP && mc->trapno != TRAP_DEBUG)
-        return false;
-    return mc->rip == (uint64_t)lu_patched_entry ||
+    if (signo == SIGTRAP)
+        return mc->trapno == TRAP_DEBUG && mc->rip == (uint64_t)lu_patched_entry;
+    return (mc->rip >= (uint64_t)lu_patched_entry && mc->rip <= (uint64_t)lu_patched_known) ||
            (signo == SIGSEGV && lu_patch_stub_place(t->aspace, mc->rip) == LU_STUB_DOOR);
 }
 
@@ -243,8 +243,8 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
                                        (long)mc->r10, (long)mc->r8, (long)mc->r9);
         return;
     }
-    if ((signo == SIGSEGV || signo == SIGTRAP) && info->code > 0 && in_guest && !in_window &&
-        at_door(t, signo, mc))
+    bool fault = signo != LU_KICK_SIGNAL && signo != SIGSYS && info->code > 0;
+    if (fault && in_guest && !in_window && at_door(t, signo, mc))
         leave_guest(t, info, mc, LEFT_DOOR);
     if (!ours || in_window) {
         if (info->code <= 0 && signo != LU_KICK_SIGNAL && signo != SIGSYS)

@@ -127,6 +127,7 @@ static struct guest_context *lu_guest_context_create(struct platform *p UNUSED, 
         *err = -ENOMEM;
         return NULL;
     }
+    ctx->mark = LU_MARK;
     ctx->base.extended = (void *)(((uint64_t)ctx->area + 63) & ~63ull);
     area_reset(ctx->base.extended);
     return &ctx->base;
@@ -219,7 +220,7 @@ static int lu_guest_extended_load(struct platform *p UNUSED, struct guest_contex
 /* A base the processor would refuse becomes 0: the shim reports bad values to the guest before they get here. */
 static uint64_t usable_base(uint64_t base)
 {
-    return base < (1ull << 47) ? base : 0;
+    return (uint64_t)((int64_t)(base << 16) >> 16) == base ? base : 0;
 }
 
 /*

@@ -13,7 +13,7 @@
 #define PATCH_WAYS 4u
 #define PATCH_HITS (PATCH_SETS * PATCH_WAYS)
 #define PATCH_STUB_SIZE 64u
-#define PATCH_STUB_LOAD_SIZE 10u /* 48 b9 return_rip */
+#define PATCH_STUB_LOAD_SIZE 10u /* 49 bb return_rip: mov to r11 */
 #define PATCH_AREA_SIZE 0x10000ull
 #define PATCH_STUBS (PATCH_AREA_SIZE / PATCH_STUB_SIZE)
 #define PATCH_AREAS 4u
@@ -66,7 +66,7 @@ struct patch_family {
 /* One site's stub; code first. Read by the guest's processor, written through /proc/self/mem. */
 struct patch_stub {
     uint8_t code
-        [32]; /* [the moved instruction] 48 b9 return_rip; ff 25: jmp *entry. rcx is lost in a system call anyway */
+        [32]; /* [the moved instruction] 49 bb return_rip; ff 25: jmp *entry. r11 is lost in a system call anyway */
     uint64_t entry;
     uint64_t site;    /* address of the bytes overwritten there */
     uint64_t padding; /* address of the long jump; 0: form "before" */

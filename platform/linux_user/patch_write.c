@@ -166,8 +166,8 @@ static uint64_t stub_write(struct patch_area *area, long mem, struct patch_stub 
     uint32_t slot = free_stub(area);
     uint64_t at = area->base + slot * PATCH_STUB_SIZE;
     uint8_t *code = stub->code + stub->length;
-    *code++ = 0x48;
-    *code++ = 0xb9;
+    *code++ = 0x49;
+    *code++ = 0xbb;
     __builtin_memcpy(code, &return_rip, 8);
     code += 8;
     *code++ = 0xff;

@@ -112,7 +112,8 @@ lu_guest_leave:
 /*
  * lu_patched_entry: a guest system call at a patched site. Not called by C.
  *   reached by: jmp from the site's stub (patch.c)
- *     in:    rax = number; rdi rsi rdx r10 r8 r9 = arguments; rcx = the guest's next rip; GS base = its context
+ *     in:    rax = number; rdi rsi rdx r10 r8 r9 = arguments; r11 = the guest's next rip; GS base = its context, unless the guest
+ *            changed it by an instruction: then what is there has no mark, or faults, and the call arrives as if trapped
  *     stack: the guest's on entry, red zone live: not one push before the switch
  *     out:   back to the guest when its context's prompt call answered; else returns LU_RUN_SYSCALL from lu_guest_enter, registers
  *            stored; or LU_RUN_ANSWERED, rax with them, when an interrupt came meanwhile
@@ -122,12 +123,17 @@ lu_guest_leave:
  * context; so it is in the prompt window, too, whatever the live registers hold: it can be begun again, or left by
  * lu_prompt_interrupted.
  */
-    .globl lu_patched_entry, lu_prompt_window_start, lu_prompt_window_end, lu_prompt_interrupted
+    .globl lu_patched_entry, lu_patched_known, lu_prompt_window_start, lu_prompt_window_end, lu_prompt_interrupted
     .type lu_patched_entry, @function
     .balign 64
 lu_patched_entry:
+    mov %gs:LU_CONTEXT_MARK, %rcx       /* rdgsbase takes ten times as long */
+    lea -LU_MARK(%rcx), %rcx            /* no comparison: the flags are the guest's */
+    jrcxz lu_patched_known
+    ud2
+lu_patched_known:
     mov %rsp, %gs:GUEST_RSP
-    mov %rcx, %gs:GUEST_RIP
+    mov %r11, %gs:GUEST_RIP
     mov %rax, %gs:GUEST_RAX
     mov %rdi, %gs:GUEST_RDI
     mov %rsi, %gs:GUEST_RSI

@@ -31,6 +31,9 @@
 #define LU_CONTEXT_PROMPT 184
 #define LU_CONTEXT_OWNER 192
 #define LU_CONTEXT_ENTRY 200
+#define LU_CONTEXT_MARK 208
+#define LU_MARK                                                                                    \
+    0x6d617269 /* what tells a context from memory of the guest's; fits a displacement */
 #define LU_PROMPT_CALLS 512
 
 /* CF PF AF ZF SF OF, IF and the bit that is always set: what the shim may run with, and what sahf and an addition can restore. */
@@ -82,6 +85,7 @@ _Static_assert(offsetof(struct guest_regs, r11) == GUEST_R11 &&
 struct lu_context {
     struct guest_context base;
     struct lu_thread_entry *entry;
+    uint64_t mark; /* LU_MARK */
     /* Of the processor, while this context's extended state is live there: */
     uint64_t loaded_fs;
     bool gs_is_ours; /* the GS base is this record's address; false without FSGSBASE */
@@ -89,6 +93,7 @@ struct lu_context {
 };
 _Static_assert(offsetof(struct lu_context, entry) == LU_CONTEXT_ENTRY,
                "guest_enter.S finds the entry record here");
+_Static_assert(offsetof(struct lu_context, mark) == LU_CONTEXT_MARK, "guest_enter.S looks at it");
 
 /* x86_64/guest_enter.S */
 enum lu_enter_mode {
@@ -100,7 +105,7 @@ _Noreturn void lu_guest_leave(struct lu_thread_entry *entry);
 extern const char lu_enter_window_start[], lu_enter_window_end[];
 
 /* x86_64/guest_enter.S: where stubs of patched sites jump to; not C functions. */
-extern const char lu_patched_entry[];
+extern const char lu_patched_entry[], lu_patched_known[];
 /* Here the answer of a prompt call is on its way: an interrupt moves on to lu_prompt_interrupted, at run_sp - 8. */
 extern const char lu_prompt_window_start[], lu_prompt_window_end[], lu_prompt_interrupted[];
 
