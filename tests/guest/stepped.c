@@ -30,21 +30,32 @@ struct state {
     uint64_t mxcsr, x87; /* 136, 144 */
     uint64_t red_zone[RED_ZONE]; /* 152 */
     uint64_t pad[5];
-    uint8_t vectors[16][32]; /* 320 */
+    uint8_t vectors[32][64]; /* 320 */
+    uint64_t opmasks[8];     /* 2368 */
 };
-_Static_assert(offsetof(struct state, flags) == 120 && offsetof(struct state, vectors) == 320,
+_Static_assert(offsetof(struct state, flags) == 120 && offsetof(struct state, vectors) == 320 &&
+                   offsetof(struct state, opmasks) == 2368,
                "used below");
 struct state g_in __attribute__((aligned(64))), g_out __attribute__((aligned(64)));
-uint64_t g_stack, g_stack_out, g_avx;
+uint64_t g_stack, g_stack_out, g_level;
+enum { SSE, AVX, AVX512 };
 
 /* The routine around one call; `site` is the instructions that make it, with everything loaded. Memory is reached without a register. */
-#define VECTORS(each)                                                                              \
-    each(0) each(1) each(2) each(3) each(4) each(5) each(6) each(7) each(8) each(9) each(10)       \
-        each(11) each(12) each(13) each(14) each(15)
-#define LOAD_YMM(n) " vmovdqu g_in+320+32*" #n "(%rip), %ymm" #n "\n"
-#define LOAD_XMM(n) " movdqu g_in+320+32*" #n "(%rip), %xmm" #n "\n"
-#define SAVE_YMM(n) " vmovdqu %ymm" #n ", g_out+320+32*" #n "(%rip)\n"
-#define SAVE_XMM(n) " movdqu %xmm" #n ", g_out+320+32*" #n "(%rip)\n"
+#define LOW " .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
+#define HIGH " .irp n,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n"
+#define OPMASKS " .irp n,0,1,2,3,4,5,6,7\n"
+#define LOAD_ZMM " vmovdqu64 g_in+320+64*\\n(%rip), %zmm\\n\n .endr\n"
+#define SAVE_ZMM " vmovdqu64 %zmm\\n, g_out+320+64*\\n(%rip)\n .endr\n"
+#define LOAD_VECTORS                                                                               \
+    " cmpl $1, g_level(%rip)\n je 1f\n jb 2f\n" LOW LOAD_ZMM HIGH LOAD_ZMM OPMASKS                 \
+    " kmovq g_in+2368+8*\\n(%rip), %k\\n\n .endr\n jmp 3f\n1:\n" LOW                               \
+    " vmovdqu g_in+320+64*\\n(%rip), %ymm\\n\n .endr\n jmp 3f\n2:\n" LOW                           \
+    " movdqu g_in+320+64*\\n(%rip), %xmm\\n\n .endr\n3:\n"
+#define SAVE_VECTORS                                                                               \
+    " cmpl $1, g_level(%rip)\n je 1f\n jb 2f\n" LOW SAVE_ZMM HIGH SAVE_ZMM OPMASKS                 \
+    " kmovq %k\\n, g_out+2368+8*\\n(%rip)\n .endr\n jmp 3f\n1:\n" LOW                              \
+    " vmovdqu %ymm\\n, g_out+320+64*\\n(%rip)\n .endr\n jmp 3f\n2:\n" LOW                          \
+    " movdqu %xmm\\n, g_out+320+64*\\n(%rip)\n .endr\n3:\n"
 /* It would make a column of this: */
 /* clang-format off */
 #define ROUTINE(name, size, site)                                                                  \
@@ -53,8 +64,7 @@ uint64_t g_stack, g_stack_out, g_avx;
             " mov %rsp, g_stack(%rip)\n sub $512, %rsp\n"                                          \
             " mov $16, %ecx\n lea g_in+152(%rip), %rsi\n lea -128(%rsp), %rdi\n rep movsq\n"       \
             " ldmxcsr g_in+136(%rip)\n fldcw g_in+144(%rip)\n"                                     \
-            " cmpl $0, g_avx(%rip)\n jz 1f\n" VECTORS(LOAD_YMM) " jmp 2f\n1:\n" VECTORS(LOAD_XMM)  \
-            "2: mov $" STEPPED_TEXT(STEPPED_BEGIN) ", %eax\n int3\n"                               \
+ LOAD_VECTORS " mov $" STEPPED_TEXT(STEPPED_BEGIN) ", %eax\n int3\n"                               \
             " cmpl $0, g_in+128(%rip)\n jz 3f\n std\n3:\n"                                         \
             " mov g_in+120(%rip), %rax\n mov %eax, %ecx\n add $0x7f, %cl\n sahf\n"                 \
             " mov g_in+8(%rip), %rbx\n mov g_in+24(%rip), %rdx\n mov g_in+32(%rip), %rsi\n"        \
@@ -72,8 +82,7 @@ uint64_t g_stack, g_stack_out, g_avx;
             " lea 128(%rsp), %rsp\n shr $10, %eax\n and $1, %eax\n mov %rax, g_out+128(%rip)\n"    \
             " cld\n mov $16, %ecx\n lea g_out+152(%rip), %rdi\n lea -128(%rsp), %rsi\n rep movsq\n"\
             " stmxcsr g_out+136(%rip)\n fnstcw g_out+144(%rip)\n"                                  \
-            " cmpl $0, g_avx(%rip)\n jz 1f\n" VECTORS(SAVE_YMM) " jmp 2f\n1:\n" VECTORS(SAVE_XMM)  \
-            "2: mov g_stack(%rip), %rsp\n mov $" STEPPED_TEXT(STEPPED_CALLED) ", %eax\n int3\n"    \
+            SAVE_VECTORS " mov g_stack(%rip), %rsp\n mov $" STEPPED_TEXT(STEPPED_CALLED) ", %eax\n int3\n"    \
             " pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n"             \
             ".size " #name ", " size "\n .balign 64\n");                                             \
     void name(void);                                                                               \
@@ -100,8 +109,11 @@ static void clobber_vectors(void)
                      :
                      :
                      : "xmm0", "xmm5", "xmm9", "xmm15");
-    if (g_avx)
+    if (g_level >= AVX)
         __asm__ volatile("vzeroall" : : : "xmm1", "xmm2", "xmm3", "xmm4", "xmm6", "xmm7", "xmm8");
+    if (g_level == AVX512)
+        __asm__ volatile(HIGH " vpternlogd $255, %zmm\\n, %zmm\\n, %zmm\\n\n .endr\n" OPMASKS
+                              " kxnorq %k\\n, %k\\n, %k\\n\n .endr\n");
 }
 
 static void on_signal(int signo, siginfo_t *info, void *context)
@@ -121,11 +133,11 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 
 static int vectors_differ(void)
 {
-    size_t size = g_avx ? 32 : 16;
-    for (int i = 0; i < 16; i++)
-        if (memcmp(g_in.vectors[i], g_out.vectors[i], size) != 0)
+    static const size_t sizes[] = {16, 32, 64};
+    for (int i = 0; i < (g_level == AVX512 ? 32 : 16); i++)
+        if (memcmp(g_in.vectors[i], g_out.vectors[i], sizes[g_level]) != 0)
             return 1;
-    return 0;
+    return g_level == AVX512 && memcmp(g_in.opmasks, g_out.opmasks, sizeof(g_in.opmasks)) != 0;
 }
 
 #define DIFFERS(what, cond)                                                                        \
@@ -152,7 +164,22 @@ static uint64_t compare(long expected, const char *after)
     DIFFERS(11, memcmp(g_in.red_zone, g_out.red_zone, sizeof(g_in.red_zone)) != 0);
     DIFFERS(12, vectors_differ());
     DIFFERS(13, g_out.mxcsr != g_in.mxcsr || g_out.x87 != g_in.x87);
+    /* The flags as the call found them, with those that are always set; TF is the tracer's, RF the host's. */
+    uint64_t flags = (g_in.flags >> 8 & 0xd7) | (g_in.flags & 1) << 11 | g_in.direction << 10;
+    DIFFERS(19, (g_out.r11 & ~0x10100ull) != (flags | 0x202));
     return wrong;
+}
+
+static uint64_t probe(void)
+{
+    unsigned a, b, c = 0, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_AVX) || !(c & bit_OSXSAVE))
+        return SSE;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((low & 6) != 6)
+        return SSE;
+    int wide = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
+    return wide && (low & 0xe0) == 0xe0 ? AVX512 : AVX;
 }
 
 static uint64_t next(uint64_t *seed)
@@ -218,8 +245,7 @@ int main(int argc, char **argv)
     const char *after = routine == call_long    ? call_long_after
                         : routine == call_short ? call_short_after
                                                 : call_relative_after;
-    unsigned a, b, c = 0, d;
-    g_avx = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_AVX) && (c & bit_OSXSAVE);
+    g_level = probe();
     g_words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(g_words != MAP_FAILED);
     struct sigaction act;
@@ -238,6 +264,7 @@ int main(int argc, char **argv)
     static uint64_t fs_base;
     long expected = number == SYS_getppid ? parent : 0;
     uint32_t counted = 0;
+    g_words->vectors = (uint32_t)g_level;
     tell(STEPPED_HELLO, (uint64_t)g_words, waits);
     for (uint64_t turn = 0;; turn++) {
         int before = g_handled;

@@ -18,6 +18,7 @@ struct shared_words {
     uint32_t sent;     /* by the sender, when it has */
     uint32_t stepping; /* a call that waits may wait: a signal will end it */
     uint32_t finish;
+    uint32_t vectors; /* what the vector registers are: 0: SSE, 1: AVX, 2: AVX-512 and opmasks */
 };
 
 #endif

@@ -27,6 +27,8 @@
 
 #define WARM_UP 40
 #define POSITIONS_MAX 20000
+#define PATIENCE_MS 60000 /* beyond the time given, for the first places */
+#define LAST_STEPS 24     /* before a call waits: visited one by one */
 #define ACK_MS 250
 #define PUSHFQ 0x9c
 #define TRAP_FLAG 0x100ull
@@ -298,7 +300,8 @@ static void report(unsigned position, uint64_t rip, uint64_t wrong)
                                        "signals handled",
                                        "frame outside the program",
                                        "mask in the handler",
-                                       "mask"};
+                                       "mask",
+                                       "r11"};
     printf("a signal after %u instructions, at %#lx:", position, (unsigned long)rip);
     for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++)
         if (wrong >> i & 1)
@@ -365,8 +368,8 @@ static uint64_t current_rip(void)
                             NULL);
 }
 
-/* One call with a signal after `wanted` instructions; 0: without one. True: the call had more of them. */
-static bool turn(unsigned wanted, bool waits, struct findings *f)
+/* One call with a signal after `wanted` instructions; 0: without one. The result: how many there were; fewer: the call was over, or waited. */
+static unsigned turn(unsigned wanted, bool waits, struct findings *f)
 {
     struct user_regs_struct regs;
     uint64_t breakpoint = 0, rip = 0;
@@ -384,7 +387,6 @@ static bool turn(unsigned wanted, bool waits, struct findings *f)
         if (f->watch && !blocked)
             f->in_stub |= place_of(current_rip()) == PLACE_STUB;
     }
-    bool more = breakpoint != STEPPED_CALLED && !blocked;
     if (wanted == 0 || breakpoint == STEPPED_CALLED) {
         go_on(PTRACE_CONT);
         finish_turn(false, &regs);
@@ -401,7 +403,23 @@ static bool turn(unsigned wanted, bool waits, struct findings *f)
         report(steps, rip, regs.rbx);
         f->failures++;
     }
-    return more;
+    return steps - (breakpoint == STEPPED_CALLED || blocked);
+}
+
+/* Places far apart first, then more: what the time suffices for is spread over the whole path. The result: how long that is. */
+static unsigned visit_all(bool waits, uint64_t end, struct findings *f)
+{
+    static const uint8_t passes[] = {0, 8, 4, 12, 2, 6, 10, 14, 1, 3, 5, 7, 9, 11, 13, 15};
+    unsigned length = 0;
+    for (unsigned pass = 0; pass < sizeof(passes) && (pass == 0 || now_ms() < end); pass++)
+        for (unsigned at = passes[pass] + 1; at <= POSITIONS_MAX; at += sizeof(passes)) {
+            if (f->failures >= 20 || now_ms() >= end + (pass == 0 ? PATIENCE_MS : 0))
+                return length;
+            length = at > length ? at : length;
+            if (turn(at, waits, f) < at)
+                break;
+        }
+    return length;
 }
 
 int main(int argc, char **argv)
@@ -425,24 +443,19 @@ int main(int argc, char **argv)
     int status;
     if (wait_target(60000, &status) != WAIT_STOPPED || g.target == 0)
         gone();
+    static const char *const vectors[] = {"SSE", "AVX", "AVX-512"};
     struct findings f = {0};
     bool waits = strcmp(call, "wait") == 0;
     for (unsigned i = 0; i < WARM_UP; i++)
         turn(0, false, &f);
     f.watch = true;
-    turn(POSITIONS_MAX, waits, &f);
+    unsigned last = turn(POSITIONS_MAX, waits, &f);
     f.watch = false;
-    /* A few positions far apart first, then more: what the time suffices for is spread over the whole path. */
-    static const uint8_t passes[] = {0, 8, 4, 12, 2, 6, 10, 14, 1, 3, 5, 7, 9, 11, 13, 15};
-    unsigned length = 0, whole = 0;
-    for (; whole < sizeof(passes) && now_ms() < end && f.failures < 20; whole++)
-        for (unsigned at = passes[whole] + 1; (whole == 0 || now_ms() < end) && f.failures < 20;
-             at += sizeof(passes)) {
-            bool more = turn(at, waits, &f);
-            length = at > length ? at : length;
-            if (!more || at > POSITIONS_MAX)
-                break;
-        }
+    /* Whoever looks whether it may wait, and then waits, can miss a signal in between: few instructions, at the end. */
+    for (unsigned i = 0; waits && i < LAST_STEPS && f.failures == 0; i++)
+        turn(last - i, waits, &f);
+    unsigned length = f.failures ? last : visit_all(waits, end, &f);
+    printf("%s registers; ", vectors[WORD(vectors)]);
     printf("%s: a signal at %u of %u places (", call, f.positions, length);
     for (int i = 0; i < PLACE_COUNT; i++)
         printf("%s%u in %s", i ? ", " : "", f.places[i], place_names[i]);
