@@ -72,6 +72,22 @@ void futex_dequeue(struct futex_waiter *w)
     DL_DELETE(w->bucket->head, w);
 }
 
+int futex_join(struct futex_waiter *w, uint64_t addr, uint32_t expected)
+{
+    struct futex_bucket *b = futex_bucket_of(&w->key);
+    uint32_t value;
+    mutex_lock(&b->lock);
+    futex_enqueue(b, w);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    int err = guest_load32(g_platform, guest_addr(addr), &value);
+    if (!err && value != expected)
+        err = -EAGAIN;
+    if (err)
+        futex_dequeue(w);
+    mutex_unlock(&b->lock);
+    return err;
+}
+
 void futex_wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
 {
     futex_dequeue(w);
@@ -110,6 +126,10 @@ static long futex_wake(struct task *task, uint64_t addr, bool is_private, int co
     if (err)
         return err;
     struct futex_bucket *b = futex_bucket_of(&key);
+    /* The word was changed before this: who is not seen here sees that (futex_join). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&b->head, __ATOMIC_RELAXED))
+        return 0;
     wakes.count = 0;
     mutex_lock(&b->lock);
     long woken = wake_in(b, &key, count, bitset, &wakes);
@@ -154,23 +174,14 @@ static long futex_wait(struct task *task, uint64_t addr, bool is_private, uint32
 {
     struct futex_waiter w = {
         .bitset = bitset, .thread = task->thread, .priority = futex_priority(task)};
-    uint32_t value;
 
     if (!bitset)
         return -EINVAL;
     int err = mm_futex_key(task->mm, addr, is_private, &w.key);
+    if (!err)
+        err = futex_join(&w, addr, expected);
     if (err)
         return err;
-    struct futex_bucket *b = futex_bucket_of(&w.key);
-    /* Comparing under the bucket's lock orders us against a waker that changed the word before it takes the lock. */
-    mutex_lock(&b->lock);
-    err = guest_load32(g_platform, guest_addr(addr), &value);
-    if (err || value != expected) {
-        mutex_unlock(&b->lock);
-        return err ? err : -EAGAIN;
-    }
-    futex_enqueue(b, &w);
-    mutex_unlock(&b->lock);
 
     int slept = 0;
     while (__atomic_load_n(&w.bucket, __ATOMIC_SEQ_CST) && !slept)

@@ -45,6 +45,11 @@ struct futex_bucket {
 #define FUTEX_BUCKET_COUNT 256u
 extern struct futex_bucket g_futex_buckets[FUTEX_BUCKET_COUNT];
 
+/*
+ * Hang `w` (key, bitset and the like are set) in its bucket if the word at addr holds `expected`: 0, -EAGAIN, -EFAULT. A plain wake that finds
+ * an empty bucket takes no lock: so the waiter is to be seen before the word is looked at.
+ */
+MUST_USE int futex_join(struct futex_waiter *w, uint64_t addr, uint32_t expected);
 struct futex_bucket *futex_bucket_of(const struct futex_key *key);
 bool futex_same_key(const struct futex_key *a, const struct futex_key *b);
 void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b);

@@ -201,19 +201,10 @@ long futex_wait_requeue_pi(struct task *task, const struct futex_move *move)
                              .priority = futex_priority(task),
                              .how = FUTEX_WAITS_TO_MOVE,
                              .task = task};
-    uint32_t value;
     int err = move_keys(task, move, &w.key, &w.target);
-    if (err)
-        return err;
-    struct futex_bucket *b = futex_bucket_of(&w.key);
     struct futex_key lock = w.target;
-    mutex_lock(&b->lock);
-    err = guest_load32(g_platform, guest_addr(move->from), &value);
-    if (!err && value != move->expected)
-        err = -EAGAIN;
     if (!err)
-        futex_enqueue(b, &w);
-    mutex_unlock(&b->lock);
+        err = futex_join(&w, move->from, move->expected);
     if (err)
         return err;
     int slept = 0;

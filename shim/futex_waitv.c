@@ -53,21 +53,10 @@ static int join(struct task *task, struct wait_set *set, unsigned i)
 {
     const struct futex_waitv *word = &set->words[i];
     struct futex_waiter *w = &set->waiters[i];
-    uint32_t value;
     *w = (struct futex_waiter){
         .thread = task->thread, .bitset = FUTEX_BITSET_MATCH_ANY, .priority = futex_priority(task)};
     int err = mm_futex_key(task->mm, word->uaddr, word->flags & FUTEX_PRIVATE_FLAG, &w->key);
-    if (err)
-        return err;
-    struct futex_bucket *b = futex_bucket_of(&w->key);
-    mutex_lock(&b->lock);
-    err = guest_load32(g_platform, guest_addr(word->uaddr), &value);
-    if (!err && value != (uint32_t)word->val)
-        err = -EAGAIN;
-    if (!err)
-        futex_enqueue(b, w);
-    mutex_unlock(&b->lock);
-    return err;
+    return err ? err : futex_join(w, word->uaddr, (uint32_t)word->val);
 }
 
 static long wait_for_words(struct task *task, struct wait_set *set, uint64_t deadline)

@@ -56,13 +56,14 @@ struct task {
 
     /* under g_process_lock */
     enum task_state state;
-    struct task *prev, *next; /* process->tasks */
-    UT_hash_handle hh;        /* by tid */
-    /* Written only by the task itself, through signal_set_blocked */
-    struct sigset blocked;
+    struct task *prev, *next;    /* process->tasks */
+    UT_hash_handle hh;           /* by tid */
     struct sigset sigwait;       /* what rt_sigtimedwait sleeps for, though blocked */
     struct signal_queue pending; /* directed at this task */
     bool vfork_waiting;          /* until the child of vfork execs or exits */
+
+    /* Written only by the task itself, without a lock: signal_set_blocked. Senders read it under g_process_lock */
+    struct sigset blocked;
 
     /* private to the task */
     struct sigset saved_blocked; /* to restore after sigsuspend, ppoll, ... */

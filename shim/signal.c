@@ -287,6 +287,7 @@ static int send(struct process *process, struct task *task, const struct abi_sig
     if (err)
         return err;
     wait_queue_wake_all(&g_signal_wait);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* as in signal_set_blocked */
     if (!task)
         DL_FOREACH(process->tasks, t)
     if (wants(t, sig))
@@ -403,13 +404,17 @@ void signal_sigpipe(struct task *task)
 void signal_set_blocked(struct task *task, struct sigset blocked)
 {
     blocked.bits &= ~UNBLOCKABLE;
-    mutex_lock(&g_process_lock);
     struct sigset newly = {blocked.bits & ~task->blocked.bits};
-    task->blocked = blocked;
-    if (signal_pending_set(task).bits & ~blocked.bits)
+    __atomic_store_n(&task->blocked.bits, blocked.bits, __ATOMIC_RELAXED);
+    /* Who sends queues the signal and then looks at masks: one of us sees the other. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    uint64_t process_wide = __atomic_load_n(&task->process->pending.set.bits, __ATOMIC_RELAXED);
+    if ((__atomic_load_n(&task->pending.set.bits, __ATOMIC_RELAXED) | process_wide) & ~blocked.bits)
         __atomic_store_n(&task->interrupted, 1, __ATOMIC_SEQ_CST);
-    if (newly.bits)
-        signal_retarget(task->process, task, newly);
+    if (!(process_wide & newly.bits))
+        return;
+    mutex_lock(&g_process_lock);
+    signal_retarget(task->process, task, newly);
     mutex_unlock(&g_process_lock);
 }
 

@@ -69,7 +69,7 @@ struct sigset signal_pending_set(const struct task *task);
 /* Take the first waiting signal of `wanted` off its queue, blocked or not (signalfd, sigtimedwait). false: none. Takes
  * g_process_lock. */
 bool signal_take(struct task *task, struct sigset wanted, struct abi_siginfo *out);
-/* Change the calling task's mask; SIGKILL and SIGSTOP stay unblocked. Takes g_process_lock. */
+/* Change the calling task's mask; SIGKILL and SIGSTOP stay unblocked. May take g_process_lock. */
 void signal_set_blocked(struct task *task, struct sigset blocked);
 /* A mask for the rest of this system call (ppoll, sigsuspend): the old one returns when the call is over, after delivery if
  * the call ends by -ERESTARTNOHAND or -EINTR. */

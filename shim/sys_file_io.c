@@ -40,15 +40,15 @@ static bool seekable(const struct file *f)
 
 static long transfer(struct task *task, const struct syscall_args *args, enum direction direction)
 {
-    struct file *f = fd_get(task, (int)args->a[0]);
-    if (!f)
+    struct file_use use = fd_use(task, (int)args->a[0]);
+    if (!use.file)
         return -EBADF;
     struct mem_ref m;
     long n = user_range(args->a[1], args->a[2], &m);
     if (n == 0)
-        n = direction == DIRECTION_READ ? file_read(task, f, m, NULL)
-                                        : file_write(task, f, m, NULL);
-    file_put(f);
+        n = direction == DIRECTION_READ ? file_read(task, use.file, m, NULL)
+                                        : file_write(task, use.file, m, NULL);
+    fd_end_use(use);
     return n;
 }
 
@@ -68,7 +68,8 @@ static long transfer_at(struct task *task, const struct syscall_args *args,
     uint64_t at = args->a[3];
     if ((int64_t)at < 0)
         return -EINVAL;
-    struct file *f = fd_get(task, (int)args->a[0]);
+    struct file_use use = fd_use(task, (int)args->a[0]);
+    struct file *f = use.file;
     if (!f)
         return -EBADF;
     struct mem_ref m;
@@ -76,7 +77,7 @@ static long transfer_at(struct task *task, const struct syscall_args *args,
         !seekable(f) && !(f->flags & O_PATH) ? -ESPIPE : user_range(args->a[1], args->a[2], &m);
     if (n == 0)
         n = direction == DIRECTION_READ ? file_read(task, f, m, &at) : file_write(task, f, m, &at);
-    file_put(f);
+    fd_end_use(use);
     return n;
 }
 
@@ -190,13 +191,14 @@ static int64_t transfer_gathered(struct task *task, struct file *f, struct vecto
 static long transfer_vectors(struct task *task, int fd, uint64_t addr, uint64_t count,
                              const int64_t *offset, enum direction direction)
 {
-    struct file *f = fd_get(task, fd);
+    struct file_use use = fd_use(task, fd);
+    struct file *f = use.file;
     if (!f)
         return -EBADF;
     struct vectors vs;
     long n = vectors_read(&vs, addr, (uint32_t)count);
     if (n) {
-        file_put(f);
+        fd_end_use(use);
         return n;
     }
     uint64_t at = offset ? (uint64_t)*offset : 0;
@@ -209,7 +211,7 @@ static long transfer_vectors(struct task *task, int fd, uint64_t addr, uint64_t 
     else
         n = transfer_gathered(task, f, &vs, direction);
     vectors_free(&vs);
-    file_put(f);
+    fd_end_use(use);
     return n;
 }
 
@@ -310,18 +312,20 @@ long sys_pwritev2(struct task *task, const struct syscall_args *args)
 
 long sys_lseek(struct task *task, const struct syscall_args *args)
 {
-    struct file *f = fd_get(task, (int)args->a[0]);
+    struct file_use use = fd_use(task, (int)args->a[0]);
+    struct file *f = use.file;
     if (!f)
         return -EBADF;
     long result = f->flags & O_PATH ? -EBADF : -ESPIPE;
     if (!(f->flags & O_PATH) && f->ops->seek) {
-        mutex_lock(&f->pos_lock);
+        bool locked = file_lock_position(f);
         result = f->ops->seek(task, f, (int64_t)args->a[1], (int)args->a[2]);
-        mutex_unlock(&f->pos_lock);
+        if (locked)
+            mutex_unlock(&f->pos_lock);
     } else if (!(f->flags & O_PATH) && f->ops->ignores_seek) {
         result = (uint32_t)args->a[2] > SEEK_HOLE ? -EINVAL : 0;
     }
-    file_put(f);
+    fd_end_use(use);
     return result;
 }
 

@@ -156,6 +156,20 @@ struct file *fd_get(struct task *task, int fd)
     return f;
 }
 
+struct file_use fd_use(struct task *task, int fd)
+{
+    const struct fd_table *t = task->files;
+    if (__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) == 1)
+        return (struct file_use){.file = (unsigned)fd < t->capacity ? t->files[fd] : NULL};
+    return (struct file_use){.file = fd_get(task, fd), .counted = true};
+}
+
+void fd_end_use(struct file_use use)
+{
+    if (use.counted && use.file)
+        file_put(use.file);
+}
+
 static unsigned fd_limit(struct task *task)
 {
     uint64_t limit = task->process->rlimits[RLIMIT_NOFILE_INDEX].cur;

@@ -65,6 +65,20 @@ void file_put(struct file *f)
     shim_free(f);
 }
 
+bool file_lock_position(struct file *f)
+{
+    bool shared = __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) != 1;
+    if (shared)
+        mutex_lock(&f->pos_lock);
+    return shared;
+}
+
+static void unlock_position(struct file *f, bool locked)
+{
+    if (locked)
+        mutex_unlock(&f->pos_lock);
+}
+
 static bool is_stream(const struct file *f)
 {
     return f->ops->seek == NULL;
@@ -95,9 +109,9 @@ int64_t file_read(struct task *task, struct file *f, struct mem_ref into, uint64
         uint64_t none = 0;
         return tell_moved(f, f->ops->read(task, f, into, &none), IN_ACCESS);
     }
-    mutex_lock(&f->pos_lock);
+    bool locked = file_lock_position(f);
     int64_t n = f->ops->read(task, f, into, &f->pos);
-    mutex_unlock(&f->pos_lock);
+    unlock_position(f, locked);
     return tell_moved(f, n, IN_ACCESS);
 }
 
@@ -160,9 +174,9 @@ int64_t file_write(struct task *task, struct file *f, struct mem_ref from, uint6
     } else if (offset) {
         n = write_at(task, f, from, offset);
     } else {
-        mutex_lock(&f->pos_lock);
+        bool locked = file_lock_position(f);
         n = write_at(task, f, from, &f->pos);
-        mutex_unlock(&f->pos_lock);
+        unlock_position(f, locked);
     }
     return tell_moved(f, n, IN_MODIFY);
 }

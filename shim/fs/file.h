@@ -137,6 +137,8 @@ uint32_t file_poll(struct task *task, struct file *f, struct poll_table *table);
 int file_stat(struct file *f, struct file_stat *out);
 /* Truncation to a larger size: 0, or -EFBIG and SIGXFSZ (RLIMIT_FSIZE). */
 MUST_USE int file_may_grow(struct task *task, uint64_t from, uint64_t to);
+/* For who holds or uses `f`. true: f->pos_lock was taken; false: there is nobody to keep off. */
+MUST_USE bool file_lock_position(struct file *f);
 /* lseek(2) over an object of `size` bytes for ops->seek: SEEK_SET, CUR, END, DATA, HOLE (data
  * everywhere). Sets f->pos. */
 int64_t file_seek_in(struct file *f, int64_t offset, int whence, uint64_t size);
@@ -151,6 +153,16 @@ void fd_table_get(struct fd_table *t);
 void fd_table_put(struct task *task, struct fd_table *t); /* last: closes everything */
 /* Owner: caller gets a reference. NULL: no such descriptor (-EBADF). */
 struct file *fd_get(struct task *task, int fd);
+/*
+ * A file for the length of a call. Not counted where only the calling task uses the table: nobody else can take the file out of it.
+ * So a file whose only reference is the table's has no other user: file_lock_position().
+ */
+struct file_use {
+    struct file *file; /* NULL: no such descriptor */
+    bool counted;
+};
+MUST_USE struct file_use fd_use(struct task *task, int fd);
+void fd_end_use(struct file_use use);
 /* The same in a table that may be another process's. */
 struct file *fd_table_file(struct fd_table *t, int fd);
 /* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference
