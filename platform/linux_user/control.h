@@ -11,6 +11,7 @@
 #define LU_CONTROL_NO_PROMPT_WINDOW 4 /* the same for an answered prompt call */
 #define LU_CONTROL_NO_CALL_WINDOW 5   /* the same just before a host call that may wait */
 #define LU_CONTROL_NO_MEMORY_FILE 6   /* no failure: a host without a writable /proc/self/mem */
+#define LU_CONTROL_NO_SECOND_FILE 7   /* the same, when patches are taken back */
 
 #ifndef LU_CONTROL
 #define LU_CONTROL 0

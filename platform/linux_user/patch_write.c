@@ -35,14 +35,33 @@ static long open_own_memory(void)
     return host_call(__NR_open, "/proc/self/mem", O_RDWR | 02000000 /* O_CLOEXEC */);
 }
 
+/*
+ * Without a descriptor: what is known as text is readable and executable, and so are stubs. The host may have none left, which must not
+ * keep a program from unmapping its text; nothing is patched in this way.
+ */
+static bool write_by_protection(uint64_t address, const void *bytes, size_t size)
+{
+    uint64_t start = address & ~4095ull, end = (address + size + 4095) & ~4095ull;
+    if (host_call(__NR_mprotect, start, end - start, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        return false;
+    bool written = lu_copy_fallible((void *)address, bytes, size) == 0;
+    host_call(__NR_mprotect, start, end - start, PROT_READ | PROT_EXEC);
+    return written;
+}
+
+/* mem < 0: there was no descriptor for it. */
 static bool write_text(long mem, uint64_t address, const void *bytes, size_t size)
 {
+    if (mem < 0)
+        return write_by_protection(address, bytes, size);
     return host_call(__NR_pwrite64, mem, bytes, size, address) == (long)size;
 }
 
 /* As the processor sees it, whatever the guest may do there. */
 static bool read_text(long mem, uint64_t address, void *bytes, size_t size)
 {
+    if (mem < 0)
+        return patch_read(bytes, address, size);
     return host_call(__NR_pread64, mem, bytes, size, address) == (long)size;
 }
 
@@ -430,21 +449,24 @@ static void restore_in(struct lu_patch *p, struct lu_carrier *c, struct patch_ar
                        uint64_t start, uint64_t end)
 {
     struct patch_stub stub;
+    bool found = false;
     long mem = -1;
     for (uint32_t slot = 0; slot < area->high; slot++) {
         if (!stub_in_range(area, slot, start, end, &stub))
             continue;
-        if (mem < 0 && (mem = open_own_memory()) < 0)
-            platform_panic("linux_user: patched sites cannot be taken back");
+        if (!found && !lu_control(LU_CONTROL_NO_SECOND_FILE))
+            mem = open_own_memory();
+        found = true;
         restore_site(p, c, mem, &stub, area->base + slot * PATCH_STUB_SIZE);
     }
-    if (mem < 0)
-        return; /* there was none */
+    if (!found)
+        return;
     sweep_stubs(c);
     for (uint32_t slot = 0; slot < area->high; slot++)
         if (stub_in_range(area, slot, start, end, &stub))
             stub_forget(p, area, mem, &stub, area->base + slot * PATCH_STUB_SIZE);
-    host_call(__NR_close, mem);
+    if (mem >= 0)
+        host_call(__NR_close, mem);
 }
 
 void patch_restore_range(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t end)
