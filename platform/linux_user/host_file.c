@@ -14,11 +14,10 @@
 
 #include "platform/front.h"
 #include "platform/linux_user/lu.h"
+#include "platform/stock/linux_open.h"
 
 #define AT_EMPTY_PATH_FLAG 0x1000
 #define AT_SYMLINK_NOFOLLOW_FLAG 0x100
-#define O_PATH_FLAG 010000000
-#define O_CLOEXEC_FLAG 02000000
 #define MAX_GRANTS 64
 
 static struct lu_pool g_files = {.size = sizeof(struct host_file)};
@@ -107,43 +106,16 @@ static struct host_file *lu_file_standard(struct platform *p UNUSED,
     return file;
 }
 
-static int open_flags(unsigned flags)
-{
-    int host = O_NOFOLLOW | O_CLOEXEC_FLAG | O_NONBLOCK | O_NOCTTY;
-    if (flags & HOST_OPEN_PATH)
-        host |= O_PATH_FLAG;
-    else if ((flags & HOST_OPEN_READ) && (flags & HOST_OPEN_WRITE))
-        host |= O_RDWR;
-    else if (flags & HOST_OPEN_WRITE)
-        host |= O_WRONLY;
-    if (flags & HOST_OPEN_CREATE)
-        host |= O_CREAT;
-    if (flags & HOST_OPEN_EXCLUSIVE)
-        host |= O_EXCL;
-    if (flags & HOST_OPEN_TRUNCATE)
-        host |= O_TRUNC;
-    if (flags & HOST_OPEN_DIRECTORY)
-        host |= O_DIRECTORY;
-    if (flags & HOST_OPEN_NAMELESS)
-        host = (host & ~O_CREAT) | O_TMPFILE;
-    return host;
-}
-
-static bool writes(unsigned flags)
-{
-    return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE | HOST_OPEN_NAMELESS);
-}
-
 static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_file *dir,
                                       const char *name, unsigned flags, uint32_t mode, int *err)
 {
-    if (dir->read_only && writes(flags)) {
+    if (dir->read_only && linux_open_writes(flags)) {
         *err = -EROFS;
         return NULL;
     }
     if (flags & HOST_OPEN_NAMELESS)
         name = ".";
-    return wrap(lu_host(__NR_openat, dir->fd, name, open_flags(flags), mode & 07777),
+    return wrap(lu_host(__NR_openat, dir->fd, name, linux_open_flags(flags), mode & 07777),
                 dir->read_only, err);
 }
 
@@ -167,7 +139,7 @@ static void fd_path(char out[32], int fd)
 static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_file *file,
                                         unsigned flags, int *err)
 {
-    if (file->read_only && writes(flags)) {
+    if (file->read_only && linux_open_writes(flags)) {
         *err = -EROFS;
         return NULL;
     }
@@ -181,7 +153,7 @@ static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_f
     }
     char path[32];
     fd_path(path, file->fd);
-    return wrap(lu_host(__NR_openat, AT_FDCWD, path, open_flags(flags) & ~O_NOFOLLOW, 0),
+    return wrap(lu_host(__NR_openat, AT_FDCWD, path, linux_open_flags(flags) & ~O_NOFOLLOW, 0),
                 file->read_only, err);
 }
 

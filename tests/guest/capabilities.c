@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 /* musl's compiler sees no headers of the kernel's. */
 struct cap_header {
@@ -78,23 +78,6 @@ static void show(const char *what)
            "securebits %d\n",
            what, d.effective & seen, d.permitted & seen, d.inheritable & seen, bounding & seen,
            raised & seen, prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
-}
-
-static void child(const char *name, void (*run)(void))
-{
-    printf("-- %s\n", name);
-    fflush(stdout);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        run();
-        fflush(stdout);
-        _exit(0);
-    }
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    if (status)
-        printf("status %x\n", status);
 }
 
 static void again(const char *what)
@@ -260,15 +243,15 @@ int main(int argc, char **argv)
     CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
     (void)argv;
     show("at first");
-    child("another user", leaves_root);
-    child("back and forth", comes_back);
-    child("file system ids", file_ids);
-    child("kept", keeps);
-    child("ambient", passes_on);
-    child("ambient, limited", inheritable_limits_ambient);
-    child("bounding set", loses);
-    child("no root", no_root);
-    child("refused", refused);
-    child("files", on_files);
+    show_child("another user", leaves_root);
+    show_child("back and forth", comes_back);
+    show_child("file system ids", file_ids);
+    show_child("kept", keeps);
+    show_child("ambient", passes_on);
+    show_child("ambient, limited", inheritable_limits_ambient);
+    show_child("bounding set", loses);
+    show_child("no root", no_root);
+    show_child("refused", refused);
+    show_child("files", on_files);
     return 0;
 }

@@ -10,14 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(call)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long shown_ = (long)(call);                                                                \
-        printf("%s = %ld (%d)\n", #call, shown_, shown_ < 0 ? errno : 0);                          \
-    } while (0)
+#include "show.h"
 
 static void show(const char *name)
 {

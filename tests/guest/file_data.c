@@ -8,22 +8,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "show.h"
 
 #ifndef FALLOC_FL_KEEP_SIZE /* linux/falloc.h, which musl's compiler does not see */
 #define FALLOC_FL_KEEP_SIZE 1
 #define FALLOC_FL_PUNCH_HOLE 2
 #endif
-
-#define SHOW(call)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(call);                                                                    \
-        printf("%s = %ld", #call, r_);                                                             \
-        if (r_ < 0)                                                                                \
-            printf(" %s", strerror(errno));                                                        \
-        printf("\n");                                                                              \
-    } while (0)
 
 static int fresh(const char *name)
 {

@@ -5,17 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(call)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(call);                                                                    \
-        printf("%s = %ld", #call, r_);                                                             \
-        if (r_ < 0)                                                                                \
-            printf(" %s", strerror(errno));                                                        \
-        printf("\n");                                                                              \
-    } while (0)
+#include "show.h"
 
 static char g_value[70000];
 

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 #define PAGE 4096ul
 #define RW (PROT_READ | PROT_WRITE)
@@ -49,19 +49,6 @@ static unsigned resident(void *p, unsigned long pages)
     for (unsigned long i = 0; i < pages; i++)
         count += v[i] & 1;
     return count;
-}
-static int in_child(void (*what)(void))
-{
-    fflush(stdout);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        what();
-        _exit(0);
-    }
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    return status;
 }
 static unsigned long locked_kb(void)
 {

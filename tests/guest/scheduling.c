@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 struct attributes {
     uint32_t size, policy;
@@ -45,22 +45,6 @@ static void show(const char *what)
            (unsigned)syscall(SYS_sched_getscheduler, 0), getpriority(PRIO_PROCESS, 0));
 }
 
-static void in_child(void (*run)(void))
-{
-    fflush(stdout);
-    pid_t pid = fork();
-    CHECK(pid >= 0);
-    if (pid == 0) {
-        run();
-        fflush(stdout);
-        _exit(0);
-    }
-    int status;
-    CHECK(waitpid(pid, &status, 0) == pid);
-    if (status)
-        printf("status %x\n", status);
-}
-
 static void inherits(void)
 {
     show("child");
@@ -75,7 +59,7 @@ static void attributes(void)
     show("at first");
     printf("batch %ld\n", set(0, BATCH, 0, 5, 0));
     show("batch");
-    in_child(inherits);
+    CHECK(in_child(inherits) == 0);
     printf("idle %ld\n", set(0, IDLE, RESET, 7, 0));
     show("idle");
     printf("back %ld\n", set(0, NORMAL, 0, 3, 0));
@@ -114,7 +98,7 @@ static void resets(void)
     printf("reset %ld\n",
            result(syscall(SYS_sched_setscheduler, 0, BATCH | SCHED_RESET_ON_FORK, &none)));
     show("parent");
-    in_child(inherits);
+    CHECK(in_child(inherits) == 0);
 }
 
 static void not_root(void)
@@ -194,9 +178,10 @@ static void compared(void)
 
 int main(void)
 {
-    in_child(attributes);
-    in_child(resets);
-    in_child(not_root);
-    in_child(compared);
+    CHECK(setpriority(PRIO_PROCESS, 0, 0) == 0); /* natively it is what the tests were started with */
+    CHECK(in_child(attributes) == 0);
+    CHECK(in_child(resets) == 0);
+    CHECK(in_child(not_root) == 0);
+    CHECK(in_child(compared) == 0);
     return 0;
 }

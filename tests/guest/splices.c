@@ -8,17 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-#define SHOW(call)                                                                                 \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        long r_ = (long)(call);                                                                    \
-        printf("%s = %ld", #call, r_);                                                             \
-        if (r_ < 0)                                                                                \
-            printf(" %s", strerror(errno));                                                        \
-        printf("\n");                                                                              \
-    } while (0)
+#include "show.h"
 
 static char g_text[1 << 17];
 

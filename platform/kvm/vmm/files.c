@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "platform/host_file.h"
+#include "platform/stock/linux_open.h"
 
 #define NAME_SIZE_MAX 256u /* a component with its NUL */
 #define TARGET_SIZE_MAX 4096u
@@ -224,33 +225,6 @@ static int64_t serve_standard(struct vm_files *files, uint64_t which)
     return add_file(files, file);
 }
 
-static bool writes(uint64_t flags)
-{
-    return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE | HOST_OPEN_NAMELESS);
-}
-
-static int open_flags(uint64_t flags)
-{
-    int host = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    if (flags & HOST_OPEN_PATH)
-        host |= O_PATH;
-    else if ((flags & HOST_OPEN_READ) && (flags & HOST_OPEN_WRITE))
-        host |= O_RDWR;
-    else if (flags & HOST_OPEN_WRITE)
-        host |= O_WRONLY;
-    if (flags & HOST_OPEN_CREATE)
-        host |= O_CREAT;
-    if (flags & HOST_OPEN_EXCLUSIVE)
-        host |= O_EXCL;
-    if (flags & HOST_OPEN_TRUNCATE)
-        host |= O_TRUNC;
-    if (flags & HOST_OPEN_DIRECTORY)
-        host |= O_DIRECTORY;
-    if (flags & HOST_OPEN_NAMELESS)
-        host = (host & ~O_CREAT) | O_TMPFILE;
-    return host;
-}
-
 static int64_t serve_open(struct vm_files *files, struct vm_file *dir, const struct kvm_request *r,
                           const void *buffer)
 {
@@ -259,10 +233,10 @@ static int64_t serve_open(struct vm_files *files, struct vm_file *dir, const str
     int err = nameless ? 0 : take_name(buffer, r->size, name);
     if (nameless)
         strcpy(name, ".");
-    if (err == 0 && dir->read_only && writes(r->a1))
+    if (err == 0 && dir->read_only && linux_open_writes(r->a1))
         err = -EROFS;
     return err ? err
-               : wrap(files, openat(dir->fd, name, open_flags(r->a1), (mode_t)r->a2 & 07777),
+               : wrap(files, openat(dir->fd, name, linux_open_flags(r->a1), (mode_t)r->a2 & 07777),
                       dir->read_only);
 }
 
@@ -276,7 +250,7 @@ static int64_t serve_reopen(struct vm_files *files, struct vm_file *file, uint64
 {
     struct stat st;
     char path[32];
-    if (file->read_only && writes(flags))
+    if (file->read_only && linux_open_writes(flags))
         return -EROFS;
     /* What was opened for us for one thing is not opened again for another. */
     if (file->standard && (flags & HOST_OPEN_READ) &&
@@ -287,7 +261,8 @@ static int64_t serve_reopen(struct vm_files *files, struct vm_file *file, uint64
     if (S_ISLNK(st.st_mode))
         return -ELOOP;
     fd_path(path, file->fd);
-    return wrap(files, open(path, open_flags(flags & ~(uint64_t)HOST_OPEN_CREATE) & ~O_NOFOLLOW),
+    return wrap(files,
+                open(path, linux_open_flags(flags & ~(uint64_t)HOST_OPEN_CREATE) & ~O_NOFOLLOW),
                 file->read_only);
 }
 

@@ -1,0 +1,41 @@
+/*
+ * linux_open.h: what an open of platform/host_file.h is to a Linux host. Include it after <fcntl.h> or, in code without a C library,
+ * after <linux/fcntl.h>. Threads: any.
+ */
+#ifndef PLATFORM_STOCK_LINUX_OPEN_H
+#define PLATFORM_STOCK_LINUX_OPEN_H
+
+#include <stdbool.h>
+
+#include "platform/host_file.h"
+
+/* Whether an open with these HOST_OPEN flags may change what it opens, or its directory. */
+static inline bool linux_open_writes(uint64_t flags)
+{
+    return flags & (HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_TRUNCATE | HOST_OPEN_NAMELESS);
+}
+
+/* HOST_OPEN flags as those of openat(2): never through a symbolic link, never waiting, never a controlling terminal. */
+static inline int linux_open_flags(uint64_t flags)
+{
+    int host = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    if (flags & HOST_OPEN_PATH)
+        host |= O_PATH;
+    else if ((flags & HOST_OPEN_READ) && (flags & HOST_OPEN_WRITE))
+        host |= O_RDWR;
+    else if (flags & HOST_OPEN_WRITE)
+        host |= O_WRONLY;
+    if (flags & HOST_OPEN_CREATE)
+        host |= O_CREAT;
+    if (flags & HOST_OPEN_EXCLUSIVE)
+        host |= O_EXCL;
+    if (flags & HOST_OPEN_TRUNCATE)
+        host |= O_TRUNC;
+    if (flags & HOST_OPEN_DIRECTORY)
+        host |= O_DIRECTORY;
+    if (flags & HOST_OPEN_NAMELESS)
+        host = (host & ~O_CREAT) | O_TMPFILE;
+    return host;
+}
+
+#endif
