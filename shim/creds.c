@@ -124,6 +124,8 @@ void creds_did_exec(struct process *p, const struct exec_ids *ids)
         p->egid = ids->egid;
         p->personality &= ~(uint32_t)PER_CLEAR_ON_SETID;
     }
+    if (p->euid != p->uid || p->egid != p->gid)
+        p->caps.ambient = 0; /* capabilities(7): not for a program that is run as another user */
     capabilities_did_exec(p);
     if (by_file || p->caps.permitted & ~permitted)
         became_another(p);

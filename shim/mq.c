@@ -45,9 +45,9 @@ struct mq_message {
 };
 
 struct mq {
-    struct mq *prev, *next; /* g_queues, while it has a name */
+    struct mq *prev, *next; /* g_queues */
     uint32_t refs;          /* descriptors, and one for the name */
-    bool named;
+    bool named; /* else it lives, and counts for the limits, until its last descriptor is closed */
     char name[NAME_MAX + 1];
     uint32_t mode, uid, gid;
     uint64_t ino, cost; /* cost: counts for RLIMIT_MSGQUEUE of `uid` */
@@ -59,18 +59,23 @@ struct mq {
     int notify_pid, notify_how, notify_signal;
     uint64_t notify_value;
     struct file *notify_socket; /* owned; SIGEV_THREAD: gets the cookie */
+    struct netlink_note *notify_note;
     char notify_cookie[NOTIFY_COOKIE_LEN];
 };
 
 static struct mutex g_mq_lock;
-static struct mq *g_queues;
+static struct mq *g_queues; /* all that live */
 static unsigned g_queue_count;
 static uint64_t g_next_ino = 2;
 
 /* The last reference takes the queue along; by whoever dropped it, without the lock. */
 static struct mq *drop(struct mq *q)
 {
-    return --q->refs == 0 ? q : NULL;
+    if (--q->refs)
+        return NULL;
+    DL_DELETE(g_queues, q);
+    g_queue_count--;
+    return q;
 }
 
 static void destroy(struct mq *q)
@@ -80,8 +85,10 @@ static void destroy(struct mq *q)
         return;
     DL_FOREACH_SAFE(q->messages, m, tmp)
     shim_free(m);
-    if (q->notify_socket)
+    if (q->notify_socket) {
+        netlink_note_drop(q->notify_socket, q->notify_note);
         file_put(q->notify_socket);
+    }
     shim_free(q);
 }
 
@@ -150,7 +157,7 @@ static struct file *end_notify(struct mq *q, char why)
     q->notify_socket = NULL;
     if (socket) {
         q->notify_cookie[NOTIFY_COOKIE_LEN - 1] = why;
-        netlink_tell(socket, q->notify_cookie, NOTIFY_COOKIE_LEN);
+        netlink_note_send(socket, q->notify_note, q->notify_cookie, NOTIFY_COOKIE_LEN);
     }
     return socket;
 }
@@ -173,12 +180,17 @@ static void mq_flush(struct task *task, struct file *f)
     put_socket(socket);
 }
 
-static void mq_release(struct file *f)
+static void put_queue(struct mq *q)
 {
     mutex_lock(&g_mq_lock);
-    struct mq *last = drop(f->data);
+    struct mq *last = drop(q);
     mutex_unlock(&g_mq_lock);
     destroy(last);
+}
+
+static void mq_release(struct file *f)
+{
+    put_queue(f->data);
 }
 
 static const struct file_ops mq_ops = {
@@ -197,34 +209,23 @@ static struct mq *find(const char *name)
 {
     struct mq *q;
     DL_FOREACH(g_queues, q)
-    if (str_equal(q->name, name))
+    if (q->named && str_equal(q->name, name))
         return q;
     return NULL;
-}
-
-static bool in_group(const struct credentials *who, uint32_t gid)
-{
-    const struct process *p = who->process;
-    for (unsigned i = 0; i < p->group_count; i++)
-        if (p->groups[i] == gid)
-            return true;
-    return who->gid == gid;
 }
 
 static int may_open(const struct task *task, const struct mq *q, unsigned flags)
 {
     struct credentials who = task_credentials(task);
-    unsigned granted = q->mode, access = flags & O_ACCMODE;
-    unsigned wanted = access == O_RDONLY ? 4 : access == O_WRONLY ? 2 : 6;
+    unsigned access = flags & O_ACCMODE;
+    unsigned wanted = access == O_RDONLY   ? INODE_READ
+                      : access == O_WRONLY ? INODE_WRITE
+                                           : INODE_READ | INODE_WRITE;
     if (access == O_ACCMODE)
         return -EINVAL;
     if (credentials_capable(&who, CAP_DAC_OVERRIDE))
         return 0;
-    if (q->uid == who.uid)
-        granted >>= 6;
-    else if (in_group(&who, q->gid))
-        granted >>= 3;
-    return wanted & ~granted ? -EACCES : 0;
+    return wanted & ~credentials_granted(&who, q->mode, q->uid, q->gid) ? -EACCES : 0;
 }
 
 static int check_attributes(const struct process *p, const struct mq_attr *attr)
@@ -311,9 +312,9 @@ static char *read_name(uint64_t addr, int *err)
     return NULL;
 }
 
-/* With one more reference. NULL: *err. Under the lock. */
+/* With one more reference; *made: it is new. NULL: *err. Under the lock. */
 static struct mq *open_queue(struct task *task, const char *name, const struct syscall_args *args,
-                             const struct mq_attr *attr, int *err)
+                             const struct mq_attr *attr, bool *made, int *err)
 {
     unsigned flags = (unsigned)args->a[1];
     struct mq *q = find(name);
@@ -325,11 +326,23 @@ static struct mq *open_queue(struct task *task, const char *name, const struct s
         *err = -EINVAL;
     } else {
         q = create(task, name, (uint32_t)args->a[2] & ~fs_umask(task->fs), attr, err);
+        *made = q;
     }
     if (*err)
         return NULL;
     q->refs++;
     return q;
+}
+
+/* What mq_open made and cannot hand out. Somebody else may have unlinked it since. */
+static void remove_name(struct mq *q)
+{
+    mutex_lock(&g_mq_lock);
+    bool named = q->named;
+    q->named = false;
+    mutex_unlock(&g_mq_lock);
+    if (named)
+        put_queue(q);
 }
 
 /* mq_open(2): the name comes without its slash. */
@@ -343,20 +356,25 @@ long sys_mq_open(struct task *task, const struct syscall_args *args)
     char *name = read_name(args->a[0], &err);
     if (!name)
         return err;
+    bool made = false;
     mutex_lock(&g_mq_lock);
-    struct mq *q = open_queue(task, name, args, &attr, &err);
+    struct mq *q = open_queue(task, name, args, &attr, &made, &err);
+    if (made)
+        q->refs++; /* so that it can be taken back */
     mutex_unlock(&g_mq_lock);
     shim_free(name);
     if (!q)
         return err;
     struct file *f = file_create(&mq_ops, flags & (O_ACCMODE | O_NONBLOCK), q, &err);
-    if (f)
-        return fd_install(task, f, 0, FD_CLOSE_ON_EXEC);
-    mutex_lock(&g_mq_lock);
-    struct mq *last = drop(q);
-    mutex_unlock(&g_mq_lock);
-    destroy(last);
-    return err;
+    if (!f)
+        put_queue(q);
+    int fd = f ? fd_install(task, f, 0, FD_CLOSE_ON_EXEC) : err;
+    if (made) {
+        if (fd < 0)
+            remove_name(q);
+        put_queue(q);
+    }
+    return fd;
 }
 
 /* mq_unlink(2) */
@@ -375,8 +393,6 @@ long sys_mq_unlink(struct task *task, const struct syscall_args *args)
     } else if (q->uid != who.uid && !credentials_capable(&who, CAP_FOWNER)) {
         err = -EACCES;
     } else {
-        DL_DELETE(g_queues, q);
-        g_queue_count--;
         q->named = false;
         last = drop(q);
     }
@@ -580,6 +596,14 @@ static struct file *get_socket(struct task *task, int fd, int *err)
     return NULL;
 }
 
+static void put_unused(struct file *socket, struct netlink_note *note)
+{
+    if (!socket)
+        return;
+    netlink_note_drop(socket, note);
+    file_put(socket);
+}
+
 /* mq_notify(2) */
 long sys_mq_notify(struct task *task, const struct syscall_args *args)
 {
@@ -590,6 +614,7 @@ long sys_mq_notify(struct task *task, const struct syscall_args *args)
     } event;
     char cookie[NOTIFY_COOKIE_LEN];
     struct file *socket = NULL, *old = NULL;
+    struct netlink_note *note = NULL;
     int pid = task->process->pid, err;
     long r = 0;
     if (args->a[1]) {
@@ -605,11 +630,16 @@ long sys_mq_notify(struct task *task, const struct syscall_args *args)
             socket = get_socket(task, event.signo, &err);
             if (!socket)
                 return err;
+            note = netlink_note_prepare(socket, &err);
+            if (!note) {
+                file_put(socket);
+                return err;
+            }
         }
     }
     struct file *f = get_queue(task, args->a[0], O_ACCMODE);
     if (!f) {
-        put_socket(socket);
+        put_unused(socket, note);
         return -EBADF;
     }
     struct mq *q = f->data;
@@ -625,12 +655,13 @@ long sys_mq_notify(struct task *task, const struct syscall_args *args)
         q->notify_signal = event.signo;
         q->notify_value = event.value;
         q->notify_socket = socket;
+        q->notify_note = note;
         if (socket)
             memcpy(q->notify_cookie, cookie, sizeof(cookie));
         socket = NULL;
     }
     mutex_unlock(&g_mq_lock);
-    put_socket(socket);
+    put_unused(socket, note);
     put_socket(old);
     file_put(f);
     return r;

@@ -21,6 +21,7 @@ struct posix_timer {
     int id, clock;
     int tid;          /* the thread to signal; 0: the process */
     uint64_t overrun; /* expirations since the one that `entry` reports */
+    bool waits;       /* to be armed again, until its signal is taken; for ever if nobody is told */
     int last_overrun; /* as the last signal taken said */
 };
 
@@ -29,23 +30,47 @@ static int clamp(uint64_t overrun)
     return overrun > INT32_MAX ? INT32_MAX : (int)overrun;
 }
 
-static void fire(struct timer *timer, uint64_t missed)
+static void wait_until_taken(struct posix_timer *t)
+{
+    t->waits = t->timer.armed;
+    timer_disarm(&t->timer);
+}
+
+static bool fire(struct timer *timer, uint64_t missed)
 {
     struct posix_timer *t = (struct posix_timer *)timer;
-    if (t->entry.queue) { /* not taken yet: one more that it stands for */
+    if (t->entry
+            .queue) { /* not taken yet: one more that it stands for, and the rest is counted then */
         t->overrun += missed + 1;
-        return;
+        wait_until_taken(t);
+        return true;
     }
     t->overrun = missed;
-    if (!t->entry.info.si_signo)
-        return;
+    if (!t->entry.info.si_signo) {
+        wait_until_taken(t);
+        return true;
+    }
     struct task *target = t->tid ? task_find(t->tid) : NULL;
     if (!t->tid || (target && target->process == t->process))
         signal_send_entry(t->process, target, &t->entry);
+    return t->entry.queue;
+}
+
+void timer_signal_gone(struct posix_timer *t)
+{
+    uint64_t passed;
+    if (!t->waits)
+        return;
+    t->waits = false;
+    uint64_t at = timer_forward(&t->timer, timer_now(&t->timer), &passed);
+    t->overrun += passed;
+    timer_arm(&t->timer, at, t->timer.interval_ns);
+    timer_poke();
 }
 
 void timer_signal_taken(struct posix_timer *t)
 {
+    timer_signal_gone(t);
     t->last_overrun = clamp(t->overrun);
     t->entry.info.timer.overrun = t->last_overrun;
     t->overrun = 0;
@@ -191,7 +216,11 @@ static uint64_t start_time(const struct posix_timer *t, uint64_t value, bool abs
 
 static struct abi_itimerspec setting(const struct posix_timer *t)
 {
-    uint64_t left = timer_left(&t->timer);
+    uint64_t left = timer_left(&t->timer), passed;
+    if (t->waits) {
+        uint64_t now = timer_now(&t->timer);
+        left = timer_forward(&t->timer, now, &passed) - now;
+    }
     return (struct abi_itimerspec){timespec_from_ns(t->timer.interval_ns), timespec_from_ns(left)};
 }
 
@@ -215,6 +244,7 @@ long sys_timer_settime(struct task *task, const struct syscall_args *args)
     }
     old = setting(t);
     timer_disarm(&t->timer);
+    t->waits = false;
     signal_entry_cancel(&t->entry); /* of the old setting: Linux forgets it as well */
     t->overrun = 0;
     t->last_overrun = 0;

@@ -77,8 +77,11 @@ bool signal_entry_reserve(const struct process *process); /* false: RLIMIT_SIGPE
 void signal_entry_release(void);
 void signal_send_entry(struct process *process, struct task *task, struct signal_entry *entry);
 void signal_entry_cancel(struct signal_entry *entry);
-/* Its entry is about to be copied and leave its queue */
+/* Its entry is about to be copied and leave its queue; left it unseen */
 void timer_signal_taken(struct posix_timer *timer);
+void timer_signal_gone(struct posix_timer *timer);
+/* Under g_process_lock: a SIGALRM of the process was. */
+void timers_alarm_taken(struct process *process);
 
 /* Frames: signal_frame.c; no lock. 0, or -EFAULT: the stack is unusable. */
 int signal_frame_push(struct task *task, const struct abi_sigaction *action,

@@ -77,8 +77,10 @@ void signal_entry_release(void)
 static void entry_free(struct signal_entry *e)
 {
     e->queue = NULL;
-    if (e->timer)
+    if (e->timer) {
+        timer_signal_gone(e->timer);
         return;
+    }
     signal_entry_release();
     shim_free(e);
 }
@@ -192,8 +194,13 @@ static bool queue_take(struct signal_queue *queue, struct sigset wanted, struct 
 
 static bool take_for_task(struct task *task, struct sigset wanted, struct abi_siginfo *out)
 {
-    return queue_take(&task->pending, wanted, out) ||
-           queue_take(&task->process->pending, wanted, out);
+    if (queue_take(&task->pending, wanted, out))
+        return true;
+    if (!queue_take(&task->process->pending, wanted, out))
+        return false;
+    if (out->si_signo == SIGALRM)
+        timers_alarm_taken(task->process);
+    return true;
 }
 
 bool signal_take(struct task *task, struct sigset wanted, struct abi_siginfo *out)

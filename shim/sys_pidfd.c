@@ -40,9 +40,8 @@ static long send_to(struct task *task, const struct file *f, int sig,
                     const struct abi_siginfo *info, bool own_words)
 {
     long r = 0;
-    int pid = proc_file_pid(f);
     mutex_lock(&g_process_lock);
-    struct process *target = pid ? process_find(pid) : pidfd_process(f);
+    struct process *target = proc_is_process(f) ? proc_file_process(f) : pidfd_process(f);
     if (!target)
         r = -ESRCH;
     else if (!process_may_signal(task->process, target, sig) ||
@@ -67,7 +66,7 @@ long sys_pidfd_send_signal(struct task *task, const struct syscall_args *args)
     if (!f)
         return -EBADF;
     /* The directory of a process in /proc names it as well. */
-    long r = proc_file_pid(f) ? 0 : pidfd_check(f);
+    long r = proc_is_process(f) ? 0 : pidfd_check(f);
     if (r) {
         file_put(f);
         return r;

@@ -67,7 +67,7 @@ static int64_t from_pipe(struct splice *s)
     size_t kept = written > 0 ? (size_t)written : 0;
     if (kept < (size_t)n) {
         int err = pipe_put_back(s->in, s->buffer + kept, (size_t)n - kept);
-        if (err && !kept)
+        if (err)
             return err;
     }
     return written;
@@ -85,6 +85,11 @@ static int64_t to_pipe(struct splice *s)
     if (n <= 0)
         return n;
     int64_t written = write_chunk(s, (size_t)n);
+    if (!seekable && written < n && written != -EPIPE) { /* nobody could read it from there again */
+        size_t kept = written > 0 ? (size_t)written : 0;
+        int err = pipe_append(s->out, s->buffer + kept, (size_t)n - kept);
+        written = err && !kept ? err : err ? written : n;
+    }
     if (written > 0 && s->in_at) {
         *s->in_at += (uint64_t)written;
     } else if (written > 0 && seekable) {

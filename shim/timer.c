@@ -16,6 +16,8 @@
 #include "shim/time_convert.h"
 
 #define CPU_CHECK_NS 1000000u
+#define UNHEARD_NS 1000000u /* what nobody hears expires no more often than this */
+#define AT_MAX (UINT64_MAX - 1)
 
 static struct timer *g_armed;
 static struct thread *g_timer_thread;
@@ -119,21 +121,35 @@ uint64_t timer_left(const struct timer *t)
     return at > now ? at - now : 1;
 }
 
+static uint64_t after_periods(uint64_t at, uint64_t interval, uint64_t count)
+{
+    uint64_t step;
+    bool beyond =
+        __builtin_mul_overflow(interval, count, &step) || __builtin_add_overflow(at, step, &at);
+    return beyond || at > AT_MAX ? AT_MAX : at;
+}
+
+uint64_t timer_forward(const struct timer *t, uint64_t now, uint64_t *passed)
+{
+    uint64_t at = t->on_cpu ? t->cpu_limit_ns : t->deadline_ns;
+    *passed = t->interval_ns && now >= at ? (now - at) / t->interval_ns + 1 : 0;
+    return after_periods(at, t->interval_ns, *passed);
+}
+
 /* Its deadline has come. */
 static void expire(struct timer *t, uint64_t now)
 {
     uint64_t *at = t->on_cpu ? &t->cpu_limit_ns : &t->deadline_ns;
-    uint64_t missed = 0;
+    uint64_t passed = 1;
     if (t->on_cpu)
         now = cpu_now(t);
     if (now >= *at) {
-        if (t->interval_ns) {
-            missed = (now - *at) / t->interval_ns;
-            *at += (missed + 1) * t->interval_ns;
-        } else {
+        if (t->interval_ns)
+            *at = timer_forward(t, now, &passed);
+        else
             timer_disarm(t);
-        }
-        t->fire(t, missed);
+        if (!t->fire(t, passed - 1) && *at < now + UNHEARD_NS)
+            *at = now + UNHEARD_NS;
     }
     if (t->on_cpu && t->armed)
         set_cpu_deadline(t);
@@ -201,23 +217,40 @@ void timers_process_exit(struct process *process)
     shim_free(s);
 }
 
-static void fire_interval(struct timer *t, uint64_t missed)
+static bool fire_interval(struct timer *t, uint64_t missed)
 {
     struct interval_timer *it = (struct interval_timer *)t;
     struct abi_siginfo info = signal_info_kernel(it->signal);
     (void)missed;
+    if (it->signal == SIGALRM && sigset_has(it->process->pending.set, SIGALRM)) {
+        it->waits = t->armed;
+        timer_disarm(t);
+        return true;
+    }
     (void)signal_send_process(it->process, &info);
+    return sigset_has(it->process->pending.set, it->signal);
+}
+
+void timers_alarm_taken(struct process *process)
+{
+    struct interval_timer *it = process->itimers ? &process->itimers->interval[ITIMER_REAL] : NULL;
+    uint64_t passed;
+    if (!it || !it->waits)
+        return;
+    it->waits = false;
+    timer_arm(&it->timer, timer_forward(&it->timer, timer_now(&it->timer), &passed),
+              it->timer.interval_ns);
+    timer_poke();
 }
 
 static void arm_cpu_limit(struct interval_timer *it)
 {
     uint64_t seconds = it->process->rlimits[RLIMIT_CPU].cur;
     seconds = seconds ? seconds : 1; /* as Linux: 0 would mean that none was ever set */
-    timer_arm(&it->timer,
-              seconds < (UINT64_MAX - 1) / NS_PER_SEC ? seconds * NS_PER_SEC : UINT64_MAX - 1, 0);
+    timer_arm(&it->timer, seconds < AT_MAX / NS_PER_SEC ? seconds * NS_PER_SEC : AT_MAX, 0);
 }
 
-static void fire_cpu_limit(struct timer *t, uint64_t missed)
+static bool fire_cpu_limit(struct timer *t, uint64_t missed)
 {
     struct interval_timer *it = (struct interval_timer *)t;
     struct shim_rlimit *limit = &it->process->rlimits[RLIMIT_CPU];
@@ -226,10 +259,11 @@ static void fire_cpu_limit(struct timer *t, uint64_t missed)
     struct abi_siginfo info = signal_info_kernel(over ? SIGKILL : SIGXCPU);
     (void)signal_send_process(it->process, &info);
     if (over)
-        return;
+        return true;
     if (limit->cur < limit->max)
         limit->cur++;
     arm_cpu_limit(it);
+    return true;
 }
 
 static void set_up(struct itimer_state *s, struct process *process)
@@ -295,6 +329,16 @@ struct interval {
     uint64_t interval_ns, value_ns;
 };
 
+static struct interval interval_of(const struct interval_timer *it)
+{
+    uint64_t left = timer_left(&it->timer), passed;
+    if (it->waits) {
+        uint64_t now = timer_now(&it->timer);
+        left = timer_forward(&it->timer, now, &passed) - now;
+    }
+    return (struct interval){it->timer.interval_ns, left};
+}
+
 static int set_interval(struct process *process, int which, const struct interval *fresh,
                         struct interval *old)
 {
@@ -303,12 +347,13 @@ static int set_interval(struct process *process, int which, const struct interva
     if (err)
         return err;
     struct timer *t = &s->interval[which].timer;
-    *old = (struct interval){t->interval_ns, timer_left(t)};
+    *old = interval_of(&s->interval[which]);
     timer_disarm(t);
+    s->interval[which].waits = false;
     t->interval_ns = fresh->interval_ns;
     if (fresh->value_ns) {
         uint64_t now = timer_now(t);
-        timer_arm(t, now + fresh->value_ns > now ? now + fresh->value_ns : UINT64_MAX - 1,
+        timer_arm(t, now + fresh->value_ns > now ? now + fresh->value_ns : AT_MAX,
                   fresh->interval_ns);
     }
     mutex_unlock(&g_process_lock);
@@ -321,10 +366,8 @@ static void interval_now(struct process *process, int which, struct interval *ou
 {
     *out = (struct interval){0};
     mutex_lock(&g_process_lock);
-    if (process->itimers) {
-        const struct timer *t = &process->itimers->interval[which].timer;
-        *out = (struct interval){t->interval_ns, timer_left(t)};
-    }
+    if (process->itimers)
+        *out = interval_of(&process->itimers->interval[which]);
     mutex_unlock(&g_process_lock);
 }
 

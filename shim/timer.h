@@ -31,8 +31,8 @@ struct timer {
     uint64_t interval_ns; /* 0: once */
     struct cpu_clock cpu; /* and, if on_cpu: */
     uint64_t cpu_limit_ns;
-    /* It expired, and `missed` times more since anybody looked. */
-    void (*fire)(struct timer *t, uint64_t missed);
+    /* It expired, and `missed` times more since anybody looked. May disarm it. false: nobody heard of it, nor will soon. */
+    bool (*fire)(struct timer *t, uint64_t missed);
 };
 
 /* 0, or -EINVAL: whoever it belonged to is gone. */
@@ -45,6 +45,8 @@ void timer_arm(struct timer *t, uint64_t at_ns, uint64_t interval_ns);
 void timer_disarm(struct timer *t);
 /* Until it expires; 0: not armed. Never 0 while it is. */
 uint64_t timer_left(const struct timer *t);
+/* When it will or would expire next, whether it is armed or not: on its clock, at `now` or later. *passed: how often it would have by then. */
+uint64_t timer_forward(const struct timer *t, uint64_t now, uint64_t *passed);
 /* The time on its clock. */
 uint64_t timer_now(const struct timer *t);
 /* Without the lock: the thread that waits for timers exists / looks again. */
@@ -57,6 +59,7 @@ struct itimer_state {
         struct timer timer; /* first */
         struct process *process;
         int signal;
+        bool waits;                  /* to be armed again, until its signal is taken */
     } interval[3];                   /* by ITIMER_* */
     struct interval_timer cpu_limit; /* RLIMIT_CPU: SIGXCPU each second from the soft limit on */
     struct posix_timer *posix;

@@ -15,10 +15,11 @@
 #include "shim/sys_proc.h"
 #include "shim/syscall.h"
 
-enum wait_which { WAIT_ANY, WAIT_PID, WAIT_GROUP };
+enum wait_which { WAIT_ANY, WAIT_PID, WAIT_GROUP, WAIT_PIDFD };
 struct wait_request {
     enum wait_which which;
     int id;
+    struct file *pidfd; /* owned; WAIT_PIDFD */
     unsigned options;
 };
 /* What was learned of one child. */
@@ -35,6 +36,8 @@ static bool matches(const struct wait_request *req, const struct process *child)
     if (req->which == WAIT_PID && child->pid != req->id)
         return false;
     if (req->which == WAIT_GROUP && child->pgid != req->id)
+        return false;
+    if (req->which == WAIT_PIDFD && pidfd_process(req->pidfd) != child)
         return false;
     if (req->options & __WALL)
         return true;
@@ -168,18 +171,14 @@ static long wait_for_pidfd(struct task *task, int fd, struct wait_request *req, 
     if (!f)
         return -EBADF;
     long r = pidfd_check(f);
-    if (!r) {
-        mutex_lock(&g_process_lock);
-        const struct process *p = pidfd_process(f);
-        req->which = WAIT_PID;
-        req->id = p ? p->pid : 0;
-        mutex_unlock(&g_process_lock);
-        *nonblocking = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK;
-        if (!req->id)
-            r = -ECHILD;
+    if (r) {
+        file_put(f);
+        return r;
     }
-    file_put(f);
-    return r;
+    req->which = WAIT_PIDFD;
+    req->pidfd = f;
+    *nonblocking = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK;
+    return 0;
 }
 
 /* waitid(2) */
@@ -224,6 +223,8 @@ long sys_waitid(struct task *task, const struct syscall_args *args)
     if (nonblocking)
         req.options |= WNOHANG;
     int r = process_wait(task, &req, &result);
+    if (req.pidfd)
+        file_put(req.pidfd);
     if (r == 0 && nonblocking && !(options & WNOHANG))
         return -EAGAIN;
     if (r < 0)

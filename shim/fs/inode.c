@@ -149,6 +149,16 @@ static bool in_group(const struct credentials *who, uint32_t gid)
     return false;
 }
 
+unsigned credentials_granted(const struct credentials *who, uint32_t mode, uint32_t uid,
+                             uint32_t gid)
+{
+    if (uid == who->uid)
+        mode >>= 6;
+    else if (in_group(who, gid))
+        mode >>= 3;
+    return mode & 7;
+}
+
 int inode_permission(const struct credentials *who, struct inode *inode, unsigned access)
 {
     if (credentials_capable(who, CAP_DAC_OVERRIDE)) {
@@ -161,12 +171,7 @@ int inode_permission(const struct credentials *who, struct inode *inode, unsigne
     int err = inode_getattr(inode, &st);
     if (err)
         return err;
-    unsigned granted = st.mode;
-    if (st.uid == who->uid)
-        granted >>= 6;
-    else if (in_group(who, st.gid))
-        granted >>= 3;
-    if (!(access & ~granted & 7))
+    if (!(access & 7 & ~credentials_granted(who, st.mode, st.uid, st.gid)))
         return 0;
     unsigned searches = S_ISDIR(inode->mode) ? INODE_READ | INODE_EXEC : INODE_READ;
     return credentials_capable(who, CAP_DAC_READ_SEARCH) && !(access & ~searches) ? 0 : -EACCES;

@@ -38,6 +38,9 @@ struct credentials task_credentials(const struct task *task);      /* file syste
 struct credentials task_real_credentials(const struct task *task); /* access(2) */
 
 enum inode_access { INODE_EXEC = 1, INODE_WRITE = 2, INODE_READ = 4 }; /* bits; as access(2) */
+/* The bits of `mode` that count for `who`, whatever capabilities say: of owner, group or others. */
+unsigned credentials_granted(const struct credentials *who, uint32_t mode, uint32_t uid,
+                             uint32_t gid);
 /* 0 or -EACCES (or an error of getattr). */
 MUST_USE int inode_permission(const struct credentials *who, struct inode *inode, unsigned access);
 /* Also -EROFS for what cannot be written through this mount. */

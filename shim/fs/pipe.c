@@ -31,7 +31,9 @@ struct packet {
 struct pipe {
     struct mutex lock;
     /* under lock */
-    struct ring ring;
+    size_t size; /* what writers may fill */
+    struct ring
+        ring; /* has room for that at least: what a splice gives back or could not place comes on top */
     uint64_t taken; /* bytes read so far */
     /* A ring of packet_capacity: one for each page of the pipe at most. NULL: none was ever
      * written */
@@ -60,7 +62,7 @@ static struct pipe *pipe_alloc(struct inode *inode)
         shim_free(p);
         return NULL;
     }
-    p->ring.capacity = PIPE_SIZE_DEFAULT;
+    p->size = p->ring.capacity = PIPE_SIZE_DEFAULT;
     p->inode = inode;
     p->born_ns = (int64_t)clock_now(g_platform, CLOCK_KIND_REALTIME);
     return p;
@@ -73,7 +75,29 @@ static void pipe_free(struct pipe *p)
     shim_free(p);
 }
 
-/* ---- packets, all under the lock ---------------------------------------------------------------------------------- */
+/* ---- all under the lock ------------------------------------------------------------------------------------------- */
+
+static size_t room(const struct pipe *p)
+{
+    return p->size > p->ring.used ? p->size - p->ring.used : 0;
+}
+
+/* Room in the ring for `more` bytes, which may be more than writers may fill. -ENOMEM */
+static int make_room(struct pipe *p, size_t more)
+{
+    size_t capacity = p->ring.capacity, used = p->ring.used;
+    while (capacity - used < more)
+        capacity *= 2;
+    if (capacity == p->ring.capacity)
+        return 0;
+    char *bigger = shim_alloc(capacity);
+    if (!bigger)
+        return -ENOMEM;
+    (void)!ring_peek(&p->ring, 0, mem_shim(bigger, used), used);
+    shim_free(p->ring.data);
+    p->ring = (struct ring){.data = bigger, .capacity = capacity, .used = used};
+    return 0;
+}
 
 static struct packet *first_packet(struct pipe *p)
 {
@@ -82,7 +106,7 @@ static struct packet *first_packet(struct pipe *p)
 
 static bool packet_room(const struct pipe *p, size_t size)
 {
-    return ring_free(&p->ring) >= size && p->packet_count < p->ring.capacity / PAGE;
+    return room(p) >= size && p->packet_count < p->size / PAGE;
 }
 
 /* Remember that the next `size` bytes are one. -ENOMEM */
@@ -152,7 +176,7 @@ static int pipe_wait(struct task *task, struct pipe *p, struct wait_queue *q, st
 
 static bool is_full(const struct pipe *p)
 {
-    return ring_free(&p->ring) < PIPE_BUF || (p->packet_count && !packet_room(p, 1));
+    return room(p) < PIPE_BUF || (p->packet_count && !packet_room(p, 1));
 }
 
 static int64_t read_waiting(struct task *task, struct file *f, struct mem_ref into,
@@ -206,28 +230,34 @@ static int64_t pipe_read(struct task *task, struct file *f, struct mem_ref into,
     return read_waiting(task, f, into, nonblocking(f) ? PIPE_TRY : PIPE_SLEEP);
 }
 
+/* One packet, for which there is room in the ring. Result: bytes; -EFAULT, -ENOMEM. */
+static int64_t put_packet(struct pipe *p, struct mem_ref from, size_t size)
+{
+    int err = packet_add(p, size);
+    if (err)
+        return err;
+    size_t moved = ring_put(&p->ring, from, size);
+    struct packet *last = &p->packets[(p->packet_first + p->packet_count - 1) % p->packet_capacity];
+    last->end = last->start + moved;
+    if (!moved)
+        p->packet_count--;
+    return moved ? (int64_t)moved : -EFAULT;
+}
+
+static size_t packet_size(struct mem_ref from)
+{
+    return from.size < PAGE ? from.size : PAGE;
+}
+
 /* As much of `from` as the pipe takes now; `whole`: all or nothing. Result: bytes; less than there was room for is -EFAULT's doing. */
 static int64_t put_now(struct pipe *p, struct mem_ref from, bool whole, bool packets)
 {
-    if (packets) {
-        size_t size = from.size < PAGE ? from.size : PAGE;
-        if (!packet_room(p, size))
-            return 0;
-        int err = packet_add(p, size);
-        if (err)
-            return err;
-        size_t moved = ring_put(&p->ring, from, size);
-        struct packet *last =
-            &p->packets[(p->packet_first + p->packet_count - 1) % p->packet_capacity];
-        last->end = last->start + moved;
-        if (!moved)
-            p->packet_count--;
-        return moved ? (int64_t)moved : -EFAULT;
-    }
-    size_t room = ring_free(&p->ring);
-    if (room < (whole ? from.size : 1))
+    if (packets)
+        return packet_room(p, packet_size(from)) ? put_packet(p, from, packet_size(from)) : 0;
+    size_t free = room(p);
+    if (free < (whole ? from.size : 1))
         return 0;
-    size_t size = from.size < room ? from.size : room;
+    size_t size = from.size < free ? from.size : free;
     size_t moved = ring_put(&p->ring, from, size);
     return moved ? (int64_t)moved : -EFAULT;
 }
@@ -522,7 +552,7 @@ int64_t pipe_get_size(struct file *f)
     if (!p)
         return -EBADF;
     mutex_lock(&p->lock);
-    size = (int64_t)p->ring.capacity;
+    size = (int64_t)p->size;
     mutex_unlock(&p->lock);
     return size;
 }
@@ -553,6 +583,7 @@ int64_t pipe_set_size(struct file *f, uint64_t size)
         ring_peek(&p->ring, 0, mem_shim(data, used), used);
         old = p->ring.data;
         p->ring = (struct ring){.data = data, .capacity = capacity, .used = used};
+        p->size = capacity;
         r = (int64_t)capacity;
     }
     mutex_unlock(&p->lock);
@@ -586,32 +617,38 @@ int64_t pipe_give(struct task *task, struct file *f, struct mem_ref from, enum p
 int pipe_put_back(struct file *f, const char *data, size_t size)
 {
     struct pipe *p = f->data;
-    char *bigger = NULL;
-    int r = 0;
 
     mutex_lock(&p->lock);
-    size_t capacity = p->ring.capacity;
-    while (capacity - p->ring.used < size)
-        capacity *= 2;
-    if (capacity != p->ring.capacity) { /* somebody filled it meanwhile */
-        bigger = shim_alloc(capacity);
-        if (!bigger) {
-            r = -ENOMEM;
-            goto out;
-        }
-        (void)!ring_peek(&p->ring, 0, mem_shim(bigger, p->ring.used), p->ring.used);
-        shim_free(p->ring.data);
-        p->ring = (struct ring){.data = bigger, .capacity = capacity, .used = p->ring.used};
+    int r = make_room(p, size);
+    if (!r) {
+        size_t mask = p->ring.capacity - 1;
+        p->ring.head = (p->ring.head - size) & mask;
+        p->ring.used += size;
+        p->taken -= size;
+        for (size_t i = 0; i < size; i++)
+            p->ring.data[(p->ring.head + i) & mask] = data[i];
     }
-    p->ring.head = (p->ring.head - size) & (capacity - 1);
-    p->ring.used += size;
-    p->taken -= size;
-    for (size_t i = 0; i < size; i++)
-        p->ring.data[(p->ring.head + i) & (capacity - 1)] = data[i];
-out:
     mutex_unlock(&p->lock);
     wait_queue_wake_all(&p->read_wait);
     return r;
+}
+
+int pipe_append(struct file *f, const char *data, size_t size)
+{
+    struct pipe *p = f->data;
+    bool packets = __atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_DIRECT;
+    struct mem_ref from = mem_shim((char *)(uintptr_t)data, size);
+
+    mutex_lock(&p->lock);
+    int64_t r = p->readers ? make_room(p, size) : -EPIPE;
+    while (from.size && r >= 0) {
+        r = packets ? put_packet(p, from, packet_size(from))
+                    : (int64_t)ring_put(&p->ring, from, from.size);
+        from = mem_skip(from, r > 0 ? (size_t)r : 0);
+    }
+    mutex_unlock(&p->lock);
+    wait_queue_wake_all(&p->read_wait);
+    return r < 0 ? (int)r : 0;
 }
 
 /* Wait for `condition` of the pipe: something to read, or room. Result: how much; 0: there will never be (no writer); -EPIPE. */
@@ -629,7 +666,7 @@ int64_t pipe_await(struct task *task, struct file *f, enum pipe_want want, enum 
         if (want == PIPE_WANT_DATA)
             r = p->ring.used ? (int64_t)readable(p, &packet) : 0;
         else
-            r = !p->readers ? -EPIPE : is_full(p) ? 0 : (int64_t)ring_free(&p->ring);
+            r = !p->readers ? -EPIPE : is_full(p) ? 0 : (int64_t)room(p);
         if (r || (want == PIPE_WANT_DATA && !p->writers))
             break;
         r = how == PIPE_TRY

@@ -26,6 +26,8 @@ MUST_USE int64_t pipe_give(struct task *task, struct file *f, struct mem_ref fro
                            enum pipe_wait how);
 /* What was taken last was not wanted: it is the first to be read again. 0, -ENOMEM (lost). */
 MUST_USE int pipe_put_back(struct file *f, const char *data, size_t size);
+/* What was read for it and has no other place to go, beyond its size if need be. 0; -ENOMEM, -EPIPE (lost). */
+MUST_USE int pipe_append(struct file *f, const char *data, size_t size);
 /* Wait until something can be read or written. Result: how many bytes; 0: nothing to read ever again; -EPIPE with SIGPIPE. */
 MUST_USE int64_t pipe_await(struct task *task, struct file *f, enum pipe_want want,
                             enum pipe_wait how);

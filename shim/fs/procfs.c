@@ -20,9 +20,15 @@
 
 /* ---- processes -------------------------------------------------------------------------------------------------- */
 
-struct task *proc_task(const struct proc_target *t)
+struct process *proc_process(const struct proc_target *t)
 {
     struct process *p = process_find(t->pid);
+    return p && p->start_ns == t->start_ns ? p : NULL;
+}
+
+struct task *proc_task(const struct proc_target *t)
+{
+    struct process *p = proc_process(t);
     struct task *task;
 
     if (!p || p->state == PROCESS_REAPED)
@@ -130,7 +136,7 @@ static struct inode *proc_lookup(struct inode *dir, const char *name, struct fil
 
     if (t->pid) {
         mutex_lock(&g_process_lock);
-        alive = process_find(t->pid) != NULL;
+        alive = proc_process(t) != NULL;
         mutex_unlock(&g_process_lock);
     }
     if (alive && child) {
@@ -165,7 +171,7 @@ static int proc_getattr(struct inode *inode, struct file_stat *out)
         out->size = 64;
     if (t->pid) {
         mutex_lock(&g_process_lock);
-        struct process *p = process_find(t->pid);
+        struct process *p = proc_process(t);
         if (p) {
             out->uid = p->euid;
             out->gid = p->egid;
@@ -209,12 +215,17 @@ const struct proc_target *proc_file_target(struct file *f)
     return f->inode->data;
 }
 
-int proc_file_pid(const struct file *f)
+bool proc_is_process(const struct file *f)
 {
     if (f->ops != &proc_dir_ops)
-        return 0;
+        return false;
     const struct proc_target *t = f->inode->data;
-    return t->entry == &g_proc_process && !t->tid ? t->pid : 0;
+    return t->entry == &g_proc_process && !t->tid;
+}
+
+struct process *proc_file_process(const struct file *f)
+{
+    return proc_process(f->inode->data);
 }
 
 static int proc_open(struct task *task, struct inode *inode, struct file *f)
@@ -388,16 +399,23 @@ static const struct inode_ops proc_magic_link_ops = {
 static bool root_lookup(const struct proc_target *dir, const char *name, struct proc_target *out)
 {
     uint64_t pid;
-    bool found;
 
     (void)dir;
     if (name[0] == '0' || name[0] == '+' || !str_to_u64(name, &pid) || pid > INT32_MAX)
         return false;
     mutex_lock(&g_process_lock);
-    found = process_find((int)pid) != NULL || task_find((int)pid) != NULL;
+    const struct process *p = process_find((int)pid);
+    const struct task *thread = p ? NULL : task_find((int)pid);
+    if (thread)
+        p = thread->process;
+    if (p)
+        *out = (struct proc_target){.entry = &g_proc_process,
+                                    .pid = p->pid,
+                                    .tid = thread ? (int)pid : 0,
+                                    .fd = -1,
+                                    .start_ns = p->start_ns};
     mutex_unlock(&g_process_lock);
-    *out = (struct proc_target){.entry = &g_proc_process, .pid = (int)pid, .fd = -1};
-    return found;
+    return p;
 }
 
 /* Smallest pid above *offset: the tree has no order by number. */

@@ -18,9 +18,10 @@ struct mm;
 /* What a name in /proc is about. */
 struct proc_target {
     const struct proc_entry *entry;
-    int pid; /* 0: the system */
-    int tid; /* 0: the process, by its first task */
-    int fd;  /* below fd, fdinfo; else -1 */
+    int pid;           /* 0: the system */
+    int tid;           /* 0: the process, by its first task */
+    int fd;            /* below fd, fdinfo; else -1 */
+    uint64_t start_ns; /* of the process, whose number another may have later */
 };
 
 /* A directory whose names are not in a table. next: the name after `offset` (0: first) and its target, or false. */
@@ -62,8 +63,9 @@ extern const struct proc_entry g_proc_root_children[]; /* procfs_system.c */
 /* procfs_pid.c: the directory of a process */
 extern const struct proc_entry g_proc_process;
 
-/* The process whose directory in /proc is open as f; 0: f is something else. */
-int proc_file_pid(const struct file *f);
+/* Whether f is an open directory of a process in /proc; under g_process_lock, that process, or NULL: it was waited for. */
+bool proc_is_process(const struct file *f);
+struct process *proc_file_process(const struct file *f);
 /* The target of an open file of /proc. */
 const struct proc_target *proc_file_target(struct file *f);
 
@@ -72,7 +74,8 @@ bool proc_get_mm(const struct proc_target *t, struct mm **mm);
 bool proc_get_files(const struct proc_target *t, struct fd_table **files);
 bool proc_get_fs(const struct proc_target *t, struct fs_state **fs);
 void proc_put_mm(struct mm *mm);
-/* Under g_process_lock. The task a target names; NULL: gone. */
+/* Under g_process_lock. The process, task that a target names; NULL: gone. */
+struct process *proc_process(const struct proc_target *t);
 struct task *proc_task(const struct proc_target *t);
 
 extern const struct proc_entry g_proc_net_children[]; /* procfs_net.c: of each process */

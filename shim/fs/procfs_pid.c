@@ -71,7 +71,7 @@ static int snapshot(const struct proc_target *t, struct snapshot *s)
 
     memset(s, 0, sizeof(*s));
     mutex_lock(&g_process_lock);
-    p = process_find(t->pid);
+    p = proc_process(t);
     task = p ? proc_task(t) : NULL;
     if (!p || (t->tid && !task)) {
         mutex_unlock(&g_process_lock);
@@ -331,7 +331,7 @@ static int print_limits(struct task *task, const struct proc_target *t, struct s
 
     (void)task;
     mutex_lock(&g_process_lock);
-    p = process_find(t->pid);
+    p = proc_process(t);
     if (p)
         memcpy(limits, p->rlimits, sizeof(limits));
     mutex_unlock(&g_process_lock);
@@ -430,7 +430,7 @@ static char *exe_path(const struct proc_target *t)
     char *path = NULL;
 
     mutex_lock(&g_process_lock);
-    p = process_find(t->pid);
+    p = proc_process(t);
     if (p && p->exe_path && p->state < PROCESS_ZOMBIE)
         path = shim_strdup(p->exe_path);
     mutex_unlock(&g_process_lock);
@@ -551,7 +551,9 @@ static bool task_lookup(const struct proc_target *dir, const char *name, struct 
 
     if (name[0] == '0' || !str_to_u64(name, &tid) || tid > INT32_MAX)
         return false;
-    *out = (struct proc_target){.entry = &proc_thread, .pid = dir->pid, .tid = (int)tid, .fd = -1};
+    *out = *dir;
+    out->entry = &proc_thread;
+    out->tid = (int)tid;
     mutex_lock(&g_process_lock);
     bool found = proc_task(out) != NULL;
     mutex_unlock(&g_process_lock);
@@ -565,7 +567,7 @@ static bool task_next(const struct proc_target *dir, uint64_t *offset, unsigned 
     struct task *task;
 
     mutex_lock(&g_process_lock);
-    p = process_find(dir->pid);
+    p = proc_process(dir);
     if (p)
         DL_FOREACH(p->tasks, task)
     if ((uint64_t)task->tid > *offset && task->tid < best)

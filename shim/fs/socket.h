@@ -172,8 +172,13 @@ int64_t socket_file_write(struct task *task, struct file *f, struct mem_ref from
 /* socket(2) of each family. */
 struct file *netlink_create(int type, int protocol, uint32_t flags, int *err);
 MUST_USE int netlink_check(const struct file *f); /* -EINVAL: something else is open there */
-/* A datagram from the kernel to an open one; lost when memory is short. Takes the lock of the socket. */
-void netlink_tell(struct file *f, const void *data, size_t size);
+/*
+ * A datagram from the kernel to an open one, for which there will be room: prepared, which may fail (-EAGAIN: the receive buffer is
+ * full), it is sent or dropped, which may not. size: at most a page. They take the lock of the socket.
+ */
+struct netlink_note *netlink_note_prepare(struct file *f, int *err);
+void netlink_note_send(struct file *f, struct netlink_note *note, const void *data, size_t size);
+void netlink_note_drop(struct file *f, struct netlink_note *note);
 struct file *unix_create(struct task *task, int type, int protocol, uint32_t flags, int *err);
 int unix_pair(struct task *task, int type, int protocol, uint32_t flags, struct file *out[2]);
 struct file *inet_create(struct task *task, int family, int type, int protocol, uint32_t flags,

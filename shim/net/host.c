@@ -267,11 +267,11 @@ static int check_request(struct mem_ref part)
 
     for (size_t at = 0; at + sizeof(header) <= part.size;) {
         memcpy(&header, part.shim + at, sizeof(header));
+        if (header.size < sizeof(header) || header.size > part.size - at)
+            return 0; /* the host reads no further either */
         if (header.type >= 16 && (header.type - 16) % 4 != 2)
             return -EPERM;
-        if (header.size < sizeof(header))
-            return -EINVAL;
-        at += (header.size + 3u) & ~3u;
+        at += ((size_t)header.size + 3) & ~(size_t)3;
     }
     return 0;
 }
@@ -286,6 +286,8 @@ static int64_t send_once(struct host_inet *s, struct socket_io *io, unsigned fla
     struct socket_io copy = *io;
     int64_t n;
 
+    if (s->family == AF_NETLINK && io->left > DATAGRAM_MAX)
+        err = -EMSGSIZE;
     if (s->family == AF_NETLINK && !buffer && !err) {
         buffer = shim_alloc(io->left + 1);
         err = buffer ? 0 : -ENOBUFS;
@@ -314,6 +316,7 @@ static int64_t host_inet_send(struct task *task, struct file *f, struct socket_i
     bool block = socket_blocks(f, send->flags);
     uint64_t deadline = block ? socket_deadline(s->set.send_timeout_ns) : 0;
     struct host_address to;
+    bool waited; /* and nothing is sent yet: an empty datagram counts as well */
     int64_t done = 0, n = send->to ? to_host(send->to, &to) : 0;
 
     if (n)
@@ -321,6 +324,7 @@ static int64_t host_inet_send(struct task *task, struct file *f, struct socket_i
     if (send->flags & MSG_FASTOPEN)
         return -EOPNOTSUPP;
     do {
+        waited = false;
         n = send_once(s, io, (unsigned)send->flags & HOST_SOCKET_SEND_FLAGS, send->to ? &to : NULL);
         if (n >= 0) {
             done += n;
@@ -330,8 +334,9 @@ static int64_t host_inet_send(struct task *task, struct file *f, struct socket_i
         } else if (n == -EAGAIN) {
             wait_queue_wake_all(&s->full);
             n = block ? wait_for(task, s, POLLOUT, deadline) : -EAGAIN;
+            waited = true;
         }
-    } while (n >= 0 && io->left && (s->type == SOCK_STREAM || !done));
+    } while (n >= 0 && (waited || (io->left && s->type == SOCK_STREAM)));
     if (n == -EPIPE && !done && s->type == SOCK_STREAM && !(send->flags & MSG_NOSIGNAL))
         signal_sigpipe(task);
     return done || n >= 0 ? done : n;

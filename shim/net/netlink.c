@@ -31,6 +31,9 @@
 #define SOL_NETLINK 270
 #define ROUTE_LOCAL 0x80000000u /* RTCF_LOCAL */
 
+#define ANSWER_COST                                                                                \
+    (sizeof(struct answer) + ANSWER_MAX) /* in the receive buffer: what it takes up */
+
 struct answer {
     struct answer *prev, *next;
     size_t size;
@@ -511,9 +514,17 @@ static void queue_answer(struct netlink *n, struct answer *a)
 {
     mutex_lock(&n->lock);
     DL_APPEND(n->answers, a);
-    n->queued += a->size;
+    n->queued += ANSWER_COST;
     mutex_unlock(&n->lock);
     wait_queue_wake_all(&n->wait);
+}
+
+static bool is_full(struct netlink *n)
+{
+    mutex_lock(&n->lock);
+    bool full = n->queued > n->set.receive_buffer;
+    mutex_unlock(&n->lock);
+    return full;
 }
 
 int netlink_check(const struct file *f)
@@ -521,14 +532,39 @@ int netlink_check(const struct file *f)
     return f->ops == &netlink_file_ops ? 0 : -EINVAL;
 }
 
-void netlink_tell(struct file *f, const void *data, size_t size)
+struct netlink_note *netlink_note_prepare(struct file *f, int *err)
 {
-    struct answer *a = answer_alloc();
-    if (!a)
-        return;
+    struct netlink *n = netlink_of(f);
+    struct answer *a = is_full(n) ? NULL : answer_alloc();
+    *err = a ? 0 : -EAGAIN;
+    if (a) {
+        mutex_lock(&n->lock);
+        n->queued += ANSWER_COST;
+        mutex_unlock(&n->lock);
+    }
+    return (struct netlink_note *)a;
+}
+
+void netlink_note_drop(struct file *f, struct netlink_note *note)
+{
+    struct netlink *n = netlink_of(f);
+    mutex_lock(&n->lock);
+    n->queued -= ANSWER_COST;
+    mutex_unlock(&n->lock);
+    shim_free(note);
+}
+
+void netlink_note_send(struct file *f, struct netlink_note *note, const void *data, size_t size)
+{
+    struct netlink *n = netlink_of(f);
+    struct answer *a = (struct answer *)note;
+    PLATFORM_REQUIRE(size <= ANSWER_MAX);
     memcpy(a->data, data, size);
     a->size = size;
-    queue_answer(netlink_of(f), a);
+    mutex_lock(&n->lock);
+    DL_APPEND(n->answers, a); /* counted when it was prepared */
+    mutex_unlock(&n->lock);
+    wait_queue_wake_all(&n->wait);
 }
 
 /* An acknowledgement (error 0), an error, or the end of a dump. */
@@ -555,7 +591,7 @@ static int serve_request(struct task *task, struct netlink *n, const struct nlms
 
     if (!(h->nlmsg_flags & NLM_F_REQUEST))
         return 0;
-    r.answer = answer_alloc();
+    r.answer = is_full(n) ? NULL : answer_alloc();
     if (!r.answer)
         return -ENOBUFS;
     r.flags = dump ? NLM_F_MULTI : 0;
@@ -597,8 +633,6 @@ static int64_t netlink_send(struct task *task, struct file *f, struct socket_io 
         r = take_port(task, n, 0);
     if (r)
         return r;
-    if (n->queued > n->set.receive_buffer)
-        return -ENOBUFS;
     data = shim_alloc(size + 1);
     if (!data)
         return -ENOBUFS;
@@ -634,7 +668,7 @@ static int64_t take_answer(struct netlink *n, struct socket_io *io, struct socke
             (n->tells_port ? FACT_PORT : 0) | (n->set.pass_credentials ? FACT_CREDENTIALS : 0);
         if (!(asked & MSG_PEEK)) {
             DL_DELETE(n->answers, a);
-            n->queued -= a->size;
+            n->queued -= ANSWER_COST;
         } else {
             a = NULL;
         }

@@ -246,7 +246,7 @@ static void move_all(void)
     DL_FOREACH_SAFE(g_relays, r, next)
     {
         relay_move(r);
-        if (r->out.used && !r->failed)
+        if ((r->out.used || r->busy) && !r->failed)
             waits_for_host = true;
         if (r->failed || (r->in.closed && r->out.closed))
             relay_end(r);
@@ -267,6 +267,12 @@ static bool anything_busy(void)
     return false;
 }
 
+/* A host that will neither be written to nor read from now would only wake us for having hung up, again and again. */
+static bool is_watched(const struct relay *r)
+{
+    return !(r->out.closed && r->in.used);
+}
+
 static size_t list_files(struct thread_wait_file *files, bool listen)
 {
     struct relay *r;
@@ -276,6 +282,8 @@ static size_t list_files(struct thread_wait_file *files, bool listen)
         files[n++] = (struct thread_wait_file){.file = g_published[i].listener, .events = POLLIN};
     DL_FOREACH(g_relays, r)
     {
+        if (!is_watched(r))
+            continue;
         uint32_t events = (!r->in.used && !r->in.ended ? POLLIN : 0) | (r->out.used ? POLLOUT : 0);
         files[n++] = (struct thread_wait_file){.file = r->host, .events = events};
     }
@@ -290,6 +298,8 @@ static void note_errors(const struct thread_wait_file *files, bool listen)
 
     DL_FOREACH(g_relays, r)
     {
+        if (!is_watched(r))
+            continue;
         if (files[n].ready & POLLERR)
             r->failed = true;
         n++;

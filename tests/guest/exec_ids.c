@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <stdint.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #define NOBODY 65534
 #define OTHER 4242
 
+static int ambient;
 static char dir[] = "/var/tmp/guest-exec-ids-XXXXXX", program[64], script[64];
 
 static void show_ids(void)
@@ -23,10 +26,30 @@ static void show_ids(void)
     printf("  user %u %u %u group %u %u %u secure %lu aux %lu %lu dumpable %d reads it %d\n", r, e,
            s, gr, ge, gs, getauxval(AT_SECURE), getauxval(AT_EUID), getauxval(AT_EGID),
            prctl(PR_GET_DUMPABLE), open("/etc/shadow", O_RDONLY) >= 0);
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[128];
+    while (f && fgets(line, sizeof(line), f))
+        if (!strncmp(line, "CapPrm", 6) || !strncmp(line, "CapEff", 6) ||
+            !strncmp(line, "CapAmb", 6))
+            printf("  %.7s %llx\n", line, strtoull(line + 7, NULL, 16) & 0x3ff);
     int death = -1;
     CHECK(prctl(PR_GET_PDEATHSIG, &death) == 0);
     printf("  signal at the parent's death %d\n", death);
     fflush(stdout);
+}
+
+/* Keep one right beyond the change of user, and pass it on to programs. */
+static void raise_ambient(void)
+{
+    struct {
+        uint32_t version;
+        int pid;
+    } header = {0x20080522u, 0};
+    struct {
+        uint32_t effective, permitted, inheritable;
+    } data[2] = {{1u << 5, 1u << 5, 1u << 5}};
+    CHECK(syscall(SYS_capset, &header, data) == 0 &&
+          prctl(47 /* PR_CAP_AMBIENT */, 2 /* raise */, 5 /* CAP_KILL */, 0, 0) == 0);
 }
 
 /* As user and group `id`, runs the program with `mode`, owned by `uid` and `gid`. */
@@ -39,7 +62,9 @@ static void run(const char *what, const char *path, mode_t mode, uid_t uid, gid_
     CHECK(pid >= 0);
     if (pid == 0) {
         CHECK(setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
-              setresuid(NOBODY, NOBODY, NOBODY) == 0);
+              prctl(PR_SET_KEEPCAPS, ambient) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0);
+        if (ambient)
+            raise_ambient();
         CHECK(prctl(PR_SET_PDEATHSIG, SIGUSR1) == 0);
         if (no_new)
             CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
@@ -94,6 +119,11 @@ int main(int argc, char **argv)
     run("set-group-ID without execution by the group", program, 02745, OTHER, OTHER, 0);
     run("no new privileges", program, 06755, 0, 0, 1);
     run("not to be executed", program, 04700, 0, 0, 0);
+    ambient = 1;
+    run("plain, with a right that is passed on", program, 0755, 0, 0, 0);
+    run("set-user-ID with it", program, 04755, OTHER, OTHER, 0);
+    run("set-group-ID with it", program, 02755, OTHER, OTHER, 0);
+    ambient = 0;
     CHECK(chmod(program, 0755) == 0);
     run("a script", script, 06755, OTHER, OTHER, 0);
     chmod(program, 06755);

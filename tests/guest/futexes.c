@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 /* musl's compiler sees no headers of the kernel's. */
 enum {
@@ -92,24 +92,6 @@ static const char *owner(uint32_t value)
                                     : "another",
              value & FUTEX_WAITERS ? " waiters" : "", value & FUTEX_OWNER_DIED ? " died" : "");
     return out;
-}
-
-static void until_asleep(pid_t pid, pid_t tid)
-{
-    char path[64], line[512];
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", pid, tid);
-    for (int i = 0; i < 30000; i++) {
-        int fd = open(path, O_RDONLY);
-        CHECK(fd >= 0);
-        ssize_t n = read(fd, line, sizeof(line) - 1);
-        close(fd);
-        CHECK(n > 0);
-        line[n] = '\0';
-        if (strrchr(line, ')')[2] == 'S')
-            return;
-        usleep(1000);
-    }
-    CHECK(!"asleep");
 }
 
 struct job {

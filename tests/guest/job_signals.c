@@ -1,5 +1,5 @@
 /* Stops and continues, what they interrupt and restart, the order of queued signals, timers, and who hears of a child. */
-#include "guest.h"
+#include "child.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -43,7 +43,7 @@ static pid_t signal_parent_soon(int sig)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        usleep(200000); /* by then it sleeps in its call */
+        until_asleep(parent, parent);
         kill(parent, sig);
         _exit(0);
     }
@@ -98,7 +98,7 @@ static void calls_restart_as_flags_say(void)
     g_got = 0;
     pid = fork();
     if (pid == 0) {
-        usleep(30000);
+        until_asleep(getppid(), getppid());
         kill(getppid(), SIGUSR1);
         usleep(50000);
         _exit(write(ends[1], "x", 1) == 1 ? 0 : 1);

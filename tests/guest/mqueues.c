@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 static char name[64];
 
@@ -158,28 +158,13 @@ static void *receive(void *arg)
     return NULL;
 }
 
-static void until_asleep(int tid)
-{
-    char path[64], line[512];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-    for (int i = 0; i < 30000; i++) {
-        FILE *f = fopen(path, "r");
-        CHECK(f && fgets(line, sizeof(line), f));
-        fclose(f);
-        if (strrchr(line, ')')[2] == 'S')
-            return;
-        usleep(1000);
-    }
-    CHECK(!"asleep");
-}
-
 static void start(pthread_t *t, struct receiver *r, mqd_t q)
 {
     *r = (struct receiver){.q = q};
     CHECK(pthread_create(t, NULL, receive, r) == 0);
     while (!r->tid)
         usleep(100);
-    until_asleep(r->tid);
+    until_asleep(getpid(), r->tid);
 }
 
 static void waiting(void)
@@ -327,6 +312,31 @@ static void notified_by_thread(void)
     CHECK(mq_close(q) == 0 && mq_unlink(name) == 0);
 }
 
+/* What is unlinked and still open counts for the limits; what cannot be handed out leaves no name. */
+static void counted(void)
+{
+    struct rlimit few = {.rlim_cur = 100000, .rlim_max = 100000};
+    struct mq_attr attr = {.mq_maxmsg = 10, .mq_msgsize = 1024};
+    CHECK(setresuid(54321, 54321, 54321) == 0 && setrlimit(RLIMIT_MSGQUEUE, &few) == 0);
+    int count = 0;
+    for (; count < 20; count++) {
+        mqd_t q = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr);
+        if (q < 0)
+            break;
+        CHECK(mq_unlink(name) == 0);
+    }
+    printf("unlinked ones: %d, then %d\n", count, errno);
+    CHECK(mq_close(3) == 0);
+    SHOW("one closed", mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr));
+    CHECK(mq_unlink(name) == 0 && mq_close(3) == 0);
+    few = (struct rlimit){.rlim_cur = 3, .rlim_max = 1024};
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    SHOW("no descriptor", mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, &attr));
+    few.rlim_cur = 1024;
+    CHECK(setrlimit(RLIMIT_NOFILE, &few) == 0);
+    SHOW("no name either", mq_unlink(name));
+}
+
 int main(void)
 {
     snprintf(name, sizeof(name), "/guest-mqueues-%d", (int)getpid());
@@ -336,5 +346,6 @@ int main(void)
     waiting();
     notified();
     notified_by_thread();
+    show_child("counted", counted);
     return 0;
 }

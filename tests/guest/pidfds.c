@@ -349,6 +349,34 @@ static void watching(void)
     close(epoll);
 }
 
+/* A directory of a process in /proc goes on to name it when another has its number. */
+static void number_again(void)
+{
+    char name[64];
+    int hold;
+    pid_t pid = child(&hold, 0);
+    snprintf(name, sizeof(name), "/proc/%d", pid);
+    int dir = open(name, O_RDONLY | O_DIRECTORY);
+    CHECK(dir >= 0);
+    show("signal 0 by the directory", call(SYS_pidfd_send_signal, dir, 0, 0, 0));
+    close(hold);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    struct clone3_args args = {
+        .exit_signal = SIGCHLD, .set_tid = (uint64_t)&pid, .set_tid_size = 1};
+    fflush(stdout);
+    long again = call(SYS_clone3, (long)&args, sizeof(args), 0, 0);
+    if (again == 0) {
+        pause();
+        _exit(1);
+    }
+    CHECK(again == pid);
+    show("another has the number", call(SYS_pidfd_send_signal, dir, SIGKILL, 0, 0));
+    show("its state is gone", openat(dir, "stat", O_RDONLY) < 0);
+    CHECK(waitpid(pid, NULL, WNOHANG) == 0);
+    CHECK(kill(pid, SIGTERM) == 0 && waitpid(pid, NULL, 0) == pid);
+    close(dir);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -359,5 +387,6 @@ int main(void)
     borrowing();
     cloning();
     watching();
+    number_again();
     return 0;
 }

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 #define FAILS(call, number) CHECK((errno = 0, (long)(call) == -1) && errno == (number))
 
@@ -137,6 +137,19 @@ static void limit(void)
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/* A child that sends SIGALRM once the caller sleeps. */
+static pid_t alarm_me_asleep(void)
+{
+    pid_t parent = getpid(), pid = fork();
+    CHECK(pid >= 0);
+    if (pid == 0) {
+        until_asleep(parent, parent);
+        kill(parent, SIGALRM);
+        _exit(0);
+    }
+    return pid;
+}
+
 static void waiting(void)
 {
     sigset_t s = set_of(SIGRTMIN, SIGUSR1, 0), old;
@@ -165,15 +178,15 @@ static void waiting(void)
     FAILS(sigtimedwait(&s, NULL, &none), EAGAIN); /* taken all the same */
     /* Another signal's handler interrupts. */
     install(SIGALRM, SA_RESTART);
-    struct itimerval timer = {.it_value = {0, 200000}};
-    CHECK(setitimer(ITIMER_REAL, &timer, NULL) == 0);
+    pid_t pid = alarm_me_asleep();
     /* SA_RESTART does not help; musl's function tries again */
     FAILS(syscall(SYS_rt_sigtimedwait, &s, &info, NULL, 8), EINTR);
     show_log("interrupted by");
+    CHECK(waitpid(pid, NULL, 0) == pid);
     /* One that comes while it waits. */
-    pid_t pid = fork();
+    pid = fork();
     if (pid == 0) {
-        usleep(30000);
+        until_asleep(getppid(), getppid());
         sigqueue(getppid(), SIGRTMIN, (union sigval){.sival_int = 10});
         _exit(0);
     }
@@ -217,15 +230,15 @@ static void suspended(void)
     sigprocmask(SIG_SETMASK, &old, NULL);
     FAILS(syscall(SYS_rt_sigsuspend, &old, 4), EINVAL);
     FAILS(syscall(SYS_rt_sigsuspend, (void *)8, 8), EFAULT);
-    struct itimerval timer = {.it_value = {0, 200000}};
     install(SIGALRM, SA_RESTART);
-    setitimer(ITIMER_REAL, &timer, NULL);
+    pid_t pid = alarm_me_asleep();
     FAILS(pause(), EINTR);
     show_log("pause ended by");
+    CHECK(waitpid(pid, NULL, 0) == pid);
     /* An ignored signal does not end it. */
-    pid_t pid = fork();
+    pid = fork();
     if (pid == 0) {
-        usleep(200000);
+        until_asleep(getppid(), getppid());
         kill(getppid(), SIGURG);
         usleep(100000);
         kill(getppid(), SIGALRM);

@@ -7,7 +7,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "child.h"
 
 static volatile sig_atomic_t g_seen[65], g_code, g_on_altstack;
 static volatile void *g_address;
@@ -58,17 +58,20 @@ static void masks(void)
 
 static void interrupted_reads(void)
 {
-    int fds[2];
+    int fds[2], seen[2];
     char byte;
-    CHECK(pipe(fds) == 0);
+    CHECK(pipe(fds) == 0 && pipe(seen) == 0);
     for (int restart = 0; restart < 2; restart++) {
         handle(SIGUSR2, count, restart ? SA_RESTART : 0);
         pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
-            usleep(300000);
+            until_asleep(getppid(), getppid());
             kill(getppid(), SIGUSR2);
-            usleep(restart ? 100000 : 1000000); /* the read without restart is over long before */
+            if (restart)
+                usleep(100000);
+            else
+                CHECK(read(seen[0], &byte, 1) == 1);
             CHECK(write(fds[1], "x", 1) == 1);
             _exit(0);
         }
@@ -76,7 +79,7 @@ static void interrupted_reads(void)
         int error = errno;
         CHECK(restart ? n == 1 : n == -1 && error == EINTR);
         if (!restart)
-            CHECK(read(fds[0], &byte, 1) == 1);
+            CHECK(write(seen[1], "x", 1) == 1 && read(fds[0], &byte, 1) == 1);
         CHECK(g_seen[SIGUSR2] == restart + 1);
         CHECK(waitpid(pid, NULL, 0) == pid);
     }

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -196,6 +197,57 @@ static void packets(void)
     SHOW(pipe2(p, O_APPEND));
 }
 
+/* Data that a target does not take goes back, while a writer fills the place that it left. */
+static void *fill(void *arg)
+{
+    uint32_t words[2048], next = 0;
+    for (int i = 0; i < 512; i++) {
+        for (int k = 0; k < 2048; k++)
+            words[k] = next++;
+        CHECK(write(*(int *)arg, words, sizeof(words)) == sizeof(words));
+    }
+    close(*(int *)arg);
+    return NULL;
+}
+
+static void goes_back(void)
+{
+    int p[2], s[2], short_ones = 0;
+    pthread_t writer;
+    uint32_t words[5000], next = 0;
+    size_t have = 0;
+    CHECK(pipe(p) == 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 &&
+          fcntl(s[0], F_SETFL, O_NONBLOCK) == 0 && pthread_create(&writer, NULL, fill, &p[1]) == 0);
+    for (;;) {
+        ssize_t n = splice(p[0], NULL, s[0], NULL, 65536, 0);
+        if (n == 0)
+            break;
+        CHECK(n > 0 || errno == EAGAIN);
+        short_ones += n < 0;
+        if (n > 0 && n < 65536)
+            continue;
+        ssize_t got = read(s[1], (char *)words + have, sizeof(words) - have);
+        CHECK(got > 0);
+        have += (size_t)got;
+        for (size_t i = 0; i < have / 4; i++)
+            CHECK(words[i] == next++);
+        memmove(words, (char *)words + have / 4 * 4, have % 4);
+        have %= 4;
+    }
+    close(s[0]);
+    for (ssize_t got; (got = read(s[1], (char *)words + have, sizeof(words) - have)) > 0;) {
+        have += (size_t)got;
+        for (size_t i = 0; i < have / 4; i++)
+            CHECK(words[i] == next++);
+        memmove(words, (char *)words + have / 4 * 4, have % 4);
+        have %= 4;
+    }
+    CHECK(pthread_join(writer, NULL) == 0);
+    printf("in order: %u, some refused: %d, size %d\n", next, short_ones > 0,
+           fcntl(p[0], F_GETPIPE_SZ));
+    close(p[0]), close(s[1]);
+}
+
 int main(void)
 {
     files("/tmp");
@@ -204,5 +256,6 @@ int main(void)
     sockets_and_waits();
     vectors();
     packets();
+    goes_back();
     return 0;
 }

@@ -1,4 +1,5 @@
 /* alarm, setitimer, timer_create with every notification, overruns, processor-time clocks, sleeps and what they leave. */
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -440,6 +441,55 @@ static void sleeps(void)
     printf("ignored signals don't shorten: %d\n", now_ns(CLOCK_MONOTONIC) - start >= 60 * MS);
 }
 
+/* Periods so long that they mean "once", and so short that nobody can take each signal. */
+static void extremes(void)
+{
+    const struct itimerval far_off = {.it_value = {0, 1000}, .it_interval = {LONG_MAX, 0}};
+    struct timespec t;
+    install(SIGALRM, 0);
+    install(SIGUSR1, 0);
+    CHECK(setitimer(ITIMER_REAL, &far_off, NULL) == 0);
+    wait_count(1);
+    t = ts(20 * MS);
+    nanosleep(&t, NULL);
+    printf("alarms: %d\n", g_count);
+    CHECK(setitimer(ITIMER_REAL, &(struct itimerval){0}, NULL) == 0);
+
+    timer_t timer = make(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1, 0);
+    struct itimerspec spec = {.it_value = {0, 1}, .it_interval = {LONG_MAX, 0}};
+    g_count = 0;
+    CHECK(timer_settime(timer, 0, &spec, NULL) == 0);
+    wait_count(1);
+    t = ts(20 * MS);
+    nanosleep(&t, NULL);
+    printf("expirations: %d\n", g_count);
+
+    sigset_t set;
+    siginfo_t info;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+    spec.it_interval = (struct timespec){0, 1000};
+    CHECK(timer_settime(timer, 0, &spec, NULL) == 0);
+    for (int i = 0; i < 3; i++) {
+        t = ts(10 * MS);
+        nanosleep(&t, NULL);
+        CHECK(timer_gettime(timer, &spec) == 0 && sigwaitinfo(&set, &info) == SIGUSR1);
+        printf("a period of %ld, %s overruns\n", spec.it_interval.tv_nsec,
+               info.si_overrun > 5000 ? "many" : "few");
+    }
+    CHECK(timer_delete(timer) == 0);
+    timer = make(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0);
+    spec = (struct itimerspec){.it_value = {0, 1}, .it_interval = {0, 1000}};
+    CHECK(timer_settime(timer, 0, &spec, NULL) == 0);
+    t = ts(5 * MS);
+    nanosleep(&t, NULL);
+    CHECK(timer_gettime(timer, &spec) == 0);
+    printf("told to nobody: %d\n", spec.it_value.tv_nsec > 0 && spec.it_value.tv_nsec <= 1000);
+    CHECK(timer_delete(timer) == 0);
+    CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
 static void life(void)
 {
     /* Timers are not inherited by fork; alarms survive exec, POSIX timers do not. */
@@ -481,6 +531,7 @@ int main(void)
     to_threads();
     cpu_clocks();
     sleeps();
+    extremes();
     life();
     return 0;
 }

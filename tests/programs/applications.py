@@ -64,6 +64,7 @@ ls -l db | awk '{print $5}'; sqlite3 db "select who, n from t order by who, n" |
 """)
 
 script("git", ["git"], r"""
+unset $(git rev-parse --local-env-vars) XDG_CONFIG_HOME
 export GIT_CONFIG_NOSYSTEM=1 HOME=$dir GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z'
 git config --global user.name Nobody; git config --global user.email nobody@localhost; git config --global init.defaultBranch main
 git init -q one && cd one
@@ -212,15 +213,16 @@ script("tmux", ["tmux"], r"""
 export TMUX_TMPDIR=$dir HOME=$dir TERM=xterm-256color LC_ALL=C.UTF-8
 t() { tmux -f /dev/null "$@"; }
 shows() { for i in $(seq 100); do t capture-pane -p -t s.0 | grep -q "$1" && return 0; sleep 0.1; done; echo "never shown: $1"; t capture-pane -p -t s.0; return 1; }
+runs() { wait_for eval "[ \$(t display-message -p -t s.0 '#{pane_current_command}') = $1 ]"; }
 t new-session -d -s s -x 80 -y 24 'env PS1="ready> " bash --norc --noprofile -i'; echo $?
 shows 'ready>'
 t send-keys -t s 'echo one $((20 + 3)); tty > /dev/null && stty size' Enter; shows '^23 80\|^24 80'; t capture-pane -p -t s | grep -E '^(one|2)'
-t send-keys -t s 'sleep 100' Enter; sleep 0.5; t send-keys -t s C-c; t send-keys -t s 'echo interrupted $?' Enter; shows 'interrupted 130'
-t send-keys -t s 'sleep 100' Enter; sleep 0.5; t send-keys -t s C-z; shows Stopped; t send-keys -t s 'kill %1; wait; echo done' Enter; shows ^done
+t send-keys -t s 'sleep 100' Enter; runs sleep; t send-keys -t s C-c; t send-keys -t s 'echo interrupted $?' Enter; shows 'interrupted 130'
+t send-keys -t s 'sleep 100' Enter; runs sleep; t send-keys -t s C-z; shows Stopped; t send-keys -t s 'kill %1; wait; echo done' Enter; shows ^done
 t split-window -t s 'cat'; t list-panes -t s | wc -l; t resize-window -t s -x 100 -y 30; t select-pane -t s.0
 for i in $(seq 50); do t send-keys -t s.0 'stty size' Enter; sleep 0.2; t capture-pane -p -t s.0 | grep -q ' 100$' && break; done
 t capture-pane -p -t s.0 | grep -E ' 100$' | head -1
-t kill-session -t s; sleep 0.3; t list-sessions 2>&1 | sed 's/(.*//; s/ on .*//'
+t kill-session -t s; while t list-sessions > /dev/null 2>&1; do sleep 0.1; done; t list-sessions 2>&1 | sed 's/(.*//; s/ on .*//'
 """)
 
 script("dpkg", ["dpkg-deb"], r"""

@@ -113,6 +113,11 @@ WORDS = {
 RUNS_AND_DIES = {"elf-cut-in-text"}
 
 
+def mounts_that_name(args):
+    with open("/proc/mounts", encoding="utf-8") as f:
+        return [line for line in f if args.scratch in line or "pal" in line]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
@@ -133,12 +138,10 @@ def main():
         words, status = WORDS[args.case]
         command = [os.path.abspath(args.pal)] + [w.replace("@SCRATCH@", args.scratch) for w in words]
     support.adopt_orphans()
-    with open("/proc/mounts", encoding="utf-8") as f:
-        mounts = f.read()
+    mounts = mounts_that_name(args)
     result = support.run(command, timeout=100, cwd="/")
     seconds, left = support.leftovers()
-    with open("/proc/mounts", encoding="utf-8") as f:
-        mounted = f.read() != mounts
+    mounted = mounts_that_name(args) != mounts
 
     problems = []
     lines = result.err.decode(errors="replace").splitlines()

@@ -489,6 +489,23 @@ def host_edges_are_told_once(_):
         assert looks < 2000, looks
 
 
+def host_requests_of_odd_sizes(_):
+    program = """
+import socket, struct
+for size in (0, 15, 16, 17, 20, 0x7fffffff, 0xfffffffd, 0xffffffff):
+    for kind in (1, 18):
+        s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0); s.settimeout(20)
+        try: print(size, kind, s.send(struct.pack('IHHII', size, kind, 1, 7, 0)))
+        except OSError as e: print(size, kind, e.errno)
+try: s.send(bytes(1 << 20)); print('sent')
+except OSError as e: print(e.errno)
+"""
+    runs = [support.run(words + [PYTHON, "-c", program], timeout=PATIENCE, env=ENV, cwd="/") for words in ([], support.pal_run(PAL, ["--net=host"]))]
+    for run in runs:
+        assert run.status == 0 and run.out.count(b"\n") == 17, (run.status, run.out, run.err)
+    assert runs[0].out == runs[1].out, (runs[0].out.decode(), runs[1].out.decode())
+
+
 def host_server_inside_serves_curl(_):
     if not shutil.which("curl"):
         raise Skip("not installed: curl")

@@ -39,6 +39,7 @@ def begin(scripts):
         print("skipped: not installed:", *missing)
         sys.exit(77)
     port, port2 = support.free_ports(2)
+    os.environ.pop("TMPDIR", None)  # which may be a place in the host's /tmp: the guest has one of its own
     return args, dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path, LD_LIBRARY_PATH=libraries)
 
 

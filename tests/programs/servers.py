@@ -85,8 +85,9 @@ openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /C
 openssl s_server -quiet -accept 127.0.0.1:$PORT -key key -cert cert -rev > server.log 2>&1 & server=$!
 wait_for sh -c "echo Q | openssl s_client -connect 127.0.0.1:$PORT"
 for tls in -tls1_2 -tls1_3; do
-  (echo "drawkcab si siht"; sleep 0.5) | timeout 3 openssl s_client -quiet $tls -connect 127.0.0.1:$PORT -CAfile cert -verify_return_error 2>/dev/null
-  echo status $?
+  : > reversed
+  (echo "drawkcab si siht"; wait_for grep -q 'this is' reversed) | timeout 100 openssl s_client $tls -connect 127.0.0.1:$PORT -CAfile cert -verify_return_error -quiet -no_ign_eof > reversed 2>/dev/null
+  echo status $?; cat reversed
 done
 kill $server; wait $server 2>/dev/null
 openssl s_server -accept 127.0.0.1:$PORT2 -key key -cert cert -WWW > server.log 2>&1 & server=$!

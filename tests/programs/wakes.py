@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""A round trip over an object in memory puts each of its two sides to sleep once at most: who is woken runs into no lock of its waker.
+"""A timer whose signal nobody takes costs nothing.
+
+A round trip over an object in memory puts each of its two sides to sleep once at most: who is woken runs into no lock of its waker.
 
     wakes.py --pal build/pal NAME
 
@@ -13,13 +15,30 @@ import support
 
 TRIPS = 200 * 41  # bench/guest_calls: calls a sample, samples with the one that warms up
 MOST = 2.6
+PYTHON = "/usr/bin/python3"
+BLOCKED_TIMER = """
+import signal, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+signal.setitimer(signal.ITIMER_REAL, 1e-6, 1e-6)
+time.sleep(3)
+assert signal.sigwait([signal.SIGALRM]) == signal.SIGALRM
+"""
+
+
+def blocked_timer(pal):
+    argv = support.pal_run(pal) + [PYTHON, "-c", BLOCKED_TIMER]
+    _, status, used = os.wait4(os.posix_spawn(argv[0], argv, os.environ), 0)
+    print(f"{used.ru_nvcsw} voluntary context switches")
+    return 0 if status == 0 and used.ru_nvcsw < 5000 else 1
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
-    parser.add_argument("name", choices=["pipe", "unix", "epoll", "futex"])
+    parser.add_argument("name", choices=["pipe", "unix", "epoll", "futex", "blocked_timer"])
     args = parser.parse_args()
+    if args.name == "blocked_timer":
+        return blocked_timer(args.pal)
     argv = support.pal_run(args.pal) + [os.path.dirname(os.path.abspath(args.pal)) + "/bench/guest_calls.glibc-static", args.name, "40"]
     pid = os.posix_spawn(argv[0], argv, os.environ)
     _, status, used = os.wait4(pid, 0)
