@@ -12,6 +12,7 @@
 
 #define PATCH_AT_TRAP 8u   /* a patch costs some ten traps */
 #define PATCH_AGAIN_AT 64u /* a site that is jumped to past its patch: try the other form */
+#define RT_SIGRETURN 15
 
 static struct lu_pool g_patches = {.size = sizeof(struct lu_patch)};
 static struct lu_pool g_families = {.size = sizeof(struct patch_family)};
@@ -155,6 +156,52 @@ void patch_site_restored(struct lu_patch *p, uint64_t site)
     *hit = *hit_of(p->hits, site) = (struct patch_hit){.site = site};
 }
 
+/* The text a site is in, with a reference of the caller's to its object. */
+static bool borrow_text(struct lu_patch *p, uint64_t site, struct patch_text *out)
+{
+    lu_lock(&p->lock);
+    const struct patch_text *text = patch_text_find(p, site, site + SITE_SYSCALL_SIZE);
+    if (text) {
+        *out = *text;
+        lu_memory_ops.object_get(&g_lu.platform, out->object);
+    }
+    lu_unlock(&p->lock);
+    return text != NULL;
+}
+
+/* p->lock is not held while the file is read: whoever unmaps, forks or exits would wait for it. */
+static enum site_refusal patch_site(struct lu_aspace *as, const struct lu_carrier *c, uint64_t site,
+                                    uint64_t number, enum patch_effort effort)
+{
+    struct lu_patch *p = as->patch;
+    struct patch_text text;
+    struct patch_plan plan;
+    bool padding = false, taken;
+    __atomic_add_fetch(&p->family->analyses, 1, __ATOMIC_RELAXED);
+    bool known = borrow_text(p, site, &text);
+    enum site_refusal why = !known                   ? SITE_NOT_TEXT
+                            : number == RT_SIGRETURN ? SITE_TRAMPOLINE
+                                                     : patch_plan(&text, site, &plan);
+    const bool planned = why == SITE_FINE;
+    do {
+        taken = false;
+        lu_lock(&p->lock);
+        if (planned)
+            why = as->patch_refused
+                      ? SITE_GS
+                      : patch_apply(p, c, &text, site, &plan, effort, &padding, &taken);
+        if (!taken)
+            patch_record_verdict(p, c, site, why, padding);
+        lu_unlock(&p->lock);
+        if (taken)
+            patch_plan_next(&text, site, &plan);
+    } while (taken);
+    __atomic_sub_fetch(&p->family->analyses, 1, __ATOMIC_RELAXED);
+    if (known)
+        lu_memory_ops.object_put(&g_lu.platform, text.object);
+    return why;
+}
+
 void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
                        const struct guest_regs *regs)
 {
@@ -170,11 +217,9 @@ void lu_patch_consider(struct lu_aspace *as, const struct lu_carrier *c,
                           traps && traps <= PATCH_AT_TRAP ? PATCH_TRAP_NEW : PATCH_TRAP_SETTLED);
     if (traps != PATCH_AT_TRAP && traps != PATCH_AGAIN_AT)
         return;
-    lu_lock(&p->lock);
     enum patch_effort effort = traps == PATCH_AT_TRAP ? PATCH_IF_NEW : PATCH_AGAIN;
-    if (patch_apply(p, c, site, regs->rax, effort) != SITE_FINE)
+    if (patch_site(as, c, site, regs->rax, effort) != SITE_FINE)
         settle(p, site);
-    lu_unlock(&p->lock);
 }
 
 void lu_patch_refuse(struct lu_aspace *as, struct lu_carrier *c)
@@ -272,15 +317,18 @@ bool lu_patch_straggler(const struct lu_aspace *as, uint64_t rip)
 
 /* ---- fork ---- */
 
-/* Under p->lock, in the space's own carrier. */
-static void patch_for_children(struct lu_patch *p, const struct lu_carrier *c)
+/* In the space's own carrier. */
+static void patch_for_children(struct lu_aspace *as)
 {
+    struct lu_patch *p = as->patch;
+    if (__atomic_load_n(&p->family->analyses, __ATOMIC_RELAXED) > 0)
+        return; /* of a file that takes its time, perhaps: fork does not wait for it */
     for (uint32_t i = 0; i < PATCH_HITS; i++) {
         const struct patch_hit *hit = &p->family->hits[i];
         if (hit->traps < PATCH_AT_TRAP || p->family->settled[i] == hit->site)
             continue;
         p->family->settled[i] = hit->site;
-        patch_apply(p, c, hit->site, hit->number, PATCH_IF_NEW);
+        patch_site(as, as->carrier, hit->site, hit->number, PATCH_IF_NEW);
     }
 }
 
@@ -293,9 +341,9 @@ int lu_patch_fork_begin(struct lu_aspace *parent, struct lu_patch **copy)
     *copy = lu_pool_get(&g_patches);
     if (!*copy)
         return -ENOMEM;
-    lu_lock(&parent->patch->lock);
     if (!parent->patch_refused)
-        patch_for_children(parent->patch, parent->carrier);
+        patch_for_children(parent);
+    lu_lock(&parent->patch->lock);
     return 0;
 }
 

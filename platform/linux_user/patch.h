@@ -58,6 +58,7 @@ struct lu_patch {
  */
 struct patch_family {
     uint32_t refs;
+    uint32_t analyses; /* atomic: under way */
     struct patch_hit hits[PATCH_HITS];
     uint64_t
         settled[PATCH_HITS]; /* site that needs no second look: patched by the parent, or refused */
@@ -90,7 +91,7 @@ void patch_text_set_apart(struct patch_text *text, uint64_t start, uint64_t end)
 enum site_refusal patch_window(const struct patch_text *text, uint64_t site, uint8_t *bytes,
                                struct site_window *out, uint64_t *base);
 
-/* patch_plan.c; under p->lock */
+/* patch_plan.c; under no lock: files are read, and those of a network may take their time */
 /* What the analysis of a site found; offsets count from the syscall. */
 struct patch_plan {
     enum site_refusal before;   /* SITE_FINE, or why form "before" is impossible */
@@ -102,17 +103,22 @@ struct patch_plan {
 };
 /* SITE_FINE and *out; SITE_NOT_READABLE, SITE_CHANGED. */
 enum site_refusal patch_plan(const struct patch_text *text, uint64_t site, struct patch_plan *out);
-/* The place in plan->padding is taken: the next one. false: none. */
-bool patch_plan_next(const struct patch_text *text, uint64_t site, struct patch_plan *plan);
+/* The place in plan->padding is taken: the next one, or 0. */
+void patch_plan_next(const struct patch_text *text, uint64_t site, struct patch_plan *plan);
 
 /* patch_write.c; under p->lock, in the space's own carrier, but for the two signal-safe ones */
 enum patch_effort {
     PATCH_IF_NEW, /* SITE_ALREADY when it is patched */
     PATCH_AGAIN,  /* its instruction is patched, but code jumps to the syscall itself */
 };
-/* Make the syscall at `site` a jump. */
-enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
-                              uint64_t number, enum patch_effort effort);
+/*
+ * Make the syscall at `site` a jump, as planned for that text, which may be gone by now. *padding: that form was tried; *taken: its place
+ * is another site's, nothing was done.
+ */
+enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c,
+                              const struct patch_text *planned_for, uint64_t site,
+                              const struct patch_plan *plan, enum patch_effort effort,
+                              bool *padding, bool *taken);
 /* Put back what was overwritten within [start, end). No thread is in one of their stubs afterwards. */
 void patch_restore_range(struct lu_patch *p, struct lu_carrier *c, uint64_t start, uint64_t end);
 /* The guest takes the place of these stubs. */

@@ -12,7 +12,6 @@
 
 #define LOW_AREA (LU_GUEST_MIN - PATCH_AREA_SIZE)
 #define HIGH_AREA LU_GUEST_END
-#define RT_SIGRETURN 15
 
 bool patch_read(void *out, uint64_t address, size_t size)
 {
@@ -278,19 +277,15 @@ static enum site_refusal apply_before(struct lu_patch *p, const struct lu_carrie
 
 static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carrier *c, long mem,
                                        struct patch_text *text, uint64_t site,
-                                       struct patch_plan *plan)
+                                       const struct patch_plan *plan, bool *taken)
 {
-    uint64_t place;
+    uint64_t place = site + (uint64_t)(int64_t)plan->padding;
     if (!plan->padding)
         return SITE_NO_ROOM;
-    for (;;) {
-        place = site + (uint64_t)(int64_t)plan->padding;
-        if (place >= text->start && place + SITE_JUMP_SIZE <= text->end &&
-            still_there(place, plan->padding_bytes, SITE_JUMP_SIZE) && !padding_taken(p, place))
-            break;
-        if (!patch_plan_next(text, site, plan)) /* it is another site's */
-            return SITE_NO_ROOM;
-    }
+    *taken = place < text->start || place + SITE_JUMP_SIZE > text->end ||
+             !still_there(place, plan->padding_bytes, SITE_JUMP_SIZE) || padding_taken(p, place);
+    if (*taken)
+        return SITE_NO_ROOM;
     if (!still_there(site, syscall_bytes, SITE_SYSCALL_SIZE))
         return SITE_CHANGED;
     struct patch_area *area = area_near(p, place);
@@ -318,8 +313,9 @@ static enum site_refusal apply_padding(struct lu_patch *p, const struct lu_carri
 }
 
 static enum site_refusal apply(struct lu_patch *p, const struct lu_carrier *c, long mem,
-                               struct patch_text *text, uint64_t site, struct patch_plan *plan,
-                               enum patch_effort effort, bool *padding)
+                               struct patch_text *text, uint64_t site,
+                               const struct patch_plan *plan, enum patch_effort effort,
+                               bool *padding, bool *taken)
 {
     uint8_t now[SITE_SYSCALL_SIZE];
     if (!patch_read(now, site, sizeof(now)))
@@ -331,28 +327,27 @@ static enum site_refusal apply(struct lu_patch *p, const struct lu_carrier *c, l
         (why == SITE_ALREADY && effort == PATCH_IF_NEW))
         return why;
     *padding = true;
-    enum site_refusal second = apply_padding(p, c, mem, text, site, plan);
+    enum site_refusal second = apply_padding(p, c, mem, text, site, plan, taken);
     return second == SITE_NO_ROOM && plan->boundary != SITE_FINE ? plan->boundary : second;
 }
 
-enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c, uint64_t site,
-                              uint64_t number, enum patch_effort effort)
+enum site_refusal patch_apply(struct lu_patch *p, const struct lu_carrier *c,
+                              const struct patch_text *planned_for, uint64_t site,
+                              const struct patch_plan *plan, enum patch_effort effort,
+                              bool *padding, bool *taken)
 {
     struct patch_text *text = patch_text_find(p, site, site + SITE_SYSCALL_SIZE);
+    *padding = *taken = false;
     if (!text)
         return SITE_NOT_TEXT;
-    if (number == RT_SIGRETURN)
-        return SITE_TRAMPOLINE;
-    struct patch_plan plan;
-    bool padding = false;
-    enum site_refusal why = patch_plan(text, site, &plan);
-    if (why == SITE_FINE) {
-        long mem = open_own_memory();
-        why = mem < 0 ? SITE_HOST : apply(p, c, mem, text, site, &plan, effort, &padding);
-        if (mem >= 0)
-            host_call(__NR_close, mem);
-    }
-    patch_record_verdict(p, c, site, why, padding);
+    if (text->object != planned_for->object ||
+        text->offset - text->start != planned_for->offset - planned_for->start)
+        return SITE_CHANGED;
+    long mem = open_own_memory();
+    if (mem < 0)
+        return SITE_HOST;
+    enum site_refusal why = apply(p, c, mem, text, site, plan, effort, padding, taken);
+    host_call(__NR_close, mem);
     return why;
 }
 

@@ -12,8 +12,11 @@
 
 #include "guest.h"
 
-/* Map `size` bytes of the text from `symbol` on, a page of it, private and executable; at `at` if that is not NULL. */
-static inline uint8_t *map_text(const uint8_t *symbol, size_t size, void *at)
+/*
+ * Map `size` bytes of the text from `symbol` on, a page of it, private and executable; at `at` if that is not NULL. `file` is the program's or
+ * a copy of it.
+ */
+static inline uint8_t *map_text_of(const char *file, const uint8_t *symbol, size_t size, void *at)
 {
     extern const Elf64_Ehdr __ehdr_start;
     const Elf64_Ehdr *header = &__ehdr_start;
@@ -25,13 +28,18 @@ static inline uint8_t *map_text(const uint8_t *symbol, size_t size, void *at)
         if (segments[i].p_type == PT_LOAD && (uint64_t)symbol - start < segments[i].p_filesz)
             offset = segments[i].p_offset + ((uint64_t)symbol - start);
     }
-    int fd = open("/proc/self/exe", O_RDONLY);
+    int fd = open(file, O_RDONLY);
     CHECK(fd >= 0 && offset % 4096 == 0);
     uint8_t *copy = mmap(at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | (at ? MAP_FIXED : 0), fd,
                          (off_t)offset);
     CHECK(copy != MAP_FAILED);
     close(fd);
     return copy;
+}
+
+static inline uint8_t *map_text(const uint8_t *symbol, size_t size, void *at)
+{
+    return map_text_of("/proc/self/exe", symbol, size, at);
 }
 
 #endif
