@@ -151,6 +151,7 @@ struct shim_config *config_pack(const struct pal_options *options,
     c.path = add_string(&p, options->program[0]);
     c.cwd = add_string(&p, options->cwd ? options->cwd : host->cwd);
     c.cwd_required = options->cwd != NULL;
+    c.overlay = add_string(&p, options->overlay ? "overlay" : NULL);
     c.hostname = add_string(&p, host->hostname);
     c.argc = (uint32_t)options->program_argc;
     c.argv = add_vector(&p, (const char *const *)options->program, c.argc);

@@ -29,21 +29,28 @@ static int usage(const char *message, enum pal_command command)
     return PAL_EXIT_USAGE;
 }
 
+/* 0, or what is wrong with it. */
+static int directory_error(const char *path, int access_mode)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return errno;
+    if (!S_ISDIR(st.st_mode))
+        return ENOTDIR;
+    return access(path, access_mode) == 0 ? 0 : errno;
+}
+
 /* What a grant names must exist now: one line instead of a guest that finds an empty world. */
 static int check_host_paths(const struct pal_options *options)
 {
     struct stat st;
     const char *bad = NULL, *option = "--root";
-    int error = 0;
-    if (stat(options->root, &st) != 0) {
+    int error = directory_error(options->root, X_OK);
+    if (error) {
         bad = options->root;
-        error = errno;
-    } else if (!S_ISDIR(st.st_mode)) {
-        bad = options->root;
-        error = ENOTDIR;
-    } else if (access(options->root, X_OK) != 0) {
-        bad = options->root;
-        error = errno;
+    } else if (options->overlay && (error = directory_error(options->overlay, W_OK | X_OK))) {
+        option = "--overlay";
+        bad = options->overlay;
     }
     for (size_t i = 0; !bad && i < options->mount_count; i++) {
         if (stat(options->mounts[i].source, &st) != 0) {
@@ -183,7 +190,7 @@ static int run(const struct pal_options *options)
     struct platform_listener *listeners = open_listeners(options);
     if (!listeners)
         return PAL_EXIT_FAILED;
-    size_t grant_count = options->mount_count + 1;
+    size_t grant_count = options->mount_count + 1 + (options->overlay != NULL);
     struct platform_grant *grants = calloc(grant_count, sizeof(*grants));
     char(*names)[32] = calloc(grant_count, sizeof(*names));
     size_t size = 0;
@@ -191,7 +198,10 @@ static int run(const struct pal_options *options)
     if (!grants || !names)
         abort();
     grants[0] = (struct platform_grant){.name = "root", .path = options->root, .writable = false};
-    for (size_t i = 1; i < grant_count; i++) {
+    if (options->overlay)
+        grants[grant_count - 1] =
+            (struct platform_grant){.name = "overlay", .path = options->overlay, .writable = true};
+    for (size_t i = 1; i <= options->mount_count; i++) {
         snprintf(names[i], sizeof(names[i]), "mount%zu", i - 1);
         grants[i] = (struct platform_grant){.name = names[i],
                                             .path = options->mounts[i - 1].source,

@@ -31,6 +31,9 @@ static const char k_run_help[] =
     "\n"
     "  --platform NAME          one of `pal platforms`; the first that is available by default\n"
     "  --root DIR               its / is DIR instead of the host's\n"
+    "  --overlay DIR            what it changes is kept in DIR/upper, as Linux's overlayfs has it, "
+    "and seen again by\n"
+    "                           the next run with this DIR; one run at a time\n"
     "  --mount SRC:DST[:ro|rw]  the host's SRC appears as DST; ro by default. May be repeated\n"
     "  --net HOW                loopback: its sockets reach each other and nothing else (the "
     "default); none: nothing at\n"
@@ -182,6 +185,7 @@ enum argument { NO_ARGUMENT, ONE_ARGUMENT, OPTIONAL_ARGUMENT };
 enum option_id {
     OPT_PLATFORM,
     OPT_ROOT,
+    OPT_OVERLAY,
     OPT_MOUNT,
     OPT_NET,
     OPT_PUBLISH,
@@ -210,7 +214,7 @@ static const struct option_spec k_run_options[] = {
     {"memory", OPT_MEMORY, ONE_ARGUMENT},      {"pids", OPT_PIDS, ONE_ARGUMENT},
     {"vcpus", OPT_VCPUS, ONE_ARGUMENT},        {"trace", OPT_TRACE, OPTIONAL_ARGUMENT},
     {"stats", OPT_STATS, NO_ARGUMENT},         {"intercept", OPT_INTERCEPT, ONE_ARGUMENT},
-    {"help", OPT_HELP, NO_ARGUMENT},
+    {"overlay", OPT_OVERLAY, ONE_ARGUMENT},    {"help", OPT_HELP, NO_ARGUMENT},
 };
 static const struct option_spec k_syscalls_options[] = {
     {"markdown", OPT_MARKDOWN, NO_ARGUMENT},
@@ -230,6 +234,9 @@ static int apply(struct pal_options *out, enum option_id id, char *value, char *
         break;
     case OPT_ROOT:
         out->root = given;
+        break;
+    case OPT_OVERLAY:
+        out->overlay = given;
         break;
     case OPT_MOUNT:
         return add_mount(out, given, error, size);

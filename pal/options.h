@@ -33,6 +33,7 @@ struct pal_options {
     enum pal_command command;
     const char *platform;      /* NULL: the default */
     const char *root;          /* host directory; "/" */
+    const char *overlay;       /* host directory that keeps the changes; NULL: in memory */
     const char *cwd;           /* guest path; NULL: the current directory, or / */
     const char *intercept;     /* NULL: the platform chooses */
     unsigned long long memory; /* bytes; 0: no limit */

@@ -16,7 +16,7 @@ extern struct platform *g_platform; /* set once by shim_main, before any other t
  * What to run, as one relocatable block (the platform copies it into shim memory). Strings are offsets from the start of
  * the struct; 0: absent. Vectors are arrays of such offsets.
  */
-#define SHIM_CONFIG_VERSION 3u
+#define SHIM_CONFIG_VERSION 4u
 struct shim_config_mount {
     uint32_t grant;    /* name of the grant ("mount0") */
     uint32_t target;   /* absolute guest path */
@@ -46,6 +46,7 @@ struct shim_config {
     uint32_t trace;         /* 1: one line a call through instance_trace */
     uint32_t stats;         /* 1: print counters at the end through instance_message */
     uint32_t root_writable; /* 1: no overlay over the root: changes go to the host directory */
+    uint32_t overlay;       /* grant for changes of the root to be kept in (fs/overlay.h); 0: in memory */
     uint32_t umask;
     uint32_t net;                      /* enum shim_net */
     uint32_t publish_count, publishes; /* struct shim_config_publish[] */

@@ -320,6 +320,25 @@ struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_sta
     return inode;
 }
 
+/* What n's name is now, if that is still n, without opening it. */
+static int stat_by_name(struct host_node *n, struct host_stat *st)
+{
+    char name[256];
+    int err = 0;
+    mutex_lock(&g_host_lock);
+    struct inode *parent = n->parent;
+    inode_get(parent);
+    str_copy(name, n->name, sizeof(name));
+    mutex_unlock(&g_host_lock);
+    struct host_file *above = node_handle(node_of(parent), &err);
+    if (above) {
+        err = host_file_stat_at(g_platform, above, name, st);
+        host_file_close(g_platform, above);
+    }
+    inode_put(parent);
+    return err == 0 && (st->dev != n->key.dev || st->ino != n->key.ino) ? -ESTALE : err;
+}
+
 static int node_stat(struct host_node *n, struct host_stat *st)
 {
     if (n->fs->mode == HOSTFS_FIXED) {
@@ -333,10 +352,8 @@ static int node_stat(struct host_node *n, struct host_stat *st)
     if (file)
         host_file_get(g_platform, file);
     mutex_unlock(&g_host_lock);
-    if (!file)
-        file = node_handle(n, &err);
-    if (!file)
-        return err;
+    if (!file) /* the root and what lost its name have a handle */
+        return stat_by_name(n, st);
     err = host_file_stat(g_platform, file, st);
     host_file_close(g_platform, file);
     return err;
@@ -575,6 +592,24 @@ void hostfs_pin_nameless(struct inode *inode, struct host_file *file)
     mutex_unlock(&g_host_lock);
 }
 
+void hostfs_now_named(struct inode *inode, struct inode *parent, const char *name)
+{
+    struct host_node *n = node_of(inode);
+    mutex_lock(&g_host_lock);
+    bool nameless = n->pinned && n->name && !n->name[0];
+    mutex_unlock(&g_host_lock);
+    char *copy = nameless ? shim_strdup(name) : NULL;
+    if (!copy)
+        return; /* its handles stay, which does no harm */
+    hostfs_renamed(inode, parent, copy);
+    struct host_garbage g = {0};
+    mutex_lock(&g_host_lock);
+    n->pinned = false;
+    lru_touch(n, &g);
+    mutex_unlock(&g_host_lock);
+    garbage_drop(&g);
+}
+
 void hostfs_pin(struct inode *inode)
 {
     struct host_node *n = node_of(inode);
@@ -609,6 +644,13 @@ void hostfs_renamed(struct inode *inode, struct inode *parent, char *name)
     shim_free(old_name);
 }
 
+static int rename_op(struct inode *from_dir, const char *from, struct inode *moved UNUSED,
+                     struct inode *to_dir, const char *to, struct inode *target UNUSED,
+                     unsigned flags)
+{
+    return hostfs_rename(from_dir, from, to_dir, to, flags);
+}
+
 static const struct inode_ops g_hostfs_ops = {
     .get_xattr = hostfs_get_xattr,
     .list_xattr = hostfs_list_xattr,
@@ -621,7 +663,7 @@ static const struct inode_ops g_hostfs_ops = {
     .tmpfile = hostfs_tmpfile,
     .link = hostfs_link,
     .unlink = hostfs_unlink,
-    .rename = hostfs_rename,
+    .rename = rename_op,
     .readlink = hostfs_readlink,
     .open = hostfs_open,
     .release = hostfs_release,

@@ -91,6 +91,8 @@ int hostfs_link(struct inode *dir, const char *name, struct inode *target)
     struct host_file *file = hostfs_handle(target, &err);
     if (file) {
         err = host_file_link(g_platform, file, above, name);
+        if (err == 0)
+            hostfs_now_named(target, dir, name);
         host_file_close(g_platform, file);
     }
     host_file_close(g_platform, above);

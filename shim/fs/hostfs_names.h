@@ -25,10 +25,12 @@ void hostfs_offer_data(struct inode *inode, struct host_file *file);
 void hostfs_pin(struct inode *inode);
 /* One that never had a name; file is consumed. */
 void hostfs_pin_nameless(struct inode *inode, struct host_file *file);
+/* And now it got one. */
+void hostfs_now_named(struct inode *inode, struct inode *parent, const char *name);
 /* name: consumed. */
 void hostfs_renamed(struct inode *inode, struct inode *parent, char *name);
 
-/* hostfs_names.c: as in struct inode_ops */
+/* hostfs_names.c: as in struct inode_ops, but that rename looks at the host itself */
 struct inode *hostfs_create(struct inode *dir, const char *name, uint32_t mode, uint64_t rdev,
                             uint32_t uid, uint32_t gid, int *err);
 struct inode *hostfs_symlink(struct inode *dir, const char *name, const char *target, uint32_t uid,

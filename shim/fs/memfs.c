@@ -472,17 +472,13 @@ static int rename_entries(struct mem_node *a, const char *from, struct mem_node 
     return 0;
 }
 
-static int memfs_rename(struct inode *from_dir, const char *from, struct inode *to_dir,
-                        const char *to, unsigned flags)
+static int memfs_rename(struct inode *from_dir, const char *from, struct inode *moved,
+                        struct inode *to_dir, const char *to, struct inode *target, unsigned flags)
 {
     struct mem_node *a = mem_node(from_dir), *b = mem_node(to_dir);
+    struct inode *replaced = NULL;
     int err = 0;
-    struct inode *moved = memfs_lookup(from_dir, from, NULL, &err);
-    if (!moved)
-        return err;
-    struct inode *target = memfs_lookup(to_dir, to, NULL, &err), *replaced = NULL;
-    err = target || err == -ENOENT ? 0 : err;
-    if (err == 0 && target && S_ISDIR(target->mode) && !(flags & RENAME_EXCHANGE))
+    if (target && S_ISDIR(target->mode) && !(flags & RENAME_EXCHANGE))
         err = lower_is_hidden(mem_node(target));
     if (err == 0) {
         mem_pin(mem_node(moved));
@@ -500,9 +496,6 @@ static int memfs_rename(struct inode *from_dir, const char *from, struct inode *
     }
     if (replaced)
         inode_put(replaced);
-    if (target)
-        inode_put(target);
-    inode_put(moved);
     return err;
 }
 

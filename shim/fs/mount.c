@@ -11,6 +11,7 @@
 #include "shim/fs/hostfs.h"
 #include "shim/fs/memfs.h"
 #include "shim/fs/namei.h"
+#include "shim/fs/overlay.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 
@@ -196,8 +197,9 @@ static int mount_root(const struct shim_config *config, char *why, size_t why_si
     int err = 0;
     enum hostfs_mode mode = config->root_writable ? HOSTFS_WRITABLE : HOSTFS_FIXED;
     struct inode *root = hostfs_root("root", mode, &err);
+    const char *changes = shim_config_string(config, config->overlay);
     if (root && !config->root_writable)
-        root = overlay_root(root, &err);
+        root = changes ? overlay_on_directory(root, changes, &err) : overlay_root(root, &err);
     if (root)
         err = append_mount(config->root_writable ? "host" : "overlay", NULL, root, false);
     if (err)

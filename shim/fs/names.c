@@ -332,7 +332,7 @@ static int rename_locked(struct task *task, struct rename_end *from, struct rena
         err = rename_checks(task, from, to, flags);
     if (err)
         return err == 1 ? 0 : err;
-    err = a->ops->rename(a, from->last.text, b, to->last.text, flags);
+    err = a->ops->rename(a, from->last.text, from->d->inode, b, to->last.text, to->d->inode, flags);
     if (err)
         return err;
     if (flags & RENAME_EXCHANGE) {

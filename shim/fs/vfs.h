@@ -135,8 +135,9 @@ struct inode_ops {
     int (*link)(struct inode *dir, const char *name, struct inode *target);
     /* Also rmdir: -ENOTEMPTY. */
     int (*unlink)(struct inode *dir, const char *name, struct inode *victim);
-    int (*rename)(struct inode *from_dir, const char *from, struct inode *to_dir, const char *to,
-                  unsigned flags);
+    /* moved and target (NULL: none) are what the names lead to. */
+    int (*rename)(struct inode *from_dir, const char *from, struct inode *moved,
+                  struct inode *to_dir, const char *to, struct inode *target, unsigned flags);
     int (*readlink)(struct inode *inode, char *out, size_t size); /* bytes */
     /* A magic link (/proc/self/exe, /proc/PID/fd/N): where it really leads. NULL: an ordinary link.
      */

@@ -60,6 +60,8 @@ def write(path, text, mode=0o644):
 class Trees:
     """outside: what must not be reached; tree: the root; ro, rw: mounts; elsewhere: where a directory is moved to."""
 
+    kept = None  # where changes of the root are kept; None: in memory
+
     def __init__(self, scratch, programs):
         self.top = scratch
         self.outside, self.tree, self.ro, self.rw, self.elsewhere = (
@@ -106,7 +108,8 @@ class Trees:
         self.protected = (self.outside, self.tree, self.ro)
 
     def command(self, pal, *words, ro="ro"):
-        return [os.path.abspath(pal), "run", "--root", self.tree, "--mount", f"{self.ro}:/ro:{ro}", "--mount", f"{self.rw}:/rw:rw",
+        kept = ["--overlay", self.kept] if self.kept else []
+        return [os.path.abspath(pal), "run", "--root", self.tree, *kept, "--mount", f"{self.ro}:/ro:{ro}", "--mount", f"{self.rw}:/rw:rw",
                 "--cwd", "/", "--", *words]
 
 
@@ -176,6 +179,21 @@ def writing(pal, trees):
     judge("writing", support.run(trees.command(pal, "/bin/escape_writes"), timeout=100), trees, before)
 
 
+def leaving_kept(pal, trees):
+    """The same with changes kept in a directory, which holds links that lead out of it."""
+    trees.kept = f"{trees.top}/kept"
+    os.makedirs(f"{trees.kept}/upper/etc")
+    os.symlink("../../outside", f"{trees.kept}/upper/directory")
+    os.symlink(f"{trees.outside}/secret", f"{trees.kept}/upper/etc/out")
+    leaving(pal, trees)
+
+
+def writing_kept(pal, trees):
+    trees.kept = f"{trees.top}/kept"
+    os.makedirs(trees.kept)
+    writing(pal, trees)
+
+
 def control_reads(pal, trees):
     """With the directory outside mounted, the same program must say that it reached it."""
     command = trees.command(pal, "/bin/escape_reads", trees.outside, "1", "9")
@@ -204,7 +222,7 @@ def control_writes(pal, trees):
         before = after
 
 
-CASES = {case.__name__: case for case in (leaving, writing, control_reads, control_writes)}
+CASES = {case.__name__: case for case in (leaving, writing, leaving_kept, writing_kept, control_reads, control_writes)}
 
 
 def main():

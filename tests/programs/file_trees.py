@@ -7,11 +7,13 @@ A case of OVERLAY is a shell script that runs in a copy of one tree, under pal f
 and pal must have left the host's copy as it was.
 """
 import argparse
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import support
 
@@ -194,7 +196,112 @@ def sparse_copy_up(pal, scratch):
         fail(f"--- native\n{native.out.decode()}{native.err.decode()}\n--- under pal\n{guest.out.decode()}{guest.err.decode()}")
 
 
-CASES = {"sparse_copy_up": sparse_copy_up, "escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
+LOOK = ("cd /tree; find . | sort; for f in $(find . -type f | sort); do stat -c '%n %a %s %h' $f; cat $f; done; "
+        "for l in $(find . -type l | sort); do readlink $l; done; find . -type d | sort | while read d; do stat -c '%n %a' $d; ls -a $d; done")
+
+
+def in_chroot(root, script):
+    """The shell natively, with this root."""
+    return support.run([sys.executable, "-c", "import os, sys\nos.chroot(sys.argv[1])\nos.chdir('/tree')\n"
+                        "os.execv('/bin/busybox', ['busybox', 'sh', '-c', sys.argv[2]])", root, script], env={"PATH": "/bin", "LC_ALL": "C"}, cwd="/")
+
+
+def mounted(lower, kept, at, script):
+    """The script where Linux has mounted the two directories as an overlay; None where it may not."""
+    os.makedirs(at, exist_ok=True)
+    code = ("import ctypes, os, sys\nlower, kept, at = sys.argv[1:4]\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+            "CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 16384, 1 << 18\n"
+            "if libc.unshare(CLONE_NEWNS) or libc.mount(b'none', b'/', None, MS_REC | MS_PRIVATE, None): sys.exit(77)\n"
+            "options = f'lowerdir={lower},upperdir={kept}/upper,workdir={kept}/work'.encode()\n"
+            "if libc.mount(b'overlay', at.encode(), b'overlay', 0, options): sys.exit(77)\n"
+            "os.chroot(at)\nos.chdir('/tree')\nos.execv('/bin/busybox', ['busybox', 'sh', '-c', sys.argv[4]])")
+    result = support.run([sys.executable, "-c", code, lower, kept, at, script], env={"PATH": "/bin", "LC_ALL": "C"}, cwd="/")
+    return None if result.status == 77 else result
+
+
+def small_root(top):
+    os.makedirs(f"{top}/bin")
+    for folder in ("proc", "dev/shm", "tmp", "sys"):
+        os.makedirs(f"{top}/{folder}")
+    shutil.copy(BUSYBOX, f"{top}/bin/busybox")
+    for applet in ("find", "sort", "stat", "cat", "readlink", "ls", "cp", "mv", "rm", "mkdir", "rmdir", "ln", "echo", "sed", "touch", "chmod", "wc", "dd",
+                   "md5sum", "truncate", "tar", "grep", "head", "tail"):
+        os.symlink("busybox", f"{top}/bin/{applet}")
+    make_tree(f"{top}/tree")
+
+
+def equal(what, a, b):
+    if (a.out, a.err, a.status) != (b.out, b.err, b.status):
+        fail(f"{what} differs\n--- native {a.status}\n{a.out.decode()}{a.err.decode()}\n--- other {b.status}\n{b.out.decode()}{b.err.decode()}")
+
+
+def kept_overlay(pal, scratch):
+    """--overlay: each script does what it does natively; a second run finds what the first one left, and so does Linux's overlayfs, whose own
+    changes pal finds in turn. The host's tree stays as it was."""
+    if os.geteuid() != 0:
+        print("skipped: it takes chroot to compare with")
+        sys.exit(77)
+    by_linux = 0
+    for name, script in OVERLAY.items():
+        top = f"{scratch}/{name}"
+        lower, twin, kept, linux = (f"{top}/{part}" for part in ("lower", "twin", "kept", "linux"))
+        small_root(lower)
+        small_root(twin)
+        for folder in (kept, f"{linux}/upper", f"{linux}/work"):
+            os.makedirs(folder)
+        before = fingerprint(lower)
+
+        def guest(where, words):
+            return support.run([pal, "run", "--root", lower, "--overlay", where, "--cwd", "/tree", "--", "/bin/busybox", "sh", "-c", words],
+                               env={"PATH": "/bin", "LC_ALL": "C"}, cwd="/")
+        script = script.replace("tail -c 5 /proc/self/fd/4; ", "")  # the native run has no /proc
+        equal(f"{name}: the script", in_chroot(twin, script), guest(kept, script))
+        seen = in_chroot(twin, LOOK)
+        equal(f"{name}: the tree, by a second run", seen, guest(kept, LOOK))
+        if os.listdir(f"{kept}/work"):
+            fail(f"{name}: left in the work directory: {os.listdir(f'{kept}/work')}")
+        result = mounted(lower, kept, f"{top}/at", LOOK)
+        if result:
+            by_linux += 1
+            equal(f"{name}: the tree, by Linux's overlayfs", seen, result)
+            mounted(lower, linux, f"{top}/at", script)
+            equal(f"{name}: what Linux's overlayfs has changed", mounted(lower, linux, f"{top}/at", LOOK), guest(linux, LOOK))
+        if fingerprint(lower) != before:
+            fail(f"{name}: the host's tree has changed")
+    print(f"{len(OVERLAY)} scripts, {by_linux} compared with Linux's overlayfs")
+
+
+def killed_overlay(pal, scratch):
+    """Killed at any moment of many copy-ups, pal leaves every file as it was or as it was to become."""
+    lower = f"{scratch}/lower"
+    small_root(lower)
+    old, names = b"0123456789" * 30000, [f"f{i}" for i in range(60)]
+    for name in names:
+        with open(f"{lower}/tree/{name}", "wb") as f:
+            f.write(old)
+    copied = 0
+    for delay in (0.15, 0.3, 0.45, 0.6):
+        kept = f"{scratch}/kept{delay}"
+        os.makedirs(kept)
+        argv = [pal, "run", "--root", lower, "--overlay", kept, "--cwd", "/tree", "--", "/bin/busybox", "sh", "-c"]
+        with subprocess.Popen([*argv, "echo ready; for f in f*; do chmod 640 $f; done"], stdout=subprocess.PIPE, cwd="/") as process:
+            process.stdout.readline()
+            time.sleep(delay)
+            process.kill()
+        support.leftovers()
+        seen = support.run([*argv, "stat -c '%n %a %s' f*; cat f* | md5sum"], cwd="/")
+        lines = seen.out.decode().splitlines()
+        good = {f"{name} {mode} {len(old)}" for name in names for mode in ("640", "644")}
+        expected = hashlib.md5(old * len(names)).hexdigest()
+        if len(lines) != len(names) + 1 or not set(lines[:-1]) <= good or not lines[-1].startswith(expected):
+            fail(f"after {delay} s: {seen.out.decode()} {seen.err.decode()}")
+        copied += sum(" 640 " in line for line in lines)
+    if not copied:
+        fail("nothing was copied before the end")
+    print(f"{copied} of {4 * len(names)} files were copied")
+
+
+CASES = {"kept_overlay": kept_overlay, "killed_overlay": killed_overlay, "sparse_copy_up": sparse_copy_up, "escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
          "mount_writable": mount_writable}
 
 

@@ -50,6 +50,7 @@ TEST(Config, HoldsEverythingAndMoves)
     options.root = "/";
     options.program = argv;
     options.program_argc = 2;
+    options.overlay = "/changes";
     options.mounts = &mount;
     options.mount_count = 1;
     options.env = env;
@@ -68,6 +69,7 @@ TEST(Config, HoldsEverythingAndMoves)
     EXPECT_EQ(c->umask, 022u);
     EXPECT_EQ(c->stats, 1u);
     EXPECT_EQ(c->trace, 0u);
+    EXPECT_STREQ(shim_config_string(c.get(), c->overlay), "overlay");
     ASSERT_EQ(c->mount_count, 2u);
     auto *mounts = reinterpret_cast<const shim_config_mount *>(
         reinterpret_cast<const char *>(c.get()) + c->mounts);
