@@ -311,7 +311,7 @@ static bool shows_lower(const struct inode *inode)
 /* Everything that is to be renamed becomes upper. */
 static int prepare(const struct over_end *from, const struct over_end *to, unsigned flags)
 {
-    bool swaps = flags & RENAME_EXCHANGE;
+    bool swaps = (flags & RENAME_EXCHANGE) && to->inode;
     if (shows_lower(from->inode) || (swaps && shows_lower(to->inode)))
         return -EXDEV;
     int err = over_copy_up(from->inode);
@@ -330,7 +330,8 @@ int over_rename(struct inode *from_dir, const char *from_name, struct inode *mov
     struct over_fs *fs = over_node(from_dir)->fs;
     struct over_end from = {.dir = from_dir, .name = from_name, .inode = moved},
                     to = {.dir = to_dir, .name = to_name, .inode = target};
-    bool swaps = flags & RENAME_EXCHANGE, replaces = target && S_ISDIR(target->mode) && !swaps;
+    bool swaps = target && flags & RENAME_EXCHANGE,
+         replaces = target && S_ISDIR(target->mode) && !swaps;
     if (replaces)
         mutex_lock(&target->lock);
     int err = prepare(&from, &to, flags);
