@@ -46,7 +46,7 @@ struct shim_config {
     uint32_t trace;         /* 1: one line a call through instance_trace */
     uint32_t stats;         /* 1: print counters at the end through instance_message */
     uint32_t root_writable; /* 1: no overlay over the root: changes go to the host directory */
-    uint32_t overlay;       /* grant for changes of the root to be kept in (fs/overlay.h); 0: in memory */
+    uint32_t overlay; /* grant for changes of the root to be kept in (fs/overlay.h); 0: in memory */
     uint32_t umask;
     uint32_t net;                      /* enum shim_net */
     uint32_t publish_count, publishes; /* struct shim_config_publish[] */

@@ -52,7 +52,8 @@ int main(void)
     CHECK(close(19) == 0 && (f = fopen("/proc/self/comm", "r")) && fgets(comm, sizeof(comm), f));
     printf("comm %s", comm);
     printf("uid %d gid %d\n", (int)getuid(), (int)getgid());
-    CHECK(setpriority(PRIO_PROCESS, 0, 0) == 0); /* natively it is what the tests were started with */
+    CHECK(setpriority(PRIO_PROCESS, 0, 0) ==
+          0); /* natively it is what the tests were started with */
     printf("a priority of %d\n", getpriority(PRIO_PROCESS, 0));
     return 0;
 }

@@ -178,7 +178,8 @@ static void compared(void)
 
 int main(void)
 {
-    CHECK(setpriority(PRIO_PROCESS, 0, 0) == 0); /* natively it is what the tests were started with */
+    CHECK(setpriority(PRIO_PROCESS, 0, 0) ==
+          0); /* natively it is what the tests were started with */
     CHECK(in_child(attributes) == 0);
     CHECK(in_child(resets) == 0);
     CHECK(in_child(not_root) == 0);
