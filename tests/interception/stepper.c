@@ -4,7 +4,8 @@
  * the host's, the shim, the way back), has the guest's other process send it a signal just there, and lets it go. The guest verifies
  * what it got; N ends where the call does, or waits.
  *
- *     stepper CALL SECONDS PAL run [OPTION ...] -- STEPPED     exit status: 0; 1: something was wrong; 77: may not trace here
+ *     stepper CALL SECONDS PAL run [OPTION ...] -- STEPPED
+ *     exit status: 0; 3: a signal did harm; 1: anything else was wrong; 77: may not trace here, or pal cannot patch
  */
 #include <elf.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -25,6 +27,7 @@
 
 #include "tests/guest/stepped.h"
 
+#define HWCAP2_FSGSBASE 2 /* asm/hwcap2.h */
 #define WARM_UP 40
 #define POSITIONS_MAX 20000
 #define PATIENCE_MS 60000 /* beyond the time given, for the first places */
@@ -436,7 +439,12 @@ int main(int argc, char **argv)
     command[argc - 3] = argv[1];
     bool patched = true; /* what pal does unless it is told otherwise */
     for (int i = 3; i < argc; i++)
-        patched &= strncmp(argv[i], "--intercept=", strlen("--intercept=")) != 0;
+        patched &= strncmp(argv[i], "--intercept=", strlen("--intercept=")) != 0 ||
+                   strcmp(argv[i], "--intercept=patch") == 0;
+    if (patched && !(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE)) {
+        printf("skipped: no patching without FSGSBASE\n");
+        return 77;
+    }
     prepare();
     start(command);
 
@@ -462,7 +470,7 @@ int main(int argc, char **argv)
     printf("), %u of them exactly; failures: %u\n", f.exact, f.failures);
     kill(g.pal, SIGKILL);
     if (f.failures)
-        return 1;
+        return 3;
     if (patched != f.in_stub) {
         printf("the call was to be %s\n", patched ? "patched" : "trapped");
         return 1;
