@@ -348,11 +348,15 @@ int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
 {
     struct sigaction kick = {.sa_handler = kick_nothing}, kick_before;
     struct termios terminal, now;
-    sigset_t waited, before;
+    sigset_t waited, blocked, before;
     bool has_terminal = tcgetattr(STDIN_FILENO, &terminal) == 0;
     waited_signals(vm, &waited);
+    /* Writes that fail are the guest's affair; here and in every thread that starts from here they are errors and no more. */
+    blocked = waited;
+    sigaddset(&blocked, SIGPIPE);
+    sigaddset(&blocked, SIGXFSZ);
     sigaction(VCPU_KICK_SIGNAL, &kick, &kick_before);
-    pthread_sigmask(SIG_BLOCK, &waited, &before);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
     int err = start_threads(vm);
     if (err) {
         snprintf(why, size, "threads for its processors: %s", strerror(-err));
@@ -366,7 +370,7 @@ int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
         signal(SIGTTOU, SIG_DFL);
     }
     struct timespec none = {0, 0};
-    while (sigtimedwait(&waited, NULL, &none) > 0)
+    while (sigtimedwait(&blocked, NULL, &none) > 0)
         ; /* what came during the end is not for whoever runs after us */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     sigaction(VCPU_KICK_SIGNAL, &kick_before, NULL);
