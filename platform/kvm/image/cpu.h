@@ -107,7 +107,6 @@ struct cpu {
     struct kvm_context *frame_of; /* frame_top and tss.rsp0 are this one's */
     /* Whose extended state the registers hold, if `extended_thread` is current */
     struct kvm_context *extended;
-    uint64_t fs_base, gs_base; /* now in the registers, without FSGSBASE */
     /* Whose root is in CR3; NULL: the kernel's. Written with interrupts off, read by mm_flush */
     struct kvm_aspace *loaded;
     /* Of mm_flush, atomic: how often it was asked to drop its translations; up to which of these it has */

@@ -221,7 +221,6 @@ static uint64_t usable_base(uint64_t base)
 
 static void load_bases(struct thread *t, struct guest_regs *regs)
 {
-    struct cpu *cpu = t->cpu;
     uint64_t fs = usable_base(regs->fs_base), gs = usable_base(regs->gs_base);
     t->bases_live = regs;
     if (g_features.fsgsbase) {
@@ -229,14 +228,9 @@ static void load_bases(struct thread *t, struct guest_regs *regs)
         __asm__ volatile("wrgsbase %0" : : "r"(gs));
         return;
     }
-    if (cpu->fs_base != fs) {
-        write_msr(MSR_FS_BASE, fs);
-        cpu->fs_base = fs;
-    }
-    if (cpu->gs_base != gs) {
-        write_msr(MSR_GS_BASE, gs);
-        cpu->gs_base = gs;
-    }
+    /* What was written last says nothing: a null selector that the guest loads clears a base, and leaves no trace. */
+    write_msr(MSR_FS_BASE, fs);
+    write_msr(MSR_GS_BASE, gs);
 }
 
 static unsigned enter_mode(const struct guest_regs *regs)
@@ -351,6 +345,9 @@ static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_
     struct guest_regs *regs = &ctx->base.regs;
     if (vector == VECTOR_SYSCALL)
         return handle_syscall(ctx, exit);
+    if (g_features
+            .smap) /* only `syscall` clears the guest's AC, which lets ring 0 at the guest's pages */
+        __asm__ volatile("clac" : : : "memory");
     uint64_t address = vector == VECTOR_PAGE ? read_cr2() : 0;
     if (vector >= 0x20 && vector != VECTOR_COMPAT) {
         trap_interrupt(vector);
