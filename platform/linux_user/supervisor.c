@@ -225,8 +225,8 @@ static void zygote_start(void *arg)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
     move_text_to_huge_pages();
     lu_vdso_move();
+    /* Inherited by all carriers. choose_interception has asked whether the host can. */
     if (host_call(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0)
-        /* Text could not be changed under several threads; inherited by all carriers. */
         g_lu.patching = false;
     lu_altstack_arm(w);
     int err = lu_signals_install();
@@ -420,14 +420,27 @@ static int open_grants(const struct platform_options *options, char *why, size_t
     return 0;
 }
 
+/* What patching lacks here; NULL: nothing. */
+static const char *patching_lacks(void)
+{
+    /* Patched sites find their thread by GS, which user code can set only where processor and kernel let it. */
+    if (!g_lu.has_fsgsbase)
+        return "patching: no FSGSBASE here";
+    /* Without, text could not be changed under several threads. */
+    long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+    if (commands < 0 || !(commands & MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE))
+        return "patching: the host's membarrier does not synchronise cores";
+    return NULL;
+}
+
 static int choose_interception(const char *wanted, char *why, size_t size)
 {
     bool sud = lu_sud_available();
-    /* Patched sites find their thread by GS, which user code can set only where processor and kernel let it (FSGSBASE). */
     bool patch = wanted && strcmp(wanted, "patch") == 0;
-    g_lu.patching = g_lu.has_fsgsbase && (patch || !wanted || strcmp(wanted, "auto") == 0);
-    if (patch && !g_lu.patching)
-        return fail(why, size, -ENOTSUP, "patching: no FSGSBASE here");
+    const char *lacks = patching_lacks();
+    g_lu.patching = !lacks && (patch || !wanted || strcmp(wanted, "auto") == 0);
+    if (patch && lacks)
+        return fail(why, size, -ENOTSUP, lacks);
     if (patch || !wanted || strcmp(wanted, "auto") == 0) {
         g_lu.use_seccomp = !sud;
     } else if (strcmp(wanted, "trap") == 0) {

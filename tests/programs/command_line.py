@@ -202,6 +202,29 @@ def every_interception(_):
         expect(pal("run", "--intercept", how, "--", "bash", "-c", "echo $(echo nested) | cat"), b"nested\n")
 
 
+# Answers ENOSYS to membarrier (324) and becomes the rest of the command line. linux/seccomp.h, linux/filter.h
+WITHOUT_MEMBARRIER = """
+import ctypes, os, struct, sys
+rules = ((0x20, 0, 0, 0), (0x15, 0, 1, 324), (0x06, 0, 0, 0x00050000 + 38), (0x06, 0, 0, 0x7fff0000))
+code = b"".join(struct.pack("=HBBI", *rule) for rule in rules)
+held = ctypes.create_string_buffer(code, len(code))
+program = struct.pack("@HP", len(rules), ctypes.addressof(held))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) == 0, ctypes.get_errno()
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def patching_where_it_cannot_be(_):
+    def run(*words):
+        return support.run([sys.executable, "-c", WITHOUT_MEMBARRIER, PAL, "run", *words, "--", "/bin/echo", "well"], cwd="/", timeout=110)
+    expect(run(), b"well\n")
+    refused = run("--intercept=patch")
+    assert refused.status == 125 and re.search(rb"^pal: .*patching: .*\n$", refused.err), (refused.status, refused.err)
+    told = run("--stats")
+    assert b"patching is off" in told.err, told.err
+
+
 def small_file_limit(_):
     # The instance's memory is a file to the host, bigger than this limit: ftruncate would be answered by SIGXFSZ.
     limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=110)
