@@ -3,7 +3,7 @@
  * one system call, and has another process of it send a signal at that moment. Verifies that the signal is handled once and at once, and that
  * everything the call keeps is kept: general and vector registers, flags, red zone, signal mask.
  *
- *     stepped CALL     one of the names below
+ *     stepped CALL     one of the names below, or of kinds[]
  */
 #include <cpuid.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -235,6 +236,54 @@ static int await_signals(int expected)
     return 0;
 }
 
+/* ---- the calls ---- */
+
+struct call {
+    const char *kind;
+    long number, result;
+    unsigned takes; /* so many of these; what others hold is arbitrary */
+    uint64_t args[4];
+};
+static struct pollfd g_input = {.fd = 0, .events = POLLIN};
+static uint64_t g_fs_base, g_masks[2];
+static struct timespec g_now;
+static uint32_t g_word;
+static char g_byte;
+static const struct call kinds[] = {
+    {"wait", SYS_poll, 0, 3, {(uint64_t)&g_input, 1, 0}},
+    {"leaves", SYS_arch_prctl, 0, 2, {0x1003 /* ARCH_GET_FS */, (uint64_t)&g_fs_base}},
+    {"null", 500, -ENOSYS, 0, {0}}, /* nobody has that number */
+    {"getpid", SYS_getpid, 0, 0, {0}},
+    {"clock", SYS_clock_gettime, 0, 2, {CLOCK_MONOTONIC, (uint64_t)&g_now}},
+    {"lseek", SYS_lseek, 5, 3, {0, 5, SEEK_SET}},
+    {"sigprocmask",
+     SYS_rt_sigprocmask,
+     0,
+     4,
+     {SIG_SETMASK, (uint64_t)&g_masks[0], (uint64_t)&g_masks[1], 8}},
+    {"futex", SYS_futex, 0, 3, {(uint64_t)&g_word, 129 /* FUTEX_WAKE_PRIVATE */, 1}},
+    {"read", SYS_read, 1, 3, {0, (uint64_t)&g_byte, 1}},
+};
+
+static struct call prepare_call(const char *kind)
+{
+    struct call call = {.kind = kind, .number = SYS_getppid, .result = getppid()};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kind, kinds[i].kind) == 0)
+            call = kinds[i];
+    if (call.number == SYS_getpid)
+        call.result = getpid();
+    if (call.number == SYS_lseek || call.number == SYS_read) {
+        static const char bytes[4096] = "a file in memory";
+        char path[] = "/tmp/stepped.XXXXXX";
+        int fd = mkstemp(path);
+        CHECK(fd >= 0 && write(fd, bytes, sizeof(bytes)) == sizeof(bytes));
+        CHECK(lseek(fd, 0, SEEK_SET) == 0 && unlink(path) == 0);
+        call.args[0] = (uint64_t)fd;
+    }
+    return call;
+}
+
 int main(int argc, char **argv)
 {
     const char *kind = argc > 1 ? argv[1] : "long";
@@ -253,38 +302,38 @@ int main(int argc, char **argv)
     act.sa_sigaction = on_signal;
     act.sa_flags = SA_SIGINFO;
     CHECK(sigaction(SIGUSR1, &act, NULL) == 0);
-    long parent = getppid(), number = strcmp(kind, "leaves") == 0 ? SYS_arch_prctl : SYS_getppid;
     pid_t target = getpid(), sender = fork();
     CHECK(sender >= 0);
     if (sender == 0)
         send_when_asked(target);
+    struct call call = prepare_call(kind); /* what it opens is not shared with the sender */
 
     uint64_t seed = 1;
-    static struct pollfd input = {.fd = 0, .events = POLLIN};
-    static uint64_t fs_base;
-    long expected = number == SYS_getppid ? parent : 0;
     uint32_t counted = 0;
     g_words->vectors = (uint32_t)g_level;
     tell(STEPPED_HELLO, (uint64_t)g_words, waits);
     for (uint64_t turn = 0;; turn++) {
         int before = g_handled;
-        fill(&seed, number, turn % 4 != 3);
-        if (number == SYS_arch_prctl) {
-            g_in.rdi = 0x1003; /* ARCH_GET_FS */
-            g_in.rsi = (uint64_t)&fs_base;
-        }
+        fill(&seed, call.number, turn % 4 != 3);
+        if (call.takes > 0)
+            g_in.rdi = call.args[0];
+        if (call.takes > 1)
+            g_in.rsi = call.args[1];
+        if (call.takes > 2)
+            g_in.rdx = call.args[2];
+        if (call.takes > 3)
+            g_in.r10 = call.args[3];
+        if (call.number == SYS_rt_sigprocmask)
+            g_masks[0] ^= 1ul << (SIGUSR2 - 1);
         if (waits) {
-            g_in.rax = SYS_poll;
-            g_in.rdi = (uint64_t)&input;
-            g_in.rsi = 1;
             /* Until the tracer begins, and when it asks for no signal, at once */
             g_in.rdx = g_words->stepping ? 10000 : 0;
-            expected = g_words->stepping ? -EINTR : 0;
+            call.result = g_words->stepping ? -EINTR : 0;
         }
         g_bad_frames = 0;
         g_mask_seen = 0;
         routine();
-        uint64_t wrong = compare(expected, after);
+        uint64_t wrong = compare(call.result, after);
         if (g_words->wanted != counted) {
             int signals = (int)(g_words->wanted - counted);
             counted = g_words->wanted;

@@ -6,6 +6,9 @@
  *
  *     stepper CALL SECONDS PAL run [OPTION ...] -- STEPPED
  *     exit status: 0; 3: a signal did harm; 1: anything else was wrong; 77: may not trace here, or pal cannot patch
+ *
+ * With 0 seconds it sends nothing, but tells what the shim executes for the call: instructions, locked ones among them, fences, host calls. Of a
+ * call that is to be short, more than short_calls[] allows is wrong.
  */
 #include <elf.h>
 #include <errno.h>
@@ -359,9 +362,15 @@ static void start(char **argv)
     setitimer(ITIMER_REAL, &often, NULL);
 }
 
+/* What the shim executed for one call. */
+struct executed {
+    unsigned instructions, locked, fences, host_calls;
+};
+
 /* What the turns found. */
 struct findings {
     unsigned positions, exact, failures, places[PLACE_COUNT];
+    struct executed executed;
     bool watch, in_stub; /* watch: each step tells whether it is in a stub */
 };
 
@@ -369,6 +378,38 @@ static uint64_t current_rip(void)
 {
     return (uint64_t)ptrace(PTRACE_PEEKUSER, g.target, offsetof(struct user_regs_struct, rip),
                             NULL);
+}
+
+static bool is_prefix(uint8_t byte)
+{
+    return byte == 0xf0 || byte == 0xf2 || byte == 0xf3 || byte == 0x2e || byte == 0x36 ||
+           byte == 0x3e || byte == 0x26 || (byte >= 0x64 && byte <= 0x67);
+}
+
+/* Takes note of the instruction that comes next, if it is the shim's. */
+static void observe(struct executed *e)
+{
+    static const uint8_t fence[] = {0xf0, 0x48, 0x83, 0x0c, 0x24, 0x00}; /* lock orq $0,(%rsp) */
+    uint8_t code[16];
+    uint64_t rip = current_rip();
+    if (place_of(rip) != PLACE_SHIM)
+        return;
+    for (size_t i = 0; i < sizeof(code); i += sizeof(long)) {
+        long bytes = ptrace(PTRACE_PEEKTEXT, g.target, rip + i, NULL);
+        memcpy(code + i, &bytes, sizeof(bytes));
+    }
+    unsigned at = 0;
+    bool locked = false;
+    for (; at < 8 && is_prefix(code[at]); at++)
+        locked |= code[at] == 0xf0;
+    at += (code[at] & 0xf0) == 0x40;
+    /* xchg with memory is locked without saying so */
+    locked |= (code[at] == 0x86 || code[at] == 0x87) && code[at + 1] >> 6 != 3;
+    bool fences = memcmp(code, fence, sizeof(fence)) == 0;
+    e->instructions++;
+    e->fences += fences;
+    e->locked += locked && !fences;
+    e->host_calls += code[at] == 0x0f && code[at + 1] == 0x05;
 }
 
 /* One call with a signal after `wanted` instructions; 0: without one. The result: how many there were; fewer: the call was over, or waited. */
@@ -383,6 +424,8 @@ static unsigned turn(unsigned wanted, bool waits, struct findings *f)
     if (run_to_breakpoint(60000, &regs) != STEPPED_BEGIN)
         gone();
     for (; steps < wanted && breakpoint != STEPPED_CALLED && !blocked; steps++) {
+        if (f->watch)
+            observe(&f->executed);
         enum wait_result how = step(&breakpoint, &regs);
         if (how == WAIT_GONE)
             gone();
@@ -425,6 +468,33 @@ static unsigned visit_all(bool waits, uint64_t end, struct findings *f)
     return length;
 }
 
+/*
+ * What needs no lock takes none; a fence where somebody may have to be told; one lock, taken and given back, for the bytes of a small file, which another
+ * process may change.
+ */
+static const struct {
+    const char *call;
+    struct executed most;
+} short_calls[] = {
+    {"null", {90, 0, 0, 0}},   {"getpid", {90, 0, 0, 0}},       {"clock", {550, 0, 0, 0}},
+    {"lseek", {300, 0, 0, 0}}, {"sigprocmask", {550, 0, 1, 0}}, {"futex", {420, 0, 1, 0}},
+    {"read", {600, 2, 0, 0}},
+};
+
+static int check_short(const char *call, const struct executed *e)
+{
+    printf("%s: %u instructions of the shim's, %u of them locked, %u fences, %u host calls\n", call,
+           e->instructions, e->locked, e->fences, e->host_calls);
+    for (size_t i = 0; i < sizeof(short_calls) / sizeof(short_calls[0]); i++) {
+        const struct executed *most = &short_calls[i].most;
+        if (strcmp(call, short_calls[i].call) == 0)
+            return e->instructions > most->instructions || e->locked > most->locked ||
+                   e->fences > most->fences || e->host_calls > most->host_calls;
+    }
+    printf("not a call that is to be short\n");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 5) {
@@ -459,6 +529,18 @@ int main(int argc, char **argv)
     f.watch = true;
     unsigned last = turn(POSITIONS_MAX, waits, &f);
     f.watch = false;
+    if (strcmp(argv[2], "0") == 0) {
+        int wrong = check_short(call, &f.executed);
+        /* Not counted again: what a host signal of somebody else's brought in between. */
+        for (int tries = 0; wrong && tries < 4; tries++) {
+            f.executed = (struct executed){0};
+            f.watch = true;
+            turn(POSITIONS_MAX, false, &f);
+            wrong = check_short(call, &f.executed);
+        }
+        kill(g.pal, SIGKILL);
+        return wrong || f.failures || !f.in_stub;
+    }
     /* Whoever looks whether it may wait, and then waits, can miss a signal in between: few instructions, at the end. */
     for (unsigned i = 0; waits && i < LAST_STEPS && f.failures == 0; i++)
         turn(last - i, waits, &f);
