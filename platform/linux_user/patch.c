@@ -10,7 +10,8 @@
 
 #include <linux/futex.h>
 
-#define PATCH_AT_TRAP 8u   /* a patch costs some ten traps */
+#define PATCH_AT_TRAP                                                                              \
+    16u /* a patch costs some thirty traps, and many sites are done with after eight */
 #define PATCH_AGAIN_AT 64u /* a site that is jumped to past its patch: try the other form */
 #define RT_SIGRETURN 15
 

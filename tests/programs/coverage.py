@@ -3,7 +3,7 @@
 
     coverage.py --pal build/pal NAME
 
-A site is new until it has trapped eight times in a space; then it is patched or refused. Counted is what came after that: of all calls but the
+A site is new until it has trapped sixteen times in a space; then it is patched or refused. Counted is what came after that: of all calls but the
 trapped ones at new sites, at least 98 % may not trap. The last case shows that the count can fail: without patching nothing is covered.
 """
 import os
