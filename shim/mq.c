@@ -328,7 +328,7 @@ static struct mq *open_queue(struct task *task, const char *name, const struct s
         q = create(task, name, (uint32_t)args->a[2] & ~fs_umask(task->fs), attr, err);
         *made = q;
     }
-    if (*err)
+    if (*err || !q)
         return NULL;
     q->refs++;
     return q;
