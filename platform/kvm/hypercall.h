@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "platform/host_socket.h"
+
 /* Raised when a field or an operation changes its meaning. What is only added gets a KVM_HAVE_ bit. */
 #define KVM_HYPERCALL_VERSION 2u
 
@@ -25,6 +27,7 @@
 
 /* Features of the VMM. Additive. */
 #define KVM_HAVE_FILES (1ull << 0)
+#define KVM_HAVE_SOCKETS (1ull << 2)
 /* Ring 0 is emulated, and CPUID tells the host's truth there: use no extension */
 #define KVM_SOFTWARE (1ull << 1)
 
@@ -99,6 +102,21 @@ enum kvm_operation {
     KVM_OP_FILE_LIST_XATTR, /* buffer: for the names; none: their size is asked for */
     KVM_OP_FILE_SET_XATTR, /* buffer: name; a1, a2: value as above; a3: flags, or KVM_XATTR_REMOVE */
     KVM_OP_WAIT_FILES,     /* submit; buffer: struct kvm_wait_file[]. result: how many are ready */
+
+    /* Sockets: a0 is a handle, as of files, unless said. Contracts: platform/host_socket.h. */
+    KVM_OP_SOCKET_PUBLISHED,  /* buffer: name. result: handle */
+    KVM_OP_SOCKET_OPEN,       /* a0: family, a1: type, a2: protocol. result: handle */
+    KVM_OP_SOCKET_ACCEPT,     /* buffer: struct host_address, filled. result: handle */
+    KVM_OP_SOCKET_BIND,       /* buffer: struct host_address */
+    KVM_OP_SOCKET_LISTEN,     /* a1: backlog */
+    KVM_OP_SOCKET_CONNECT,    /* buffer: struct host_address */
+    KVM_OP_SOCKET_SHUTDOWN,   /* a1: how */
+    KVM_OP_SOCKET_NAME,       /* a1: enum host_socket_name; buffer: struct host_address, filled */
+    KVM_OP_SOCKET_SEND,       /* a1: guest-physical address of a struct kvm_socket_message */
+    KVM_OP_SOCKET_RECEIVE,    /* likewise; it is filled */
+    KVM_OP_SOCKET_GET_OPTION, /* a1: level << 32 | option; buffer: for the value. result: its size */
+    KVM_OP_SOCKET_SET_OPTION, /* a1: likewise; buffer: the value */
+    KVM_OP_SOCKET_COUNT,      /* a1: FIONREAD, TIOCOUTQ or SIOCATMARK. result: the number */
     KVM_OP_COUNT,
 };
 
@@ -131,6 +149,12 @@ struct kvm_wait_file {
     uint32_t events, ready;
 };
 #define KVM_WAIT_FILES_MAX 64u
+
+struct kvm_socket_message {
+    uint32_t flags, reserved;
+    struct host_address address; /* size 0: none */
+};
+#define KVM_SOCKET_OPTION_MAX 1024u
 
 /*
  * The largest buffer of one request, and the longest name with its NUL. KVM_OP_ZERO, COPY and GIVE_BACK have no limit but

@@ -9,7 +9,14 @@ SKIPPED = 77
 def main():
     split = sys.argv.index("--")
     status, words = int(sys.argv[1]), sys.argv[2]
-    done = subprocess.run(sys.argv[split + 1:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    command = sys.argv[split + 1:]
+    if "--platform=kvm" in command:
+        platforms = subprocess.run([command[0], "platforms"], stdout=subprocess.PIPE, check=True).stdout.decode()
+        line = next(line for line in platforms.splitlines() if line.startswith("kvm "))
+        if line.split()[1] != "available":
+            print(f"SKIP: {line}")
+            return SKIPPED
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, check=False)
     output = done.stdout.decode(errors="replace")
     print(output, end="")

@@ -16,6 +16,7 @@
 #include <sys/ptrace.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -152,32 +153,63 @@ static void ordinary_work(void)
     check(prctl(PR_SET_NAME, "vmm") == 0, "a name");
 }
 
+/* With the host's network. */
+static void network_work(void)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    check(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0, "bind");
+    check(listen(fd, 1) == 0 && getsockname(fd, (struct sockaddr *)&at, &size) == 0, "listen");
+    check(accept4(fd, NULL, NULL, SOCK_CLOEXEC) < 0 && errno == EAGAIN, "accept4");
+    int other = socket(AF_INET6, SOCK_DGRAM, 0);
+    check(other >= 0 || errno == EAFNOSUPPORT, "a second family");
+}
+
+static void served_work(void)
+{
+    check(accept4(-1, NULL, NULL, SOCK_CLOEXEC) < 0 && errno == EBADF, "accept4");
+    check(shutdown(-1, SHUT_RD) < 0 && errno == EBADF, "shutdown");
+}
+
+static void make_local_socket(void)
+{
+    close(socket(AF_UNIX, SOCK_STREAM, 0));
+}
+
 enum expected { LIVES, DIES };
 static const struct {
     const char *name;
     void (*act)(void);
     enum expected expected;
+    enum sandbox_sockets sockets;
 } g_acts[] = {
-    {"ordinary work", ordinary_work, LIVES},
-    {"execve", execute, DIES},
-    {"fork", fork_child, DIES},
-    {"clone of a process", clone_child, DIES},
-    {"socket", make_socket, DIES},
-    {"mmap of code", code_by_mmap, DIES},
-    {"mprotect to code", code_by_mprotect, DIES},
-    {"kill of the parent", kill_parent, DIES},
-    {"kill of init", kill_init, DIES},
-    {"ptrace", trace_me, DIES},
-    {"ioctl TIOCSTI", type_into_terminal, DIES},
-    {"ioctl KVM_CREATE_VM", another_machine, DIES},
-    {"setuid", change_identity, DIES},
-    {"prlimit64 with a new limit", raise_limit, DIES},
-    {"unshare", new_namespace, DIES},
-    {"int 0x80", old_call_table, DIES},
-    {"x32 call", x32_call, DIES},
+    {"network", network_work, LIVES, SANDBOX_NETWORK},
+    {"served ports", served_work, LIVES, SANDBOX_LISTENERS},
+    {"served ports, ungranted", served_work, DIES, SANDBOX_NO_SOCKETS},
+    {"a local socket beside the network", make_local_socket, DIES, SANDBOX_NETWORK},
+    {"a socket beside served ports", make_socket, DIES, SANDBOX_LISTENERS},
+    {"ordinary work", ordinary_work, LIVES, SANDBOX_NO_SOCKETS},
+    {"execve", execute, DIES, SANDBOX_NO_SOCKETS},
+    {"fork", fork_child, DIES, SANDBOX_NO_SOCKETS},
+    {"clone of a process", clone_child, DIES, SANDBOX_NO_SOCKETS},
+    {"socket", make_socket, DIES, SANDBOX_NO_SOCKETS},
+    {"mmap of code", code_by_mmap, DIES, SANDBOX_NO_SOCKETS},
+    {"mprotect to code", code_by_mprotect, DIES, SANDBOX_NO_SOCKETS},
+    {"kill of the parent", kill_parent, DIES, SANDBOX_NO_SOCKETS},
+    {"kill of init", kill_init, DIES, SANDBOX_NO_SOCKETS},
+    {"ptrace", trace_me, DIES, SANDBOX_NO_SOCKETS},
+    {"ioctl TIOCSTI", type_into_terminal, DIES, SANDBOX_NO_SOCKETS},
+    {"ioctl KVM_CREATE_VM", another_machine, DIES, SANDBOX_NO_SOCKETS},
+    {"setuid", change_identity, DIES, SANDBOX_NO_SOCKETS},
+    {"prlimit64 with a new limit", raise_limit, DIES, SANDBOX_NO_SOCKETS},
+    {"unshare", new_namespace, DIES, SANDBOX_NO_SOCKETS},
+    {"int 0x80", old_call_table, DIES, SANDBOX_NO_SOCKETS},
+    {"x32 call", x32_call, DIES, SANDBOX_NO_SOCKETS},
 };
 
-static int run(void (*act)(void), enum expected expected, const char *name)
+static int run(void (*act)(void), enum expected expected, enum sandbox_sockets sockets,
+               const char *name)
 {
     int status;
     fflush(NULL);
@@ -186,7 +218,7 @@ static int run(void (*act)(void), enum expected expected, const char *name)
         char why[256] = "";
         const struct rlimit no_core = {0, 0};
         setrlimit(RLIMIT_CORE, &no_core);
-        if (vm_sandbox_enter(why, sizeof(why))) {
+        if (vm_sandbox_enter(sockets, why, sizeof(why))) {
             fprintf(stderr, "%s\n", why);
             _exit(77);
         }
@@ -217,7 +249,7 @@ int main(int argc, char **argv)
     }
     g_parent = getpid();
     for (size_t i = 0; i < sizeof(g_acts) / sizeof(g_acts[0]); i++)
-        failed += run(g_acts[i].act, g_acts[i].expected, g_acts[i].name);
+        failed += run(g_acts[i].act, g_acts[i].expected, g_acts[i].sockets, g_acts[i].name);
     if (failed == 0)
         printf("all stopped\n");
     return failed != 0;

@@ -5,10 +5,11 @@
 
 #include "platform/contract.h"
 #include "platform/kvm/image/cpu.h"
+#include "platform/kvm/image/guest_clock.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
-#include "platform/stock/no_guest_clock.h"
+#include "platform/kvm/image/mm_env.h"
 
 #define APIC_TIMER_COUNT 0x380
 #define APIC_TIMER_NOW 0x390
@@ -59,6 +60,12 @@ void clock_setup(void)
         g_base = (struct kvm_clock_reading){
             .monotonic_ns = 1, .boottime_ns = 1, .realtime_ns = 1767225600ull * 1000000000};
     g_base.tsc = before + (read_tsc() - before) / 2;
+    struct guest_clock *shown = phys_to_virt(image_physical(&g_guest_clock));
+    *shown = (struct guest_clock){.tsc = g_base.tsc,
+                                  .ns_per_tick = g_ns_per_tick,
+                                  .monotonic_ns = g_base.monotonic_ns,
+                                  .realtime_ns = g_base.realtime_ns,
+                                  .boottime_ns = g_base.boottime_ns};
 }
 
 static uint64_t since_base(void)
@@ -121,4 +128,4 @@ static void kvm_clock_entropy(struct platform *p UNUSED, void *out, size_t size)
 }
 
 const struct clock_ops kvm_clock_ops = {
-    .now = kvm_clock_now, .entropy = kvm_clock_entropy, .guest_entry = stock_no_guest_clock};
+    .now = kvm_clock_now, .entropy = kvm_clock_entropy, .guest_entry = guest_clock_entry};

@@ -103,6 +103,8 @@ static void load_tables(struct cpu *cpu)
     cpu->gdt[SELECTOR_TSS / 8] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 |
                                  (tss >> 24 & 0xff) << 56;
     cpu->gdt[SELECTOR_TSS / 8 + 1] = tss >> 32;
+    /* Data that ring 3 may read: its limit is the number of the processor. */
+    cpu->gdt[SELECTOR_CPU_NUMBER / 8] = 0x0040f10000000000 | cpu->index;
     cpu->tss.io_map = sizeof(struct tss);
     for (unsigned i = 0; i < IST_COUNT; i++)
         cpu->tss.ist[i] = (uint64_t)cpu->ist_stack[i] + IST_STACK_SIZE;

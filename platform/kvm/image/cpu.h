@@ -117,7 +117,7 @@ struct cpu {
     uint64_t used_tsc;          /* of threads that ran here */
     struct kvm_request request; /* KVM_PORT_CALL */
     struct tss tss;
-    uint64_t gdt[9];
+    uint64_t gdt[10];
     uint8_t ist_stack[IST_COUNT][IST_STACK_SIZE] __attribute__((aligned(16)));
 } __attribute__((aligned(64)));
 _Static_assert(offsetof(struct cpu, frame_top) == CPU_FRAME_TOP &&
@@ -135,6 +135,7 @@ static inline struct cpu *this_cpu(void)
 struct cpu_features {
     bool xsave, fsgsbase, smep, smap, x2apic, tsc_deadline;
     bool syscall_by_fault; /* software KVM: see docs/design */
+    bool guest_pages;      /* ring 3 can execute pages of the upper half that are marked for it */
     uint64_t xsave_mask;
     uint32_t xsave_size, mxcsr_mask;
 };

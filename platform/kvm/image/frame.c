@@ -149,18 +149,28 @@ static bool bit(const uint64_t *words, unsigned i)
     return words[i / 64] >> (i % 64) & 1;
 }
 
+/* The bits of [*first, end) in their word; moves *first on to the next one. */
+static uint64_t next_mask(unsigned *first, unsigned end)
+{
+    const unsigned bits = end - *first < 64 - *first % 64 ? end - *first : 64 - *first % 64;
+    const uint64_t mask = (bits == 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1) << (*first % 64);
+    *first += bits;
+    return mask;
+}
+
 /* Takes frames [first, first + count) of a block; true: all were known to be zero. */
 static bool take(int32_t number, unsigned first, unsigned count, enum frame_kind kind)
 {
     struct block *b = &g.blocks[number];
     bool zero = true;
     list_remove(number);
-    for (unsigned i = first; i < first + count; i++) {
-        const uint64_t mask = UINT64_C(1) << (i % 64);
-        PLATFORM_REQUIRE(b->free[i / 64] & mask);
-        zero = zero && (b->zero[i / 64] & mask);
-        b->free[i / 64] &= ~mask;
-        b->zero[i / 64] &= ~mask;
+    for (unsigned i = first; i < first + count;) {
+        const unsigned word = i / 64;
+        const uint64_t mask = next_mask(&i, first + count);
+        PLATFORM_REQUIRE((b->free[word] & mask) == mask);
+        zero = zero && (b->zero[word] & mask) == mask;
+        b->free[word] &= ~mask;
+        b->zero[word] &= ~mask;
     }
     b->free_count -= count;
     g.kinds[kind] += count;
@@ -172,26 +182,31 @@ static bool take(int32_t number, unsigned first, unsigned count, enum frame_kind
 static void give(int32_t number, unsigned first, unsigned count, enum frame_kind kind)
 {
     struct block *b = &g.blocks[number];
-    list_remove(number);
-    for (unsigned i = first; i < first + count; i++) {
-        const uint64_t mask = UINT64_C(1) << (i % 64);
-        PLATFORM_REQUIRE(!(b->free[i / 64] & mask));
-        b->free[i / 64] |= mask;
+    const bool stays = b->list == b->use && b->free_count + count < BLOCK_FRAMES;
+    if (!stays)
+        list_remove(number);
+    for (unsigned i = first; i < first + count;) {
+        const unsigned word = i / 64;
+        const uint64_t mask = next_mask(&i, first + count);
+        PLATFORM_REQUIRE(!(b->free[word] & mask));
+        b->free[word] |= mask;
     }
     b->free_count += count;
     g.kinds[kind] -= count;
     g.kinds[FRAME_FREE] += count;
-    list_update(number);
+    if (!stays)
+        list_update(number);
 }
 
 /* Of a free frame. */
 static void mark_zero(int32_t number, unsigned index)
 {
-    enum block_list list = g.blocks[number].list;
-    list_remove(number); /* the count of blocks that are not known to be zero */
+    const bool whole = g.blocks[number].list == BLOCK_WHOLE;
+    if (whole) /* the count of blocks that are not known to be zero */
+        list_remove(number);
     g.blocks[number].zero[index / 64] |= UINT64_C(1) << (index % 64);
-    if (list != BLOCK_ABSENT)
-        list_add(number, list);
+    if (whole)
+        list_add(number, BLOCK_WHOLE);
 }
 
 /* First of `count` free frames in a row, or -1. */
@@ -308,25 +323,34 @@ uint64_t frame_alloc_huge(void)
     mm_memory_taken(phys, BLOCK_SIZE);
     if (!zero)
         mm_zero(phys, BLOCK_SIZE);
+    struct frame *f = frame_of(phys);
     for (unsigned i = 0; i < BLOCK_FRAMES; i++) {
-        struct frame *f = frame_of(phys + (uint64_t)i * FRAME_SIZE);
-        PLATFORM_REQUIRE(f->kind == FRAME_FREE && f->refs == 0);
-        f->kind = FRAME_DATA;
-        f->pages = 0;
+        PLATFORM_REQUIRE(f[i].kind == FRAME_FREE && f[i].refs == 0);
+        f[i].kind = FRAME_DATA;
+        f[i].pages = 0;
     }
     return phys;
 }
 
-/* Under the lock; the frame has neither references nor a whole mapping over it. */
-static void release(uint64_t phys)
+/* Under the lock: `count` frames of one kind and block, which have neither references nor a whole mapping over them. */
+static void release_some(uint64_t phys, unsigned count)
 {
     struct frame *f = frame_of(phys);
     enum frame_kind kind = f->kind;
     PLATFORM_REQUIRE(kind != FRAME_FREE);
-    f->kind = FRAME_FREE;
-    mm_memory_released(phys, FRAME_SIZE);
+    for (unsigned i = 0; i < count; i++) {
+        PLATFORM_REQUIRE(f[i].kind == kind && f[i].refs == 0);
+        f[i].kind = FRAME_FREE;
+    }
+    mm_memory_released(phys, (uint64_t)count * FRAME_SIZE);
+    give(block_number(phys), phys / FRAME_SIZE % BLOCK_FRAMES, count, kind);
+}
+
+static void release(uint64_t phys)
+{
+    const enum frame_kind kind = frame_of(phys)->kind;
     const unsigned index = phys / FRAME_SIZE % BLOCK_FRAMES;
-    give(block_number(phys), index, 1, kind);
+    release_some(phys, 1);
     if (kind == FRAME_TABLE) /* whoever drops a table has emptied it */
         mark_zero(block_number(phys), index);
 }
@@ -379,10 +403,15 @@ void frame_put_huge(uint64_t phys)
      * The count falls after the last look at the frames: until then frame_put() waits for the lock. With none left it would bring a
      * frame's count to zero without it, and both would release the frame.
      */
-    for (unsigned i = 0; last && i < BLOCK_FRAMES; i++) {
-        uint64_t at = phys + (uint64_t)i * FRAME_SIZE;
-        if (__atomic_load_n(&frame_of(at)->refs, __ATOMIC_ACQUIRE) == 0)
-            release(at);
+    const struct frame *f = frame_of(phys);
+    for (unsigned i = 0; last && i < BLOCK_FRAMES;) {
+        const unsigned first = i;
+        while (i < BLOCK_FRAMES && __atomic_load_n(&f[i].refs, __ATOMIC_ACQUIRE) == 0)
+            i++;
+        if (i > first)
+            release_some(phys + (uint64_t)first * FRAME_SIZE, i - first);
+        else
+            i++;
     }
     __atomic_sub_fetch(&b->huge_refs, 1, __ATOMIC_ACQ_REL);
     if (last)
@@ -502,7 +531,12 @@ void frame_free_run(uint64_t phys, size_t count)
         struct frame *f = frame_of(phys + i * FRAME_SIZE);
         PLATFORM_REQUIRE(f->kind == FRAME_RUN && f->refs == 1);
         f->refs = 0;
-        release(phys + i * FRAME_SIZE);
+    }
+    for (uint64_t at = phys >> FRAME_SHIFT, end = at + count; at < end;) {
+        const unsigned room = BLOCK_FRAMES - (unsigned)(at % BLOCK_FRAMES);
+        const unsigned part = end - at < room ? (unsigned)(end - at) : room;
+        release_some(at << FRAME_SHIFT, part);
+        at += part;
     }
     discard_surplus();
     mm_spin_unlock(&g.lock);

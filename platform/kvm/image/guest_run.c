@@ -233,9 +233,15 @@ static void load_bases(struct thread *t, struct guest_regs *regs)
     write_msr(MSR_GS_BASE, gs);
 }
 
+/* Code of the image that guests may run lies in the upper half; elsewhere there they fault. */
+static bool is_canonical(uint64_t address)
+{
+    return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
 static unsigned enter_mode(const struct guest_regs *regs)
 {
-    /* sysret wants what `syscall` left, a canonical address (CVE-2012-0217), and cannot set TF or RF exactly. */
+    /* sysret wants what `syscall` left, and cannot set TF or RF exactly. */
     return !g_features.syscall_by_fault && regs->rcx == regs->rip && regs->r11 == regs->rflags &&
                    !(regs->rflags & RFLAGS_TF)
                ? ENTER_BY_SYSRET
@@ -439,7 +445,8 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
             exit->reason = GUEST_INTERRUPT;
             break;
         }
-        if (regs->rip >= USER_END) { /* iretq itself would fault */
+        if (!is_canonical(
+                regs->rip)) { /* iretq itself would fault, and sysret in ring 0 (CVE-2012-0217) */
             general_fault(exit, VECTOR_GENERAL, 0, GUEST_FAULT_GENERAL);
             break;
         }

@@ -10,12 +10,12 @@
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/kvm/image/cpu.h"
+#include "platform/kvm/image/host_inside.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
 
 #define PAGE 4096u
-#define BOUNCE_SIZE (64u * 1024u)
 #define NAMES_MAX 8192u
 
 struct host_file {
@@ -87,17 +87,17 @@ uint64_t kvm_files_open(void)
     return count;
 }
 
-static void *bounce_get(void)
+void *host_bounce_get(void)
 {
     uint64_t flags = pool_lock();
     void *bounce = g_free_bounces;
     if (bounce)
         g_free_bounces = *(void **)bounce;
     pool_unlock(flags);
-    return bounce ? bounce : kvm_memory_ops.shim_alloc(&g_kvm_platform, BOUNCE_SIZE);
+    return bounce ? bounce : kvm_memory_ops.shim_alloc(&g_kvm_platform, HOST_BOUNCE_SIZE);
 }
 
-static void bounce_put(void *bounce)
+void host_bounce_put(void *bounce)
 {
     uint64_t flags = pool_lock();
     *(void **)bounce = g_free_bounces;
@@ -106,12 +106,12 @@ static void bounce_put(void *bounce)
 }
 
 /* A call that tests may fail. */
-static int64_t call(struct kvm_request request)
+int64_t host_call(struct kvm_request request)
 {
     return kvm_fault_due() ? -ENOMEM : image_call(&request);
 }
 
-static struct host_file *wrap(int64_t handle, unsigned access, int *err)
+struct host_file *host_file_wrap(int64_t handle, unsigned access, int *err)
 {
     if (handle < 0) {
         *err = (int)handle;
@@ -142,7 +142,7 @@ static struct host_file *wrap(int64_t handle, unsigned access, int *err)
 /* A name, or two with a NUL between, where the VMM can read it. Released with bounce_put. NULL: no memory. */
 static char *names(const char *first, const char *second, uint64_t *size)
 {
-    char *out = bounce_get();
+    char *out = host_bounce_get();
     *size = 0;
     if (!out)
         return NULL;
@@ -156,14 +156,14 @@ static char *names(const char *first, const char *second, uint64_t *size)
     return out;
 }
 
-static int64_t call_with_names(struct kvm_request request, const char *first, const char *second)
+int64_t host_call_with_names(struct kvm_request request, const char *first, const char *second)
 {
     char *text = names(first, second, &request.size);
     if (!text)
         return -ENOMEM;
     request.buffer = image_physical(text);
-    int64_t result = request.size < NAMES_MAX ? call(request) : -ENAMETOOLONG;
-    bounce_put(text);
+    int64_t result = request.size < NAMES_MAX ? host_call(request) : -ENAMETOOLONG;
+    host_bounce_put(text);
     return result;
 }
 
@@ -173,17 +173,17 @@ static struct host_file *kvm_file_granted(struct platform *p UNUSED, const char 
         *err = -ENOENT;
         return NULL;
     }
-    return wrap(call_with_names((struct kvm_request){.op = KVM_OP_FILE_GRANTED}, name, NULL), 0,
-                err);
+    return host_file_wrap(
+        host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_GRANTED}, name, NULL), 0, err);
 }
 
 static struct host_file *kvm_file_standard(struct platform *p UNUSED,
                                            enum host_standard_stream which, int *err)
 {
-    return wrap(call((struct kvm_request){.op = KVM_OP_FILE_STANDARD, .a0 = which}),
-                which == HOST_STDIN ? HOST_OPEN_READ | HOST_OPEN_WRITE
-                                    : HOST_OPEN_WRITE | HOST_OPEN_READ,
-                err);
+    return host_file_wrap(host_call((struct kvm_request){.op = KVM_OP_FILE_STANDARD, .a0 = which}),
+                          which == HOST_STDIN ? HOST_OPEN_READ | HOST_OPEN_WRITE
+                                              : HOST_OPEN_WRITE | HOST_OPEN_READ,
+                          err);
 }
 
 static unsigned access_of(unsigned flags)
@@ -201,18 +201,18 @@ static struct host_file *opened(struct host_file *file, unsigned flags)
 static struct host_file *kvm_file_open(struct platform *p UNUSED, struct host_file *dir,
                                        const char *name, unsigned flags, uint32_t mode, int *err)
 {
-    int64_t handle = call_with_names(
+    int64_t handle = host_call_with_names(
         (struct kvm_request){.op = KVM_OP_FILE_OPEN, .a0 = dir->handle, .a1 = flags, .a2 = mode},
         flags & HOST_OPEN_NAMELESS ? "" : name, NULL);
-    return opened(wrap(handle, access_of(flags), err), flags);
+    return opened(host_file_wrap(handle, access_of(flags), err), flags);
 }
 
 static struct host_file *kvm_file_reopen(struct platform *p UNUSED, struct host_file *file,
                                          unsigned flags, int *err)
 {
     int64_t handle =
-        call((struct kvm_request){.op = KVM_OP_FILE_REOPEN, .a0 = file->handle, .a1 = flags});
-    return opened(wrap(handle, access_of(flags), err), flags);
+        host_call((struct kvm_request){.op = KVM_OP_FILE_REOPEN, .a0 = file->handle, .a1 = flags});
+    return opened(host_file_wrap(handle, access_of(flags), err), flags);
 }
 
 static void kvm_file_get(struct platform *p UNUSED, struct host_file *file)
@@ -240,19 +240,19 @@ unsigned kvm_file_access(const struct host_file *file)
 
 static int kvm_file_stat(struct platform *p UNUSED, struct host_file *file, struct host_stat *out)
 {
-    return (int)call((struct kvm_request){.op = KVM_OP_FILE_STAT,
-                                          .a0 = file->handle,
-                                          .buffer = image_physical(out),
-                                          .size = sizeof(*out)});
+    return (int)host_call((struct kvm_request){.op = KVM_OP_FILE_STAT,
+                                               .a0 = file->handle,
+                                               .buffer = image_physical(out),
+                                               .size = sizeof(*out)});
 }
 
 static int kvm_file_stat_at(struct platform *p UNUSED, struct host_file *dir, const char *name,
                             struct host_stat *out)
 {
-    return (int)call_with_names((struct kvm_request){.op = KVM_OP_FILE_STAT_AT,
-                                                     .a0 = dir->handle,
-                                                     .a1 = image_physical(out)},
-                                name, NULL);
+    return (int)host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_STAT_AT,
+                                                          .a0 = dir->handle,
+                                                          .a1 = image_physical(out)},
+                                     name, NULL);
 }
 
 int64_t kvm_file_transfer(struct host_file *file, uint32_t op, uint64_t offset, uint64_t physical,
@@ -264,7 +264,7 @@ int64_t kvm_file_transfer(struct host_file *file, uint32_t op, uint64_t offset, 
                                   .a2 = KVM_NOWAIT,
                                   .buffer = physical,
                                   .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX};
-    int64_t done = call(request);
+    int64_t done = host_call(request);
     while (done == -EAGAIN && (op == KVM_OP_FILE_PREAD || op == KVM_OP_FILE_PWRITE)) {
         request.a2 = 0; /* it would wait for the disk: let a thread of the VMM do that */
         done = image_submit(&request);
@@ -280,7 +280,7 @@ static bool reads(uint32_t op)
 }
 
 /* How many bytes from `at` on lie in pages that are there. */
-static size_t reachable(struct platform *p, struct guest_addr at, size_t size)
+size_t host_reachable(struct platform *p, struct guest_addr at, size_t size)
 {
     for (size_t done = 0; done < size;) {
         uint32_t word;
@@ -295,15 +295,15 @@ static size_t reachable(struct platform *p, struct guest_addr at, size_t size)
 static int64_t transfer_guest(struct platform *p, struct host_file *file, uint32_t op,
                               uint64_t offset, struct mem_ref m)
 {
-    char *bounce = bounce_get();
+    char *bounce = host_bounce_get();
     if (!bounce)
         return -ENOMEM;
     int64_t total = 0, result = 0;
     while (m.size > 0) {
-        size_t step = m.size < BOUNCE_SIZE ? m.size : BOUNCE_SIZE, lost = 0;
+        size_t step = m.size < HOST_BOUNCE_SIZE ? m.size : HOST_BOUNCE_SIZE, lost = 0;
         if (reads(op)) {
             /* Nothing may be taken from a stream that the guest's memory then refuses: look first. */
-            lost = op == KVM_OP_FILE_READ ? step - reachable(p, m.guest, step) : 0;
+            lost = op == KVM_OP_FILE_READ ? step - host_reachable(p, m.guest, step) : 0;
             step -= lost;
         } else {
             lost = guest_copy_in(p, bounce, m.guest, step);
@@ -326,7 +326,7 @@ static int64_t transfer_guest(struct platform *p, struct host_file *file, uint32
         if ((size_t)result < step || lost > 0)
             break;
     }
-    bounce_put(bounce);
+    host_bounce_put(bounce);
     return total > 0 ? total : result;
 }
 
@@ -400,31 +400,31 @@ static uint32_t kvm_file_poll(struct platform *p UNUSED, struct host_file *file,
 static int64_t kvm_file_readdir(struct platform *p UNUSED, struct host_file *dir, uint64_t offset,
                                 void *out, size_t size)
 {
-    return call((struct kvm_request){.op = KVM_OP_FILE_READDIR,
-                                     .a0 = dir->handle,
-                                     .a1 = offset,
-                                     .buffer = image_physical(out),
-                                     .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
+    return host_call((struct kvm_request){.op = KVM_OP_FILE_READDIR,
+                                          .a0 = dir->handle,
+                                          .a1 = offset,
+                                          .buffer = image_physical(out),
+                                          .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
 }
 
 static int64_t kvm_file_readlink(struct platform *p UNUSED, struct host_file *link, char *out,
                                  size_t size)
 {
-    return call((struct kvm_request){.op = KVM_OP_FILE_READLINK,
-                                     .a0 = link->handle,
-                                     .buffer = image_physical(out),
-                                     .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
+    return host_call((struct kvm_request){.op = KVM_OP_FILE_READLINK,
+                                          .a0 = link->handle,
+                                          .buffer = image_physical(out),
+                                          .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
 }
 
 static int kvm_file_setattr(struct platform *p UNUSED, struct host_file *file, unsigned mask,
                             const struct host_stat *attr)
 {
     struct host_stat copy = *attr;
-    int err = (int)call((struct kvm_request){.op = KVM_OP_FILE_SETATTR,
-                                             .a0 = file->handle,
-                                             .a1 = mask,
-                                             .buffer = image_physical(&copy),
-                                             .size = sizeof(copy)});
+    int err = (int)host_call((struct kvm_request){.op = KVM_OP_FILE_SETATTR,
+                                                  .a0 = file->handle,
+                                                  .a1 = mask,
+                                                  .buffer = image_physical(&copy),
+                                                  .size = sizeof(copy)});
     if (err == 0 && (mask & HOST_SET_SIZE) && file->regular)
         mm_file_event(file->dev, file->ino, attr->size, UINT64_MAX - attr->size, MM_FILE_CHANGED);
     return err;
@@ -441,30 +441,30 @@ static int kvm_file_sync(struct platform *p UNUSED, struct host_file *file)
 static int kvm_file_statfs(struct platform *p UNUSED, struct host_file *file,
                            struct host_statfs *out)
 {
-    return (int)call((struct kvm_request){.op = KVM_OP_FILE_STATFS,
-                                          .a0 = file->handle,
-                                          .buffer = image_physical(out),
-                                          .size = sizeof(*out)});
+    return (int)host_call((struct kvm_request){.op = KVM_OP_FILE_STATFS,
+                                               .a0 = file->handle,
+                                               .buffer = image_physical(out),
+                                               .size = sizeof(*out)});
 }
 
 static int kvm_file_mkdir(struct platform *p UNUSED, struct host_file *dir, const char *name,
                           uint32_t mode)
 {
-    return (int)call_with_names(
+    return (int)host_call_with_names(
         (struct kvm_request){.op = KVM_OP_FILE_MKDIR, .a0 = dir->handle, .a1 = mode}, name, NULL);
 }
 
 static int kvm_file_symlink(struct platform *p UNUSED, struct host_file *dir, const char *name,
                             const char *target)
 {
-    return (int)call_with_names((struct kvm_request){.op = KVM_OP_FILE_SYMLINK, .a0 = dir->handle},
-                                name, target);
+    return (int)host_call_with_names(
+        (struct kvm_request){.op = KVM_OP_FILE_SYMLINK, .a0 = dir->handle}, name, target);
 }
 
 static int kvm_file_link(struct platform *p UNUSED, struct host_file *file, struct host_file *dir,
                          const char *name)
 {
-    return (int)call_with_names(
+    return (int)host_call_with_names(
         (struct kvm_request){.op = KVM_OP_FILE_LINK, .a0 = file->handle, .a1 = dir->handle}, name,
         NULL);
 }
@@ -472,7 +472,7 @@ static int kvm_file_link(struct platform *p UNUSED, struct host_file *file, stru
 static int kvm_file_unlink(struct platform *p UNUSED, struct host_file *dir, const char *name,
                            bool directory)
 {
-    return (int)call_with_names(
+    return (int)host_call_with_names(
         (struct kvm_request){.op = KVM_OP_FILE_UNLINK, .a0 = dir->handle, .a1 = directory}, name,
         NULL);
 }
@@ -480,7 +480,7 @@ static int kvm_file_unlink(struct platform *p UNUSED, struct host_file *dir, con
 static int kvm_file_rename(struct platform *p UNUSED, struct host_file *from_dir, const char *from,
                            struct host_file *to_dir, const char *to, unsigned flags)
 {
-    return (int)call_with_names(
+    return (int)host_call_with_names(
         (struct kvm_request){
             .op = KVM_OP_FILE_RENAME, .a0 = from_dir->handle, .a1 = to_dir->handle, .a2 = flags},
         from, to);
@@ -489,7 +489,7 @@ static int kvm_file_rename(struct platform *p UNUSED, struct host_file *from_dir
 static int kvm_file_mknod(struct platform *p UNUSED, struct host_file *dir, const char *name,
                           uint32_t mode, uint64_t rdev)
 {
-    return (int)call_with_names(
+    return (int)host_call_with_names(
         (struct kvm_request){.op = KVM_OP_FILE_MKNOD, .a0 = dir->handle, .a1 = mode, .a2 = rdev},
         name, NULL);
 }
@@ -501,20 +501,20 @@ static int kvm_file_tty(struct platform *p UNUSED, struct host_file *file,
         [HOST_TTY_GET_ATTR] = 36,       [HOST_TTY_SET_ATTR] = 36,   [HOST_TTY_SET_ATTR_DRAIN] = 36,
         [HOST_TTY_SET_ATTR_FLUSH] = 36, [HOST_TTY_GET_WINSIZE] = 8, [HOST_TTY_SET_WINSIZE] = 8,
         [HOST_TTY_FLUSH] = 4,           [HOST_TTY_INPUT_BYTES] = 4};
-    return (int)call((struct kvm_request){.op = KVM_OP_FILE_TTY,
-                                          .a0 = file->handle,
-                                          .a1 = request,
-                                          .buffer = image_physical(arg),
-                                          .size = sizes[request]});
+    return (int)host_call((struct kvm_request){.op = KVM_OP_FILE_TTY,
+                                               .a0 = file->handle,
+                                               .a1 = request,
+                                               .buffer = image_physical(arg),
+                                               .size = sizes[request]});
 }
 
 static int64_t kvm_file_seek(struct platform *p UNUSED, struct host_file *file, int64_t offset,
                              int whence)
 {
-    return call((struct kvm_request){.op = KVM_OP_FILE_SEEK,
-                                     .a0 = file->handle,
-                                     .a1 = (uint64_t)offset,
-                                     .a2 = (uint64_t)(unsigned)whence});
+    return host_call((struct kvm_request){.op = KVM_OP_FILE_SEEK,
+                                          .a0 = file->handle,
+                                          .a1 = (uint64_t)offset,
+                                          .a2 = (uint64_t)(unsigned)whence});
 }
 
 static int kvm_file_allocate(struct platform *p UNUSED, struct host_file *file, unsigned mode,
@@ -538,31 +538,31 @@ static uint64_t value_address(const void *value)
 static int64_t kvm_file_get_xattr(struct platform *p UNUSED, struct host_file *file,
                                   const char *name, void *value, size_t size)
 {
-    return call_with_names((struct kvm_request){.op = KVM_OP_FILE_GET_XATTR,
-                                                .a0 = file->handle,
-                                                .a1 = value_address(value),
-                                                .a2 = size},
-                           name, NULL);
+    return host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_GET_XATTR,
+                                                     .a0 = file->handle,
+                                                     .a1 = value_address(value),
+                                                     .a2 = size},
+                                name, NULL);
 }
 
 static int64_t kvm_file_list_xattr(struct platform *p UNUSED, struct host_file *file, char *names_,
                                    size_t size)
 {
-    return call((struct kvm_request){.op = KVM_OP_FILE_LIST_XATTR,
-                                     .a0 = file->handle,
-                                     .buffer = size ? image_physical(names_) : 0,
-                                     .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
+    return host_call((struct kvm_request){.op = KVM_OP_FILE_LIST_XATTR,
+                                          .a0 = file->handle,
+                                          .buffer = size ? image_physical(names_) : 0,
+                                          .size = size < KVM_BUFFER_MAX ? size : KVM_BUFFER_MAX});
 }
 
 static int kvm_file_set_xattr(struct platform *p UNUSED, struct host_file *file, const char *name,
                               const void *value, size_t size, unsigned flags)
 {
-    return (int)call_with_names((struct kvm_request){.op = KVM_OP_FILE_SET_XATTR,
-                                                     .a0 = file->handle,
-                                                     .a1 = value_address(value),
-                                                     .a2 = value ? size : 0,
-                                                     .a3 = value ? flags : KVM_XATTR_REMOVE},
-                                name, NULL);
+    return (int)host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_SET_XATTR,
+                                                          .a0 = file->handle,
+                                                          .a1 = value_address(value),
+                                                          .a2 = value ? size : 0,
+                                                          .a3 = value ? flags : KVM_XATTR_REMOVE},
+                                     name, NULL);
 }
 
 const struct host_file_ops kvm_host_file_ops = {

@@ -4,6 +4,7 @@
  */
 #include "platform/contract.h"
 #include "platform/kvm/image/cpu.h"
+#include "platform/kvm/image/guest_clock.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/kvm_image.h"
@@ -11,6 +12,7 @@
 
 #define PTE_PRESENT 1ull
 #define PTE_WRITABLE 2ull
+#define PTE_USER 4ull
 #define PTE_UNCACHED 0x18ull /* PCD, PWT */
 #define PTE_ACCESSED                                                                               \
     0x20ull /* from the start: the processor never changes an entry that spaces compare (pt_fork) */
@@ -66,8 +68,12 @@ static bool map_page(uint64_t virt, uint64_t physical, uint64_t bits, unsigned l
                      uint64_t *(*make)(void))
 {
     uint64_t *table = g_root;
-    for (unsigned l = 3; l > level && table; l--)
+    for (unsigned l = 3; l > level && table; l--) {
+        uint64_t *entry = &table[index_at(virt, l)];
         table = below(table, index_at(virt, l), make);
+        if (table)
+            *entry |= bits & PTE_USER;
+    }
     if (!table)
         return false;
     table[index_at(virt, level)] =
@@ -82,11 +88,20 @@ static void map_memory(uint64_t start, uint64_t size)
         map_page(DIRECT_MAP + at, at, PTE_WRITABLE | PTE_NO_EXEC, 1, new_table);
 }
 
+/* What guests may read they may not write: the image writes it through the direct map. */
+static uint64_t bits_of_image(uint64_t virt)
+{
+    if (virt >= (uint64_t)g_guest_text && virt < (uint64_t)g_image_data)
+        return PTE_USER;
+    if (virt >= (uint64_t)g_guest_data && virt < (uint64_t)g_guest_data_end)
+        return PTE_USER | PTE_NO_EXEC;
+    return virt < (uint64_t)g_image_data ? 0 : PTE_WRITABLE | PTE_NO_EXEC;
+}
+
 static void map_image(void)
 {
     for (uint64_t virt = (uint64_t)g_image_start; virt < (uint64_t)g_image_end; virt += PAGE)
-        map_page(virt, virt - IMAGE_BASE,
-                 virt < (uint64_t)g_image_data ? 0 : PTE_WRITABLE | PTE_NO_EXEC, 0, new_table);
+        map_page(virt, virt - IMAGE_BASE, bits_of_image(virt), 0, new_table);
 }
 
 void kernel_map_setup(uint64_t *next_free)

@@ -17,6 +17,7 @@ extern const struct guest_ops kvm_guest_ops;
 extern const struct thread_ops kvm_thread_ops;
 extern const struct clock_ops kvm_clock_ops;
 extern const struct host_file_ops kvm_host_file_ops;
+extern const struct host_socket_ops kvm_host_socket_ops;
 extern const struct instance_ops kvm_instance_ops;
 
 /* One page of the kernel's own, zeroed. NULL: none left. */

@@ -17,6 +17,7 @@
 #define SELECTOR_USER_DATA 0x2b /* sysret: STAR[63:48] + 8 */
 #define SELECTOR_USER_CODE 0x33 /* sysret: STAR[63:48] + 16 */
 #define SELECTOR_TSS 0x38
+#define SELECTOR_CPU_NUMBER 0x4b /* ring 3 asks for its limit */
 
 #define BOOT_STACK_SIZE 16384
 

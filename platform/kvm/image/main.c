@@ -6,6 +6,7 @@
 #include "platform/guest_context.h"
 #include "platform/guest_memory.h"
 #include "platform/kvm/image/cpu.h"
+#include "platform/kvm/image/guest_clock.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/layout.h"
@@ -14,6 +15,7 @@
 #include "platform/stock/no_host_sockets.h"
 
 #define LOWEST_GUEST_ADDRESS 0x10000ull
+#define PROBE_STACK 2040u /* of the page with the probe's code */
 /* The last page stays free: a `syscall` at its end would return to no canonical address */
 #define HIGHEST_GUEST_ADDRESS 0x7ffffffff000ull
 
@@ -57,6 +59,18 @@ static void give_memory(uint64_t free_start)
     mm_init(ranges, count, g_has_vmm, kernel_map_half());
 }
 
+/* Can a guest call code of the image? It returns to the `syscall` at the start of `page`. */
+static void probe_guest_pages(struct guest_context *ctx, struct guest_addr page)
+{
+    struct guest_exit exit = {.reason = GUEST_END};
+    g_features.guest_pages = true;
+    ctx->regs.rip = guest_clock_entry(&g_kvm_platform, CLOCK_GUEST_TIME);
+    ctx->regs.rdi = 0;
+    ctx->regs.rsp = page.raw + PROBE_STACK;
+    guest_run(&g_kvm_platform, ctx, &exit);
+    g_features.guest_pages = exit.reason == GUEST_SYSCALL;
+}
+
 /*
  * How does a system call arrive? On software KVM as a page fault at syscall_entry; a guest that jumps there would look the same, so it
  * is not left to guests to show.
@@ -65,6 +79,7 @@ static void probe_syscall(void)
 {
     struct platform *p = &g_kvm_platform;
     static const uint8_t code[] = {0x0f, 0x05};
+    const uint64_t back = LOWEST_GUEST_ADDRESS;
     const struct memory_map_request req = {.addr = guest_addr(LOWEST_GUEST_ADDRESS),
                                            .size = p->page_size,
                                            .sharing = MEMORY_PRIVATE,
@@ -75,6 +90,8 @@ static void probe_syscall(void)
     struct guest_exit exit = {.reason = GUEST_END};
     PLATFORM_REQUIRE(as && ctx && aspace_activate(p, as) == 0 && memory_map(p, as, &req) == 0);
     PLATFORM_REQUIRE(guest_copy_out(p, req.addr, code, sizeof(code)) == 0);
+    PLATFORM_REQUIRE(
+        guest_copy_out(p, guest_addr(req.addr.raw + PROBE_STACK), &back, sizeof(back)) == 0);
     PLATFORM_REQUIRE(memory_protect(p, as, req.addr, req.size, MEMORY_READ | MEMORY_EXEC) == 0);
     ctx->regs.rip = req.addr.raw;
     guest_run(p, ctx, &exit);
@@ -82,6 +99,7 @@ static void probe_syscall(void)
         g_features.syscall_by_fault = true;
     else
         PLATFORM_REQUIRE(exit.reason == GUEST_SYSCALL);
+    probe_guest_pages(ctx, req.addr);
     PLATFORM_REQUIRE(aspace_activate(p, NULL) == 0);
     guest_context_destroy(p, ctx);
     aspace_destroy(p, as);
@@ -134,6 +152,8 @@ void image_main(uint64_t boot_info)
     g_has_vmm = 1;
     if (g_boot.features & KVM_HAVE_FILES)
         g_kvm_platform.features |= PLATFORM_FEATURE_HOST_FILES;
+    if (g_boot.features & KVM_HAVE_SOCKETS)
+        g_kvm_platform.host_socket = &kvm_host_socket_ops;
     start();
 }
 

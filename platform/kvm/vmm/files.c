@@ -32,7 +32,7 @@ struct vm_file {
     unsigned refs; /* atomic */
     int fd;
     bool read_only; /* by its grant */
-    bool standard, is_regular, is_tty;
+    bool standard, is_regular, is_tty, is_socket;
     pthread_mutex_t position; /* of a directory: seek and read are one */
 };
 
@@ -89,20 +89,44 @@ static int64_t add_file(struct vm_files *files, struct vm_file *file)
     return result;
 }
 
+static struct vm_file *new_file(int fd)
+{
+    struct vm_file *file = calloc(1, sizeof(*file));
+    if (!file) {
+        close(fd);
+        return NULL;
+    }
+    file->refs = 1;
+    file->fd = fd;
+    pthread_mutex_init(&file->position, NULL);
+    return file;
+}
+
 static int64_t wrap(struct vm_files *files, int fd, bool read_only)
 {
     if (fd < 0)
         return -errno;
-    struct vm_file *file = calloc(1, sizeof(*file));
-    if (!file) {
-        close(fd);
+    struct vm_file *file = new_file(fd);
+    if (!file)
         return -ENOMEM;
-    }
-    file->refs = 1;
-    file->fd = fd;
     file->read_only = read_only;
-    pthread_mutex_init(&file->position, NULL);
     return add_file(files, file);
+}
+
+int64_t vm_files_add_socket(struct vm_files *files, int fd)
+{
+    if (fd < 0)
+        return -errno;
+    struct vm_file *file = new_file(fd);
+    if (!file)
+        return -ENOMEM;
+    file->is_socket = true;
+    return add_file(files, file);
+}
+
+bool vm_file_is_socket(const struct vm_file *file)
+{
+    return file->is_socket;
 }
 
 static int64_t close_handle(struct vm_files *files, uint64_t handle)
@@ -562,6 +586,10 @@ static int64_t serve_one(struct vm_files *files, struct vm_file *file, struct vm
                          const struct kvm_request *r, void *buffer, void *second)
 {
     char path[32];
+    /* Data of sockets goes through sockets.c, where no SIGPIPE comes of it. */
+    if ((file->is_socket || (other && other->is_socket)) && r->op != KVM_OP_FILE_POLL &&
+        r->op != KVM_OP_FILE_STAT)
+        return -EINVAL;
     if (changes_directory(r->op) && (file->read_only || (other && other->read_only)))
         return -EROFS;
     switch (r->op) {

@@ -24,6 +24,10 @@ struct vm_files {
     size_t slot_count;
 };
 
+/* A handle for a host socket, which is closed when there is no room; or -errno. fd < 0: it is errno that says why. */
+int64_t vm_files_add_socket(struct vm_files *files, int fd);
+bool vm_file_is_socket(const struct vm_file *file);
+
 /* 0, or -errno and one line in `why`. */
 int vm_files_open(struct vm_files *files, const struct platform_options *options, char *why,
                   size_t size);

@@ -99,7 +99,10 @@ int kvm_run_image(const unsigned char *image, size_t image_size,
         return -ENOMEM;
     int err = vm_create(vm, &config, why, why_size);
     if (err == 0) {
-        err = vm_sandbox_enter(why, why_size);
+        err = vm_sandbox_enter(options->host_network         ? SANDBOX_NETWORK
+                               : options->listener_count > 0 ? SANDBOX_LISTENERS
+                                                             : SANDBOX_NO_SOCKETS,
+                               why, why_size);
         if (err == 0)
             err = vm_run(vm, wait_status, why, why_size);
         vm_destroy(vm);

@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <linux/sockios.h>
 #include <termios.h>
 #include <unistd.h>
 #include <linux/kvm.h>
@@ -27,6 +29,7 @@ enum condition {
     A_REQUEST,   /* the second one is `value` */
     ASKS_ONLY,   /* the third one is NULL */
     THE_LIMIT,   /* the second one is `value` */
+    THE_FAMILY,  /* as THE_OPTION */
 };
 
 struct allowed {
@@ -143,6 +146,29 @@ static const struct allowed g_allowed[] = {
     {"getrandom", "", ALWAYS, 0},
 };
 
+/* Sockets, where as much as this was granted. */
+static const struct {
+    enum sandbox_sockets from;
+    struct allowed call;
+} g_allowed_sockets[] = {
+    {SANDBOX_LISTENERS, {"accept4", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"shutdown", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"getsockname", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"getpeername", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"sendmsg", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"recvmsg", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"getsockopt", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, {"setsockopt", "", ALWAYS, 0}},
+    {SANDBOX_LISTENERS, REQUEST(TIOCOUTQ, "")},
+    {SANDBOX_LISTENERS, REQUEST(SIOCATMARK, "")},
+    {SANDBOX_NETWORK, {"socket AF_INET", "", THE_FAMILY, AF_INET}},
+    {SANDBOX_NETWORK, {"socket AF_INET6", "", THE_FAMILY, AF_INET6}},
+    {SANDBOX_NETWORK, {"socket AF_NETLINK", "", THE_FAMILY, AF_NETLINK}},
+    {SANDBOX_NETWORK, {"bind", "", ALWAYS, 0}},
+    {SANDBOX_NETWORK, {"listen", "", ALWAYS, 0}},
+    {SANDBOX_NETWORK, {"connect", "", ALWAYS, 0}},
+};
+
 /* false: no condition. Arguments that the kernel takes as 32 bits are compared as such. */
 static bool comparison(const struct allowed *a, struct scmp_arg_cmp *out)
 {
@@ -157,6 +183,7 @@ static bool comparison(const struct allowed *a, struct scmp_arg_cmp *out)
         *out = SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)getpid());
         return true;
     case THE_OPTION:
+    case THE_FAMILY:
         *out = SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, a->value);
         return true;
     case A_REQUEST:
@@ -185,7 +212,7 @@ static int allow(scmp_filter_ctx filter, const struct allowed *a)
                : seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 0, NULL);
 }
 
-int vm_sandbox_enter(char *why, size_t size)
+int vm_sandbox_enter(enum sandbox_sockets sockets, char *why, size_t size)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     const char *at = "a filter";
@@ -193,6 +220,12 @@ int vm_sandbox_enter(char *why, size_t size)
     for (size_t i = 0; err == 0 && i < sizeof(g_allowed) / sizeof(g_allowed[0]); i++) {
         at = g_allowed[i].name;
         err = allow(filter, &g_allowed[i]);
+    }
+    for (size_t i = 0; err == 0 && i < sizeof(g_allowed_sockets) / sizeof(g_allowed_sockets[0]);
+         i++) {
+        at = g_allowed_sockets[i].call.name;
+        if (g_allowed_sockets[i].from <= sockets)
+            err = allow(filter, &g_allowed_sockets[i].call);
     }
     /* A filter can't see what clone3 points to; the C library then uses clone. */
     if (err == 0)
@@ -222,9 +255,17 @@ void vm_sandbox_print(FILE *out)
         [A_REQUEST] = "",
         [ASKS_ONLY] = "no new limit",
         [THE_LIMIT] = "RLIMIT_CORE",
+        [THE_FAMILY] = "",
+    };
+    static const char *const grants[] = {
+        [SANDBOX_LISTENERS] = "with --publish or --net=host",
+        [SANDBOX_NETWORK] = "with --net=host",
     };
     fprintf(out, "| call | only | what for |\n|---|---|---|\n");
     for (size_t i = 0; i < sizeof(g_allowed) / sizeof(g_allowed[0]); i++)
         fprintf(out, "| %s | %s | %s |\n", g_allowed[i].name, conditions[g_allowed[i].condition],
                 g_allowed[i].why);
+    for (size_t i = 0; i < sizeof(g_allowed_sockets) / sizeof(g_allowed_sockets[0]); i++)
+        fprintf(out, "| %s | %s | %s |\n", g_allowed_sockets[i].call.name,
+                grants[g_allowed_sockets[i].from], g_allowed_sockets[i].call.why);
 }

@@ -96,6 +96,18 @@ int64_t serve_file(struct vm *vm, const struct kvm_request *request, void *buffe
     return vm_files_serve(&vm->files, request, buffer, second);
 }
 
+/* Sockets never block, so all of it is answered at once. */
+static int64_t serve_socket(struct vm *vm, const struct kvm_request *request, void *buffer)
+{
+    struct kvm_socket_message *message = NULL;
+    if (request->op == KVM_OP_SOCKET_SEND || request->op == KVM_OP_SOCKET_RECEIVE) {
+        message = vm_memory(vm, request->a1, sizeof(*message));
+        if (!message)
+            return -EFAULT;
+    }
+    return vm_sockets_serve(&vm->sockets, &vm->files, request, buffer, message);
+}
+
 static int64_t answer(struct vcpu *cpu, const struct kvm_request *request, void *buffer)
 {
     struct vm *vm = cpu->vm;
@@ -144,6 +156,8 @@ static int64_t answer(struct vcpu *cpu, const struct kvm_request *request, void 
     case KVM_OP_CANCEL:
         return later_cancel(vm, request->a0);
     default:
+        if (request->op >= KVM_OP_SOCKET_PUBLISHED && request->op < KVM_OP_COUNT)
+            return serve_socket(vm, request, buffer);
         if (request->op < KVM_OP_FILE_GRANTED || request->op >= KVM_OP_WAIT_FILES)
             return -ENOSYS;
         return serve_file(vm, request, buffer);

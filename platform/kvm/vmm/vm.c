@@ -166,7 +166,7 @@ static int make_boot_info(struct vm *vm, const struct vm_config *config, uint64_
     *info = (struct kvm_boot_info){
         .magic = KVM_BOOT_MAGIC,
         .version = KVM_HYPERCALL_VERSION,
-        .features = KVM_HAVE_FILES | (vm->host.software ? KVM_SOFTWARE : 0),
+        .features = KVM_HAVE_FILES | KVM_HAVE_SOCKETS | (vm->host.software ? KVM_SOFTWARE : 0),
         .cpu_count = vm->cpu_count,
         .free_start = (blob + config->blob_size + PAGE - 1) & ~(PAGE - 1),
         .blob = blob,
@@ -236,6 +236,10 @@ int vm_create(struct vm *vm, const struct vm_config *config, char *why, size_t s
         what = NULL;
         err = vm_files_open(&vm->files, config->options, why, size);
     }
+    if (err == 0) {
+        what = "host sockets";
+        err = vm_sockets_open(&vm->sockets, config->options);
+    }
     if (err == 0)
         return 0;
     if (what)
@@ -247,6 +251,7 @@ int vm_create(struct vm *vm, const struct vm_config *config, char *why, size_t s
 void vm_destroy(struct vm *vm)
 {
     later_close(vm);
+    vm_sockets_close(&vm->sockets);
     vm_files_close(&vm->files);
     for (unsigned i = 0; i < vm->cpu_count; i++)
         vcpu_destroy(&vm->vcpu[i]);

@@ -18,6 +18,7 @@
 #include "platform/kvm/hypercall.h"
 #include "platform/kvm/vmm/files.h"
 #include "platform/kvm/vmm/later.h"
+#include "platform/kvm/vmm/sockets.h"
 
 struct vm;
 
@@ -60,6 +61,7 @@ struct vm {
     bool forward_signals;
     uint32_t suspend_requested; /* atomic */
     struct vm_files files;
+    struct vm_sockets sockets;
     struct vm_later later;
     pthread_t watchdog;
     bool has_watchdog;
