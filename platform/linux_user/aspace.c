@@ -123,32 +123,39 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
     return (struct aspace *)child;
 }
 
-static struct lu_carrier *slot_release(struct lu_aspace *as)
+/* Of a carrier that is dying: its death must find no space that is another's by now. */
+static void slot_release(struct lu_aspace *as)
 {
-    PLATFORM_REQUIRE(__atomic_load_n(&as->inside, __ATOMIC_SEQ_CST) == 0);
     aspace_unstamp(&as->base);
     lu_patch_destroy(as);
-    struct lu_carrier *c = as->carrier;
-    c->aspace = NULL;
     __atomic_store_n(&as->carrier, NULL, __ATOMIC_RELEASE);
-    return c;
+}
+
+static struct lu_aspace *empty_space(const struct aspace *base)
+{
+    struct lu_aspace *as = mutable_of(base);
+    PLATFORM_REQUIRE(__atomic_load_n(&as->inside, __ATOMIC_SEQ_CST) == 0);
+    return as;
 }
 
 static void lu_aspace_destroy(struct platform *p UNUSED, struct aspace *base)
 {
-    lu_carrier_kill(slot_release(mutable_of(base)));
+    struct lu_aspace *as = empty_space(base);
+    lu_carrier_kill(as->carrier);
+    slot_release(as);
 }
 
 /* thread_exit: the calling thread, on its park stack, was the last one inside. True: its own carrier ends with it. */
 bool lu_aspace_destroy_by(struct aspace *base, const struct lu_worker *w)
 {
-    struct lu_carrier *c = slot_release(mutable_of(base));
-    if (c != w->carrier) {
-        lu_carrier_kill(c);
-        return false;
-    }
-    __atomic_store_n(&c->state, LU_CARRIER_DYING, __ATOMIC_RELEASE);
-    return true;
+    struct lu_aspace *as = empty_space(base);
+    bool own = as->carrier == w->carrier;
+    if (own)
+        __atomic_store_n(&as->carrier->state, LU_CARRIER_DYING, __ATOMIC_RELEASE);
+    else
+        lu_carrier_kill(as->carrier);
+    slot_release(as);
+    return own;
 }
 
 static void lu_aspace_stats(struct platform *p UNUSED, const struct aspace *base,

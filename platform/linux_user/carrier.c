@@ -64,15 +64,16 @@ struct lu_carrier *lu_carrier_first(void)
     return __atomic_load_n(&g_carriers, __ATOMIC_ACQUIRE);
 }
 
+static void worker_record_free(struct lu_worker *w)
+{
+    lu_lock(&g_table_lock);
+    w->next_of_carrier = g_worker_free;
+    g_worker_free = w;
+    lu_unlock(&g_table_lock);
+}
+
 struct lu_worker *lu_worker_alloc(struct lu_carrier *c)
 {
-    lu_lock(&c->lock);
-    uint32_t slot = c->slot_count;
-    if (slot < LU_ALTSTACK_SLOTS)
-        c->slot_count++;
-    lu_unlock(&c->lock);
-    if (slot >= LU_ALTSTACK_SLOTS)
-        return NULL;
     lu_lock(&g_table_lock);
     struct lu_worker *w = g_worker_free;
     if (w)
@@ -82,12 +83,19 @@ struct lu_worker *lu_worker_alloc(struct lu_carrier *c)
         w = lu_shared_pages_alloc(LU_WORKER_BLOCK);
     if (!w)
         return NULL;
-    *w = (struct lu_worker){.carrier = c, .slot = slot};
     lu_lock(&c->lock);
-    w->next_of_carrier = c->workers;
-    c->workers = w;
+    bool room = c->slot_count < LU_ALTSTACK_SLOTS &&
+                __atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_LIVE;
+    if (room) {
+        *w = (struct lu_worker){
+            .carrier = c, .slot = c->slot_count++, .next_of_carrier = c->workers};
+        c->workers = w;
+    }
     lu_unlock(&c->lock);
-    return w;
+    if (room)
+        return w;
+    worker_record_free(w);
+    return NULL;
 }
 
 /* Takes back a worker that never became a host thread. */
@@ -102,10 +110,7 @@ void lu_worker_unalloc(struct lu_worker *w)
     if (w->slot + 1 == c->slot_count)
         c->slot_count--;
     lu_unlock(&c->lock);
-    lu_lock(&g_table_lock);
-    w->next_of_carrier = g_worker_free;
-    g_worker_free = w;
-    lu_unlock(&g_table_lock);
+    worker_record_free(w);
 }
 
 void lu_carrier_free(struct lu_carrier *c)
@@ -162,10 +167,12 @@ struct lu_carrier *lu_carrier_clone(int *err)
 
 void lu_carrier_kill(struct lu_carrier *c)
 {
+    /* Once it is dying, its record may be free at any moment. */
+    uint32_t tgid = __atomic_load_n(&c->tgid, __ATOMIC_ACQUIRE);
     if (__atomic_exchange_n(&c->state, LU_CARRIER_DYING, __ATOMIC_ACQ_REL) == LU_CARRIER_LOST)
         lu_carrier_free(c); /* reaped before */
-    else
-        host_call(__NR_kill, c->tgid, SIGKILL);
+    else if (tgid)
+        host_call(__NR_kill, tgid, SIGKILL);
 }
 
 struct lu_carrier *lu_pool_take(int *err)

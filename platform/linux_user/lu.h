@@ -40,6 +40,7 @@ struct lu_lock {
     uint32_t state;
 };
 void lu_lock(struct lu_lock *l);
+MUST_USE bool lu_try_lock(struct lu_lock *l);
 void lu_unlock(struct lu_lock *l);
 
 /*

@@ -26,16 +26,19 @@ static uint64_t g_page_hint;
 static struct lu_lock g_stack_lock;
 static struct thread *g_stack_free;
 
-void lu_lock(struct lu_lock *l)
+bool lu_try_lock(struct lu_lock *l)
 {
     uint32_t seen = 0;
-    if (__atomic_compare_exchange_n(&l->state, &seen, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    return __atomic_compare_exchange_n(&l->state, &seen, 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+void lu_lock(struct lu_lock *l)
+{
+    if (lu_try_lock(l))
         return;
     for (int spin = 0; spin < 100; spin++) {
-        seen = 0;
-        if (__atomic_load_n(&l->state, __ATOMIC_RELAXED) == 0 &&
-            __atomic_compare_exchange_n(&l->state, &seen, 1, false, __ATOMIC_ACQUIRE,
-                                        __ATOMIC_RELAXED))
+        if (__atomic_load_n(&l->state, __ATOMIC_RELAXED) == 0 && lu_try_lock(l))
             return;
         __builtin_ia32_pause();
     }

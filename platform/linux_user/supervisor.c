@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "platform/front.h"
@@ -31,6 +32,7 @@ struct lu_globals g_lu;
 extern char _end[], __executable_start[], etext[];
 
 #define UNNEEDED_MAX 64
+#define DEAD_LOCK_TRIES 1000 /* a millisecond each */
 struct range {
     uint64_t start, end;
 };
@@ -253,41 +255,91 @@ static void post_event(void)
     syscall(SYS_futex, &g_lu.event_word, 1 /* FUTEX_WAKE */, 1, NULL, NULL, 0);
 }
 
-static bool all_in_guest(const struct lu_carrier *c)
+/* Its lock, unless a thread that died in it holds it for ever. */
+static bool lock_dead_carrier(struct lu_carrier *c)
 {
+    const struct timespec moment = {0, 1000000};
+    for (int tries = 0; tries < DEAD_LOCK_TRIES; tries++) {
+        if (lu_try_lock(&c->lock))
+            return true;
+        nanosleep(&moment, NULL);
+    }
+    return false;
+}
+
+/*
+ * A dead carrier's worker is idle, ran guest code, or is lost: a thread in the shim, or on its way there, will not come out again. Under
+ * c->lock. false: one is lost.
+ */
+static bool count_dead_threads(const struct lu_carrier *c, uint32_t *in_guest)
+{
+    uint32_t others = 0;
+    *in_guest = 0;
     for (const struct lu_worker *w = c->workers; w; w = w->next_of_carrier)
-        if (w->running && !w->running->entry.in_guest)
-            return false;
-    return true;
+        if (w->running && w->running->entry.in_guest)
+            ++*in_guest;
+        else
+            others++;
+    for (const struct lu_worker *w = c->idle; w && others > 0; w = w->next_idle)
+        others--;
+    return others == 0;
+}
+
+enum carrier_end {
+    CARRIER_ENDED, /* it was to die; its record is free */
+    CARRIER_LOST,  /* nobody finds a worker there from now on; *id: of the space */
+    CARRIER_FATAL, /* with it went a thread that others wait for */
+};
+
+static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id)
+{
+    uint32_t live = LU_CARRIER_LIVE, in_guest;
+    if (!lock_dead_carrier(c))
+        return CARRIER_FATAL;
+    struct lu_aspace *as = c->aspace;
+    bool whole = as && count_dead_threads(c, &in_guest);
+    if (whole)
+        *id = as->base.id;
+    enum carrier_end how = CARRIER_FATAL;
+    if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
+        how = CARRIER_ENDED;
+    } else if (whole) {
+        c->tgid = 0; /* soon somebody else's */
+        how = __atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false,
+                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+                  ? CARRIER_LOST
+                  : CARRIER_ENDED;
+    }
+    /* Who destroys the space needs it empty: it is still there. */
+    if (how == CARRIER_LOST && in_guest > 0)
+        __atomic_sub_fetch(&as->inside, in_guest, __ATOMIC_SEQ_CST);
+    lu_unlock(&c->lock);
+    if (how == CARRIER_ENDED)
+        lu_carrier_free(c);
+    return how;
 }
 
 /* A carrier is gone. false: the instance can't go on. */
 static bool carrier_died(pid_t pid, int status)
 {
     struct lu_carrier *c = carrier_of(pid);
+    uint64_t id = 0;
     if (!c)
         return true;
     if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
         lu_carrier_free(c);
         return true;
     }
-    struct lu_aspace *as = c->aspace;
-    if (as && all_in_guest(c)) {
-        uint64_t id = as->base.id;
-        __atomic_store_n(&as->inside, 0, __ATOMIC_RELEASE);
-        uint32_t live = LU_CARRIER_LIVE;
-        if (!__atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE)) {
-            lu_carrier_free(c);
+    enum carrier_end how = carrier_end(c, &id);
+    if (how == CARRIER_ENDED)
+        return true;
+    for (size_t i = 0;
+         how == CARRIER_LOST && i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
+        uint64_t empty = 0;
+        if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+            post_event();
             return true;
-        }
-        for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
-            uint64_t empty = 0;
-            if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false,
-                                            __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-                post_event();
-                return true;
-            }
         }
     }
     fprintf(stderr,
@@ -318,9 +370,11 @@ static bool reap(void)
 static void kill_all(void)
 {
     for (;;) {
-        for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made)
-            if (c->state != LU_CARRIER_FREE && c->tgid)
-                kill((pid_t)c->tgid, SIGKILL);
+        for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made) {
+            pid_t tgid = (pid_t)__atomic_load_n(&c->tgid, __ATOMIC_RELAXED); /* 0: ourselves */
+            if (c->state != LU_CARRIER_FREE && tgid > 0)
+                kill(tgid, SIGKILL);
+        }
         int status;
         pid_t pid = (pid_t)wait4(-1, &status, __WALL, NULL);
         if (pid < 0 && errno == ECHILD)
@@ -547,6 +601,8 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (err < 0)
         return fail(why, why_size, err, "/proc/self/maps");
     struct lu_carrier *zygote = lu_carrier_alloc();
+    if (!zygote)
+        return fail(why, why_size, -ENOMEM, "memory for the first process");
     struct lu_worker *leader = zygote->leader;
     long pid = lu_clone_call(CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT_SETTID | SIGCHLD,
                              lu_park_stack_top(leader), &zygote->tgid, NULL, zygote_start, leader);

@@ -92,6 +92,7 @@ static void exit_off_stack(void *thread, void *last)
     struct lu_worker *w = t->worker;
     struct lu_aspace *as = t->aspace;
     t->exited = 1;
+    w->running = NULL;
     lu_stack_free(t);
     if (as)
         __atomic_sub_fetch(&as->inside, 1, __ATOMIC_SEQ_CST);

@@ -141,7 +141,9 @@ struct lu_worker *lu_worker_acquire(struct lu_carrier *c, int *err)
     if (lu_fault_hit())
         return NULL;
     lu_lock(&c->lock);
-    struct lu_worker *w = c->idle;
+    /* The supervisor looks at what is idle when it makes a dead carrier a lost one. */
+    struct lu_worker *w =
+        __atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_LIVE ? c->idle : NULL;
     if (w)
         c->idle = w->next_idle;
     lu_unlock(&c->lock);
@@ -171,6 +173,7 @@ static void post_and_park(void *target, void *thread)
 {
     struct thread *t = thread;
     struct lu_worker *from = t->worker;
+    from->running = NULL;
     lu_worker_post(target, t);
     lu_park_loop(from);
 }

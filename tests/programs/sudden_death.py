@@ -3,7 +3,9 @@
 
 A machine that is busy with other things gets as much longer as it takes to end processes that have nothing to do with pal.
 
-    sudden_death.py --pal build/pal [--rounds N] [--seed N] pal|carrier
+With `entered` it is the process that a program on its way through execve has been handed to and that has not taken it up: nobody is to wait for ever.
+
+    sudden_death.py --pal build/pal [--rounds N] [--seed N] pal|carrier|entered
 """
 import argparse
 import os
@@ -59,16 +61,60 @@ def seconds_to_end_others():
     return time.monotonic() - start
 
 
+def settled_children(pid):
+    """What `pid` has when it has had the same for a while."""
+    before, since = children_of(pid), time.monotonic()
+    while time.monotonic() - since < 0.3:
+        time.sleep(0.02)
+        now = children_of(pid)
+        if now != before:
+            before, since = now, time.monotonic()
+    return before
+
+
+def maps(pid, name):
+    try:
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as f:
+            return name in f.read()
+    except OSError:
+        return False
+
+
+def death_on_the_way_in(pal):
+    """The last process that was made for later is the first to be used: stopped, it is entered but never gets to run."""
+    process = subprocess.Popen(support.pal_run(pal) + ["/bin/bash", "-c", "echo ready; read x; exec /bin/echo done"], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
+    assert process.stdout.readline() == b"ready\n"
+    spare = [pid for pid in settled_children(process.pid)[1:] if not maps(pid, "/bash")]
+    for pid in spare:
+        os.kill(pid, signal.SIGSTOP)
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    settled_children(process.pid)
+    os.kill(spare[-1], signal.SIGKILL)
+    try:
+        process.wait(40)
+    except subprocess.TimeoutExpired:
+        print("pal hangs: a thread waits in a process that is gone")
+        process.kill()
+        sys.exit(1)
+    finally:
+        support.leftovers()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("victim", choices=["pal", "carrier"])
+    parser.add_argument("victim", choices=["pal", "carrier", "entered"])
     args = parser.parse_args()
     print(f"seed {args.seed}")
     rng = random.Random(args.seed)
     support.adopt_orphans()
+    if args.victim == "entered":
+        death_on_the_way_in(args.pal)
+        return
     slowest = 0
     for number in range(args.rounds):
         workload = rng.choice(WORKLOADS)
