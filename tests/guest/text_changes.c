@@ -29,7 +29,7 @@ static int call(const uint8_t *copy)
     int wrong = 0;
     for (int page = 0; page < PAGES; page++)
         for (int i = 0; i < SITES; i++)
-            for (int n = 0; n < 12; n++) {
+            for (int n = 0; n < 24; n++) {
                 const uint8_t *at = copy + page * 4096 + i * SITE_SIZE;
                 wrong += ((long (*)(long))(uintptr_t)at)(SYS_getppid) != g_parent;
             }
