@@ -21,6 +21,7 @@
 #define SMALL_MAX 8192u
 #define CLASS_COUNT 33u /* 16..128 by 16, then four a power of two up to SMALL_MAX */
 #define CLASS_BIG 0xffffu
+_Static_assert(SHIM_ALLOC_STAYS <= SMALL_MAX, "pieces of regions are never given back");
 
 struct block {
     uint32_t magic;

@@ -13,7 +13,11 @@ MUST_USE void *shim_alloc(size_t size);
 MUST_USE void *shim_zalloc(size_t size);
 /* Like realloc: NULL leaves `ptr` as it was. */
 MUST_USE void *shim_realloc(void *ptr, size_t size);
-/* NULL is allowed. */
+/*
+ * NULL is allowed. A block of at most SHIM_ALLOC_STAYS bytes stays readable memory: who looks at it without a lock finds something else, and does not
+ * fault.
+ */
+#define SHIM_ALLOC_STAYS 8192u
 void shim_free(void *ptr);
 MUST_USE char *shim_strdup(const char *s);
 MUST_USE char *shim_strndup(const char *s, size_t size);

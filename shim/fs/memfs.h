@@ -71,6 +71,8 @@ struct mem_node {
     uint64_t size, lower_blocks;
     char *bytes; /* MEM_DATA_INLINE, and the text of symbolic links */
     size_t capacity;
+    uint32_t
+        version; /* odd while the data or where it lies is being changed: short reads take no lock */
     struct memory_object *object; /* owned; set before kind says so */
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;

@@ -32,6 +32,21 @@
 #define F_SEAL_EXEC 0x20
 #endif
 #define COPY_CHUNK (128u * 1024u)
+#define SHORT_READ 256u /* so much is cheaper to copy twice than to lock */
+
+/* Around all that changes a regular file's data, or where it lies. */
+static void change_begin(struct mem_node *n)
+{
+    mutex_lock(&n->inode->lock);
+    __atomic_store_n(&n->version, n->version + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void change_end(struct mem_node *n)
+{
+    __atomic_store_n(&n->version, n->version + 1, __ATOMIC_RELEASE);
+    mutex_unlock(&n->inode->lock);
+}
 
 static uint64_t pages_of(uint64_t size)
 {
@@ -200,9 +215,41 @@ static int copy_up(struct mem_node *n, uint64_t keep)
     return 0;
 }
 
+static bool unchanged(const struct mem_node *n, uint32_t version)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&n->version, __ATOMIC_RELAXED) == version;
+}
+
+/* -EAGAIN: the data is not here, or was being changed, or it is too much. */
+static int64_t read_short(const struct mem_node *n, struct mem_ref into, uint64_t offset)
+{
+    char copy[SHORT_READ];
+    uint32_t version = __atomic_load_n(&n->version, __ATOMIC_ACQUIRE);
+    const char *bytes = __atomic_load_n(&n->bytes, __ATOMIC_RELAXED);
+    uint64_t capacity = __atomic_load_n(&n->capacity, __ATOMIC_RELAXED),
+             size = __atomic_load_n(&n->size, __ATOMIC_RELAXED);
+    bool here = __atomic_load_n(&n->kind, __ATOMIC_RELAXED) == MEM_DATA_INLINE;
+    if (version & 1 || !here || capacity > SHIM_ALLOC_STAYS || !unchanged(n, version))
+        return -EAGAIN;
+    if (offset >= size || into.size == 0)
+        return 0;
+    size_t want = into.size < size - offset ? into.size : size - offset;
+    if (want > sizeof(copy))
+        return -EAGAIN;
+    memcpy(copy, bytes + offset, want);
+    if (!unchanged(n, version))
+        return -EAGAIN;
+    size_t done = transfer_out(into, copy, want);
+    return done ? (int64_t)done : -EFAULT;
+}
+
 static int64_t read_inline(struct mem_node *n, struct mem_ref into, uint64_t offset)
 {
-    int64_t done = 0;
+    int64_t done = read_short(n, into, offset);
+    if (done != -EAGAIN)
+        return done;
+    done = 0;
     mutex_lock(&n->inode->lock);
     if (n->kind != MEM_DATA_INLINE) {
         mutex_unlock(&n->inode->lock);
@@ -338,11 +385,11 @@ static int64_t regular_write(struct task *task UNUSED, struct file *f, struct me
     if (from.size == 0)
         return 0;
     mem_pin(n);
-    mutex_lock(&f->inode->lock);
+    change_begin(n);
     if (f->flags & O_APPEND || *offset == FILE_AT_END)
         *offset = n->size;
     int64_t done = write_locked(n, from, *offset);
-    mutex_unlock(&f->inode->lock);
+    change_end(n);
     if (done > 0) {
         *offset += (uint64_t)done;
         n->mtime_ns = n->ctime_ns = (int64_t)fs_now_ns();
@@ -383,10 +430,10 @@ int mem_truncate(struct inode *inode, uint64_t size)
     struct mem_node *n = mem_node(inode);
     if (!S_ISREG(inode->mode))
         return -EINVAL;
-    mutex_lock(&inode->lock);
+    change_begin(n);
     n->sparse |= size > n->size;
     int err = truncate_locked(n, size);
-    mutex_unlock(&inode->lock);
+    change_end(n);
     if (err == 0)
         n->mtime_ns = n->ctime_ns = (int64_t)fs_now_ns();
     return err;
@@ -419,14 +466,14 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
     if (end > SIZE_MAX_FILE || end < offset)
         return -EFBIG;
     mem_pin(n);
-    mutex_lock(&f->inode->lock);
+    change_begin(n);
     int err =
         n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && what ? -EPERM : copy_up(n, UINT64_MAX);
     if (err == 0 && what)
         err = punch_locked(n, offset, end);
     if (err == 0 && !keep && end > n->size)
         err = truncate_locked(n, end);
-    mutex_unlock(&f->inode->lock);
+    change_end(n);
     return err;
 }
 
@@ -492,13 +539,13 @@ static struct memory_object *regular_map(struct task *task UNUSED, struct file *
     struct memory_object *object = NULL;
     if (writes)
         mem_pin(n);
-    mutex_lock(&f->inode->lock);
+    change_begin(n);
     *err = 0;
     if (shared && (prot & MEMORY_WRITE) && (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)))
         *err = -EPERM;
     if (*err == 0 && n->kind == MEM_DATA_LOWER) {
         if (!writes) {
-            mutex_unlock(&f->inode->lock);
+            change_end(n);
             return hostfs_object(n->lower, HOSTFS_READ, err);
         }
         *err = copy_up(n, UINT64_MAX);
@@ -515,7 +562,7 @@ static struct memory_object *regular_map(struct task *task UNUSED, struct file *
         object = n->object;
         memory_object_get(g_platform, object);
     }
-    mutex_unlock(&f->inode->lock);
+    change_end(n);
     return object;
 }
 
