@@ -165,6 +165,7 @@
     CASE(ThreadContract, WaitIsNotEndedByAnInterrupt, PLATFORM_FEATURE_THREADS)                    \
     CASE(ThreadContract, ExitDestroysTheSpaceItIsGiven, PLATFORM_FEATURE_THREADS)                  \
     CASE(ThreadContract, SpawnFailingAtAnyHostCallStartsNothing, PLATFORM_FEATURE_THREADS)         \
+    CASE(ThreadContract, SpawnFailingAgainAndAgainTakesNothing, PLATFORM_FEATURE_THREADS)          \
     CASE(ThreadContract, FiveHundredThreadsComeAndGo, PLATFORM_FEATURE_THREADS)                    \
     CASE(ThreadContract, SpawnFromOutsideIntoABusySpace,                                           \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \

@@ -289,6 +289,30 @@ void ThreadContract_SpawnFailingAtAnyHostCallStartsNothing(struct contract *c)
     contract_leave_and_destroy(c, as);
 }
 
+void ThreadContract_SpawnFailingAgainAndAgainTakesNothing(struct contract *c)
+{
+    enum { AGAIN = 5000 }; /* more than any table for threads of a space has places */
+    static struct spawn_probe probe;
+    struct aspace *as = contract_space(c);
+    contract_activate(c, as); /* whatever stands ready for a first thread is in use */
+    probe.c = c;
+    bool fired = true;
+    for (unsigned nth = 1; fired && nth < 500; nth++) {
+        int ret = -EAGAIN;
+        for (int i = 0; i < AGAIN && ret != 0 && fired; i++) {
+            struct thread *thread;
+            probe.ran = 0;
+            c->front->fault_arm(nth);
+            ret = thread_spawn(c->p, as, run_and_leave, &probe, &thread);
+            if (ret == 0)
+                wait_for(&probe.ran, c);
+            fired = c->front->fault_arm(0);
+            MUST(ret == 0 || fired);
+        }
+    }
+    contract_leave_and_destroy(c, as);
+}
+
 void ThreadContract_FiveHundredThreadsComeAndGo(struct contract *c)
 {
     enum { AT_ONCE = 10 };
