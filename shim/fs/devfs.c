@@ -106,14 +106,27 @@ static struct memory_object *zero_map(struct task *task, struct file *f,
     return memory_object_create(g_platform, 1ull << 40, err);
 }
 
-static const struct file_ops null_ops = {
-    .kind = "null", .read = null_read, .write = null_write, .seek = null_seek};
-static const struct file_ops zero_ops = {
-    .kind = "zero", .read = zero_read, .write = null_write, .seek = null_seek, .map = zero_map};
-static const struct file_ops full_ops = {
-    .kind = "full", .read = zero_read, .write = full_write, .seek = null_seek};
-static const struct file_ops random_ops = {
-    .kind = "random", .read = random_read, .write = null_write, .seek = null_seek};
+static const struct file_ops null_ops = {.kind = "null",
+                                         .read = null_read,
+                                         .write = null_write,
+                                         .seek = null_seek,
+                                         .keeps_position_only = true};
+static const struct file_ops zero_ops = {.kind = "zero",
+                                         .read = zero_read,
+                                         .write = null_write,
+                                         .seek = null_seek,
+                                         .keeps_position_only = true,
+                                         .map = zero_map};
+static const struct file_ops full_ops = {.kind = "full",
+                                         .read = zero_read,
+                                         .write = full_write,
+                                         .seek = null_seek,
+                                         .keeps_position_only = true};
+static const struct file_ops random_ops = {.kind = "random",
+                                           .read = random_read,
+                                           .write = null_write,
+                                           .seek = null_seek,
+                                           .keeps_position_only = true};
 
 static int memory_device_open(unsigned minor, struct file *f)
 {

@@ -67,10 +67,10 @@ void file_put(struct file *f)
 
 bool file_lock_position(struct file *f)
 {
-    bool shared = __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) != 1;
-    if (shared)
-        mutex_lock(&f->pos_lock);
-    return shared;
+    if (f->ops->keeps_position_only && __atomic_load_n(&f->refs, __ATOMIC_ACQUIRE) == 1)
+        return false;
+    mutex_lock(&f->pos_lock);
+    return true;
 }
 
 static void unlock_position(struct file *f, bool locked)

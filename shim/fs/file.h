@@ -83,6 +83,11 @@ struct file_ops {
     uint32_t (*poll)(struct task *task, struct file *f, struct poll_table *table);
     /* NULL: -ENOTTY */
     int64_t (*ioctl)(struct task *task, struct file *f, unsigned request, uint64_t arg);
+    /*
+     * read, write and seek take the position as a value and keep nothing else in the file: they may run without pos_lock while nobody shares it,
+     * even if somebody comes to meanwhile (pidfd_getfd).
+     */
+    bool keeps_position_only;
     bool ignores_seek; /* without seek: lseek answers 0 instead of -ESPIPE */
     /* New offset, or -ESPIPE (NULL). */
     int64_t (*seek)(struct task *task, struct file *f, int64_t offset, int whence);

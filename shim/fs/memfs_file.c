@@ -571,6 +571,7 @@ const struct file_ops g_memfs_regular_ops = {
     .read = regular_read,
     .write = regular_write,
     .seek = regular_seek,
+    .keeps_position_only = true,
     .map = regular_map,
     .fallocate = regular_fallocate,
 };

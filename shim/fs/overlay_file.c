@@ -113,6 +113,7 @@ const struct file_ops g_overlay_regular_ops = {
     .read = regular_read,
     .write = regular_write,
     .seek = regular_seek,
+    .keeps_position_only = true,
     .map = regular_map,
     .fallocate = regular_allocate,
     .sync = regular_sync,
