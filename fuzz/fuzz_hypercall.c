@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <ftw.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,6 +46,7 @@ static char g_path[2][64];
 static int g_stderr = STDERR_FILENO, g_trace;
 static unsigned char *g_low, *g_high;
 static struct vm g_vm;
+static int g_listener = -1; /* in a network of our own; or none */
 static bool g_pending[SLOTS];
 static bool
     g_overlaps; /* a buffer of this input lay over the requests: what they say is worth nothing */
@@ -101,6 +105,18 @@ static void remove_all(void)
     rmdir(g_base);
 }
 
+/* Sockets may be asked for, in a network of this process alone, where nothing is: else there is none at all. */
+static void open_network(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    if (unshare(CLONE_NEWNET) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+        return;
+    g_listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    must(g_listener >= 0 && bind(g_listener, (struct sockaddr *)&any, sizeof(any)) == 0 &&
+             listen(g_listener, 8) == 0,
+         "a listener");
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -128,6 +144,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
              dup2(nothing, STDOUT_FILENO) == 1,
          "standard streams");
     g_trace = nothing;
+    open_network();
     g_low = guarded(LOW_SIZE);
     g_high = guarded(HIGH_SIZE);
     return 0;
@@ -141,6 +158,26 @@ static void open_grants(void)
         must(vm_files_serve(&g_vm.files, &r, (void *)(uintptr_t)g_names[i], NULL) == i,
              "opening a granted directory");
     }
+}
+
+/* With a network the listener is handle 2, and a socket for datagrams 3. */
+static void open_sockets(void)
+{
+    static const struct platform_listener listener = {.name = "publish0", .fd = 0};
+    struct platform_listener listeners[1] = {listener};
+    listeners[0].fd = g_listener;
+    const struct platform_options options = {
+        .listeners = listeners, .listener_count = g_listener >= 0, .host_network = g_listener >= 0};
+    must(vm_sockets_open(&g_vm.sockets, &options) == 0, "vm_sockets_open");
+    g_vm.sockets.listeners = &listener; /* its name is looked at later */
+    if (g_listener < 0)
+        return;
+    struct kvm_request r = {.op = KVM_OP_SOCKET_PUBLISHED, .size = strlen(listener.name)};
+    must(vm_sockets_serve(&g_vm.sockets, &g_vm.files, &r, (void *)(uintptr_t)listener.name, NULL) ==
+             2,
+         "a published port");
+    r = (struct kvm_request){.op = KVM_OP_SOCKET_OPEN, .a0 = AF_INET, .a1 = SOCK_DGRAM};
+    must(vm_sockets_serve(&g_vm.sockets, &g_vm.files, &r, NULL, NULL) == 3, "a socket");
 }
 
 static void start(void)
@@ -174,6 +211,7 @@ static void start(void)
     g_overlaps = false;
     write_file(g_path[0], "file");
     open_grants();
+    open_sockets();
 }
 
 static void check_read_only_directory(void)
@@ -269,6 +307,8 @@ static struct kvm_request take_request(struct input *in)
     note_overlap(r.buffer, r.size);
     if (r.op == KVM_OP_FILE_STAT_AT)
         note_overlap(r.a1, 256);
+    if (r.op == KVM_OP_SOCKET_RECEIVE)
+        note_overlap(r.a1, sizeof(struct kvm_socket_message));
     if (r.op == KVM_OP_COPY)
         note_overlap(r.a0, r.size);
     return r;
@@ -372,6 +412,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         step(&in);
     finish_requests();
     later_close(&g_vm);
+    vm_sockets_close(&g_vm.sockets);
     vm_files_close(&g_vm.files);
     pthread_cond_destroy(&g_vm.changed);
     pthread_mutex_destroy(&g_vm.lock);

@@ -6,6 +6,8 @@
 #include "fuzz/hypercall_host.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -132,4 +134,39 @@ int checked_kill(pid_t pid, int sig)
     if (pid != getpid())
         hypercall_fail("a signal to somebody else", "");
     return sig == SIGURG ? 0 : kill(pid, sig);
+}
+
+int checked_socket(int family, int type, int protocol)
+{
+    if (family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
+        hypercall_fail("a socket of a family that the sandbox kills", "");
+    if (!(type & SOCK_NONBLOCK))
+        hypercall_fail("a socket that blocks", "");
+    return socket(family, type, protocol);
+}
+
+/* Values that name memory or descriptors of this process. */
+static void check_option(int level, int option)
+{
+    static const int names_memory[] = {SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF,
+                                       SO_ATTACH_REUSEPORT_EBPF};
+    for (size_t i = 0; i < sizeof(names_memory) / sizeof(names_memory[0]); i++)
+        if (level == SOL_SOCKET && option == names_memory[i])
+            hypercall_fail("an option of a socket that names memory", "");
+    if (level == IPPROTO_TCP && option == TCP_ZEROCOPY_RECEIVE)
+        hypercall_fail("an option of a socket that names memory", "TCP_ZEROCOPY_RECEIVE");
+    if ((level == IPPROTO_IP || level == IPPROTO_IPV6) && (option == 64 || option == 65))
+        hypercall_fail("an option of packet filters", "");
+}
+
+int checked_getsockopt(int fd, int level, int option, void *value, socklen_t *size)
+{
+    check_option(level, option);
+    return getsockopt(fd, level, option, value, size);
+}
+
+int checked_setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    check_option(level, option);
+    return setsockopt(fd, level, option, value, size);
 }

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -27,6 +28,9 @@ int checked_chmod(const char *path, mode_t mode);
 int checked_fchownat(int dir, const char *name, uid_t uid, gid_t gid, int flags);
 int checked_utimensat(int dir, const char *name, const struct timespec times[2], int flags);
 int checked_kill(pid_t pid, int sig);
+int checked_socket(int family, int type, int protocol);
+int checked_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
+int checked_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
 
 #ifndef HYPERCALL_HOST_ITSELF
 #define open checked_open
@@ -43,6 +47,9 @@ int checked_kill(pid_t pid, int sig);
 #define fchownat checked_fchownat
 #define utimensat checked_utimensat
 #define kill checked_kill
+#define socket checked_socket
+#define getsockopt checked_getsockopt
+#define setsockopt checked_setsockopt
 #endif
 
 #endif
