@@ -1,6 +1,6 @@
 /*
  * kvm_fork_copying.c: the page tables of platform/kvm, but for a fork that copies every table, as kernels commonly do. For comparison in
- * kvm_fork_bench alone; all else is the same code.
+ * bench/kvm_fork alone; all else is the same code.
  */
 #include "platform/kvm/image/pagetable.h"
 
@@ -9,34 +9,30 @@ void pt_fork_sharing(struct page_tables *parent, struct page_tables *child);
 #include "platform/kvm/image/pagetable.c"
 #undef pt_fork
 
-/* A table of the child's own, with a copy of all tables below. The parent stays the sole holder of its tables. */
-static uint64_t copy_tree(struct page_tables *parent, uint64_t table, int level)
+/* What a first write would do to one path, for all of them: each table becomes the space's own. */
+static void own_all(struct page_tables *pt, uint64_t table, uint64_t start, int level,
+                    struct pt_batch *batch)
 {
-    const uint64_t whole = PTE_PRESENT | PTE_WRITE | PTE_USER;
-    uint64_t copy = frame_alloc(FRAME_TABLE, FRAME_ZEROED);
-    PLATFORM_REQUIRE(copy != FRAME_NONE); /* a benchmark has enough */
-    parent->touched += PT_ENTRIES;
-    if (level == 1) {
-        copy_table(table, copy, whole, level);
-        return copy;
+    uint64_t *entries = pt_entries(table);
+    const int count = level == PT_LEVELS ? PT_USER_ENTRIES : PT_ENTRIES;
+    for (int i = 0; i < count; i++) {
+        const uint64_t addr = start + (uint64_t)i * pt_span(level);
+        if (!entries[i] || (entries[i] & PTE_HUGE))
+            continue;
+        if (batch->count > PT_BATCH_MAX - PT_LEVELS)
+            pt_finish(pt, batch);
+        /* A benchmark has enough memory. */
+        PLATFORM_REQUIRE(pt_own_below(pt, &entries[i], addr, level, batch) == 0);
+        if (level > 2)
+            own_all(pt, entries[i] & PTE_ADDRESS, addr, level - 1, batch);
     }
-    uint64_t *from = pt_entries(table), *to = pt_entries(copy);
-    for (int i = 0; i < PT_ENTRIES; i++) {
-        PLATFORM_REQUIRE(!(from[i] & (PTE_HUGE | PTE_COW | PTE_LIMITED)));
-        if (from[i])
-            to[i] = copy_tree(parent, from[i] & PTE_ADDRESS, level - 1) | whole;
-    }
-    return copy;
 }
 
 void pt_fork(struct page_tables *parent, struct page_tables *child)
 {
-    const uint64_t *from = pt_entries(parent->root);
-    uint64_t *to = pt_entries(child->root);
-    for (int i = 0; i < PT_USER_ENTRIES; i++)
-        if (from[i])
-            to[i] = copy_tree(parent, from[i] & PTE_ADDRESS, PT_LEVELS - 1) | PTE_PRESENT |
-                    PTE_WRITE | PTE_USER;
-    child->pages = parent->pages;
-    child->tables = parent->tables;
+    struct pt_batch batch;
+    pt_fork_sharing(parent, child);
+    pt_batch_init(&batch);
+    own_all(child, child->root, 0, PT_LEVELS, &batch);
+    pt_finish(child, &batch);
 }

@@ -185,14 +185,14 @@ static void boot_thread(void *arg)
 }
 
 /*
- * The runner's code moves into private huge pages at its own address: a forked carrier then has it mapped from the start, where file
- * pages would be faulted in (and torn down) by each. Only when the linker left the code whole huge pages to itself; failing, the
+ * The runner's code and constants move into private huge pages at their own address: a forked carrier then has them mapped from the
+ * start, where file pages would be faulted in (and torn down) by each. Only when the linker left them whole huge pages; failing, the
  * file's pages stay. Runs in the zygote, on the code it moves.
  */
 static void move_text_to_huge_pages(void)
 {
     uint64_t start = (uint64_t)__executable_start,
-             size = ((uint64_t)etext - start + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
+             size = (g_text_file_end - start + LU_HUGE_PAGE - 1) & ~(LU_HUGE_PAGE - 1);
     if (start % LU_HUGE_PAGE != 0 || start + size > g_data_start)
         return;
     long at = host_call(__NR_mmap, 0, size + LU_HUGE_PAGE, PROT_READ | PROT_WRITE,

@@ -2,6 +2,7 @@
  * faulty_image.c: an image that misbehaves in the way its blob names. What the VMM makes of it is the test.
  */
 #include "platform/errno.h"
+#include "platform/guest_memory.h"
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/layout.h"
 #include "platform/kvm/image/machine.h"
@@ -66,7 +67,29 @@ static void malformed_requests(void)
     image_message("all refused");
 }
 
-void image_program(struct platform *p UNUSED, void *blob, size_t size)
+/* All memory there is: the last request is refused, what was taken can be used, and what is given back can be had again. */
+static void take_all_memory(struct platform *p)
+{
+    const size_t step = 1u << 20;
+    char **last = NULL;
+    uint64_t taken = 0;
+    for (char **at; (at = shim_memory_alloc(p, step)); last = at, taken += step)
+        *at = (char *)last;
+    expect(taken > 4 * step ? 0 : -ENOMEM, 0, "hardly any memory");
+    while (last) {
+        char **before = (char **)(void *)*last;
+        shim_memory_free(p, last, step);
+        last = before;
+        taken -= step;
+    }
+    expect((int64_t)taken, 0, "some is lost");
+    void *again = shim_memory_alloc(p, step);
+    expect(again ? 0 : -ENOMEM, 0, "none came back");
+    shim_memory_free(p, again, step);
+    image_message("refused when all was taken");
+}
+
+void image_program(struct platform *p, void *blob, size_t size)
 {
     g_word = blob;
     g_size = size;
@@ -74,6 +97,12 @@ void image_program(struct platform *p UNUSED, void *blob, size_t size)
         malformed_requests();
         image_exit(0);
     }
+    if (asked_for("exhaustion")) {
+        take_all_memory(p);
+        image_exit(0);
+    }
+    if (asked_for("loop"))
+        __asm__ volatile("cli; 1: jmp 1b");
     if (asked_for("address"))
         out32(KVM_PORT_CALL, 0xfffffff8);
     if (asked_for("misaligned"))

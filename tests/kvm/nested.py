@@ -1,37 +1,51 @@
 #!/usr/bin/env python3
 """nested.py --kernel DIR [--cpu FLAGS] [--memory MIB] [--seconds N] [--count] LIST: runs tests on a real KVM inside an emulated machine.
 
-QEMU emulates two processors with AMD's virtualization and boots Debian's kernel from DIR (scripts/fetch-kernel) with an initial file
-system made here: busybox, the modules of KVM, and every file that LIST names, at the path it has outside. The machine runs the
+QEMU emulates two processors with AMD's virtualization and boots Debian's kernel from DIR (scripts/fetch-kernel) on a disk made here, which
+holds busybox, the modules of KVM, and every file that LIST names, at the path it has outside. The machine runs the
 tests one after the other and hands back what they printed; this program judges.
 
 LIST has one test a line, fields separated by tabs:
   NAME  STATUS  WORDS  COMMAND   the command ends with STATUS and says WORDS, once ("": says whatever it likes)
-  NAME  =       OTHER  COMMAND   status and standard output are those of the command OTHER
-  file  PATH                     PATH is there, too
+  NAME  =       OTHER  COMMAND   status, standard output and standard error are those of the command OTHER in that machine
+  NAME  =here   OTHER  COMMAND   the same, of the command OTHER on this machine: where Debian's kernel itself would answer otherwise
+  case  NAME    COMMAND          that case of tests/programs/cases.py (*: all) is the same natively in that machine and by COMMAND (pal run ... --)
+  file  PATH                     PATH is there, too: a file with the libraries it needs, or a folder with all that is below it
+  package  NAME                  so are programs, libraries and headers of that Debian package
 Status: 0; 1 when a test failed; 77 with a line that says SKIP when this machine cannot; 125.
 """
 import argparse
 import difflib
-import gzip
 import os
 import re
+import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(TOP, "tests", "programs"))
+import cases
+
 SKIPPED, BROKEN = 77, 125
 BUSYBOX = "/bin/busybox"
+MUSL = "/lib/ld-musl-x86_64.so.1"
+MKFS = shutil.which("mke2fs") or "/sbin/mke2fs"
 MODULES = ("irqbypass.ko", "kvm.ko", "kvm-amd.ko")
 
 INIT = """#!/bin/busybox sh
-/bin/busybox --install -s /bin
-export PATH=/bin:/usr/bin:/sbin HOME=/tmp
+/bin/busybox mkdir /applets
+/bin/busybox --install -s /applets
+export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/applets HOME=/root LC_ALL=C GUEST_VARIABLE=seen
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
-mkdir -p /dev/pts /dev/shm /var/tmp; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm; chmod 1777 /tmp /var/tmp
+for point in /tmp /var/tmp /run; do mount -t tmpfs tmp $point; done
+mkdir -p /dev/pts /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm; chmod 1777 /tmp /var/tmp /dev/shm
+ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
+hostname machine
 ip link set lo up
 stty -F /dev/ttyS1 raw -echo
 exec 3>/dev/ttyS1
@@ -43,9 +57,9 @@ number=0
 now() { cut -d ' ' -f 1 /proc/uptime; }
 run() {
     start=$(now)
-    timeout -s KILL "$1" sh -c "$2" </dev/null >/tmp/.out 2>/tmp/.err
+    setsid timeout -s KILL "$1" /bin/sh -c "$2" </dev/null >/run/out 2>/run/err 3>&-
     echo "@@ $3 $number $? $start $(now)" >&3
-    cat /tmp/.out >&3; echo >&3; echo "@@ err" >&3; cat /tmp/.err >&3; echo >&3
+    cat /run/out >&3; echo >&3; echo "@@ err" >&3; cat /run/err >&3; echo >&3
 }
 while IFS='\t' read -r seconds expected command; do
     number=$((number + 1))
@@ -58,54 +72,89 @@ reboot -f
 """
 
 
-class Archive:
-    """A cpio archive ("newc"), as the kernel unpacks it."""
+class Tree:
+    """What the disk holds, put together in a folder here."""
 
-    def __init__(self):
-        self.data = bytearray()
+    def __init__(self, root):
+        self.root = root
         self.have = set()
+        for path in ("dev", "proc", "sys", "tmp", "var/tmp", "run", "root", "modules"):
+            os.makedirs(os.path.join(root, path))
+        for path in ("/bin", "/sbin", "/lib", "/lib64"): # Debian's links
+            if os.path.islink(path):
+                self._place(path)
+                os.makedirs(root + os.path.realpath(path), exist_ok=True)
 
-    def _add(self, path, mode, content=b"", device=(0, 0)):
-        name = path.strip("/").encode() + b"\0"
-        fields = (len(self.have) + 1, mode, 0, 0, 1, 0, len(content), 0, 0, *device, len(name), 0)
-        self.data += b"070701" + b"".join(b"%08X" % f for f in fields) + name
-        self.data += b"\0" * (-len(self.data) % 4) + content
-        self.data += b"\0" * (-len(self.data) % 4)
+    def _place(self, path):
+        """Makes the folders and links on the way to `path` as they are here. Where it really is."""
+        at = "/"
+        parts = path.strip("/").split("/")
+        while parts:
+            part = parts.pop(0)
+            if part in ("", "."):
+                continue
+            at = os.path.dirname(at) if part == ".." else os.path.join(at, part)
+            if os.path.islink(at):
+                target = os.readlink(at)
+                if not os.path.islink(self.root + at):
+                    os.makedirs(os.path.dirname(self.root + at), exist_ok=True)
+                    os.symlink(target, self.root + at)
+                at = "/" if target.startswith("/") else os.path.dirname(at)
+                parts = target.strip("/").split("/") + parts
+        os.makedirs(os.path.dirname(self.root + at), exist_ok=True)
+        return at
 
-    def folder(self, path):
-        path = "/" + path.strip("/")
-        if path == "/" or path in self.have:
-            return
-        self.folder(os.path.dirname(path))
-        self.have.add(path)
-        self._add(path, 0o40755)
-
-    def put(self, path, content, mode=0o100755):
-        if path not in self.have:
-            self.folder(os.path.dirname(path))
-            self.have.add(path)
-            self._add(path, mode, content)
+    def text(self, path, content, mode=0o755):
+        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
+        with open(self.root + path, "wb") as f:
+            f.write(content)
+        os.chmod(self.root + path, mode)
 
     def file(self, path, at=None):
-        with open(path, "rb") as f:
-            self.put(at or path, f.read(), 0o100755 if os.access(path, os.X_OK) else 0o100644)
+        """Was it not there yet?"""
+        real = self._place(path) if at is None else at
+        if real in self.have:
+            return False
+        self.have.add(real)
+        shutil.copy2(path, self.root + real)
+        return True
+
+    def folder(self, path):
+        real = self._place(path)
+        if real in self.have:
+            return
+        self.have.add(real)
+        shutil.copytree(real, self.root + real, symlinks=True, dirs_exist_ok=True, ignore_dangling_symlinks=True,
+                        ignore=lambda where, names: [name for name in names if name == "__pycache__" or not_plain(os.path.join(where, name))])
 
     def program(self, path):
         """A file with the libraries it needs."""
-        if path in self.have:
+        if os.path.isdir(path):
+            self.folder(path)
             return
-        self.file(path)
+        if not self.file(path):
+            return
         with open(path, "rb") as f:
-            if f.read(4) != b"\x7fELF":
-                return
+            start = f.read(4096)
+        if start[:4] != b"\x7fELF":
+            return
+        if MUSL.encode() in start: # the other C library's, of which ldd knows nothing
+            self.file(MUSL)
+            return
         needs = subprocess.run(["ldd", path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
         for library in re.findall(r"(?:=> |^\s)(/\S+) \(0x", needs.stdout.decode(), re.M):
             self.file(library)
 
-    def finish(self):
-        self._add("dev/console", 0o20600, device=(5, 1))
-        self._add("TRAILER!!!", 0)
-        return gzip.compress(bytes(self.data), compresslevel=1)
+    def disk(self, path, mib):
+        done = subprocess.run([MKFS, "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-i", "8192", "-d", self.root, path, f"{mib}M"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            sys.exit(f"{MKFS}: {done.stdout.decode(errors='replace')}")
+
+
+def not_plain(path):
+    mode = os.lstat(path).st_mode
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)) or not (os.path.islink(path) or os.access(path, os.R_OK))
 
 
 def skip(why):
@@ -113,39 +162,69 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
+class Test:
+    def __init__(self, name, status, other, command, order=True):
+        self.name, self.status, self.other, self.command, self.order = name, status, other, command, order
+
+    def compared(self):
+        return str(self.status).startswith("=")
+
+
+def files_of_package(name):
+    done = subprocess.run(["dpkg", "-L", name], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+    return [path for path in done.stdout.decode().split() if re.match(r"(/usr)?/(s?bin|lib|include)/", path) and not os.path.isdir(path)]
+
+
+def read_case(name, command):
+    """A case of cases.py as a script, so that no quotes are lost on the way."""
+    case = cases.CASES[name]
+    script = f"cd /; exec {shlex.join(case.argv)} <{'/cases/' + name + '.in' if case.stdin else '/dev/null'}\n"
+    return Test(name, "=", f"/bin/sh /cases/{name}", f"{command} /bin/sh /cases/{name}", not case.sort), script.encode(), case.stdin
+
+
 def read_list(path):
-    tests, files = [], []
+    tests, files, scripts = [], [], {}
     with open(path, encoding="utf-8") as f:
         for line in f:
             fields = line.rstrip("\n").split("\t")
             if fields[0] == "file":
                 files.append(fields[1])
+            elif fields[0] == "package":
+                files += files_of_package(fields[1])
+            elif fields[0] == "case":
+                for name in cases.CASES if fields[1] == "*" else [fields[1]]:
+                    test, script, given = read_case(name, fields[2])
+                    tests.append(test)
+                    scripts["/cases/" + name] = script
+                    if given:
+                        scripts["/cases/" + name + ".in"] = given
             elif len(fields) == 4:
-                tests.append(fields)
+                tests.append(Test(*fields))
             elif line.strip():
                 sys.exit(f"{path}: not a test: {line!r}")
-    return tests, files
+    return tests, files, scripts
 
 
-def make_archive(arguments, tests, files):
-    archive = Archive()
-    for folder in ("dev", "proc", "sys", "tmp"):
-        archive.folder(folder)
-    archive.file(BUSYBOX)
-    for path in files:
-        archive.program(path)
+def make_disk(arguments, tests, files, scripts, folder):
+    tree = Tree(os.path.join(folder, "tree"))
+    for path in (BUSYBOX, "/bin/sh", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/debian_version", *files):
+        if os.path.exists(path):
+            tree.program(path)
     lines = []
-    for _, status, words, command in tests:
-        for text in (command, words if status == "=" else ""):
-            for word in text.replace("'", " ").split():
-                if os.path.isfile(word) and word.startswith("/") and word != BUSYBOX:
-                    archive.program(word)
-        lines.append("\t".join((str(arguments.seconds), words if status == "=" else "-", command)) + "\n")
+    for test in tests:
+        inside = test.other if test.status == "=" else ""
+        for word in f"{test.command} {inside}".replace("'", " ").split():
+            if os.path.isfile(word) and word.startswith("/"):
+                tree.program(word)
+        lines.append("\t".join((str(arguments.seconds), inside or "-", test.command)) + "\n")
+    for path, content in scripts.items():
+        tree.text(path, content)
     for module in MODULES:
-        archive.file(os.path.join(arguments.kernel, module), "/modules/" + module)
-    archive.put("/tests", "".join(lines).encode(), 0o100644)
-    archive.put("/init", INIT.replace("@npt@", "1" if arguments.npt == "Y" else "0").encode())
-    return archive.finish()
+        tree.file(os.path.join(arguments.kernel, module), "/modules/" + module)
+    tree.text("/tests", "".join(lines).encode())
+    tree.text("/init", INIT.replace("@npt@", "1" if arguments.npt == "Y" else "0").encode())
+    tree.disk(os.path.join(folder, "disk"), arguments.disk)
+    shutil.rmtree(tree.root)
 
 
 def boot(arguments, folder):
@@ -158,8 +237,8 @@ def boot(arguments, folder):
         ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", "max,+svm,+npt" + arguments.cpu,
          "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot",
          "-serial", "file:" + console, "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
-         "-initrd", os.path.join(folder, "initrd"),
-         "-append", "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check"],
+         "-drive", f"file={os.path.join(folder, 'disk')},if=none,id=disk,format=raw,cache=unsafe", "-device", "nvme,drive=disk,serial=disk",
+         "-append", "root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     watchdog = threading.Timer(arguments.deadline, qemu.kill)
     watchdog.start()
@@ -186,25 +265,35 @@ def answers(said):
     return found
 
 
+def run_here(test):
+    done = subprocess.run(["sh", "-c", test.other], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
+                          env=dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root"), check=False)
+    status = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return status, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
 def judge(test, answer):
     """None: as it should be; or what is wrong."""
-    _, status, words, _ = test
     if "got" not in answer:
         return "was not run to its end"
     got = answer["got"]
-    if status == "=":
-        if "expected" not in answer:
+    if test.compared():
+        if test.status == "=here":
+            expected = run_here(test)
+        elif "expected" in answer:
+            expected = answer["expected"]
+        else:
             return "has nothing to be compared with"
-        expected = answer["expected"]
-        if got[:2] != expected[:2]:
-            lines = difflib.unified_diff(expected[1].splitlines(), got[1].splitlines(), "expected", "got", n=1, lineterm="")
-            return f"status {got[0]}, expected {expected[0]}\n" + "\n".join([*lines, got[2]])
+        texts = [[text.splitlines() if test.order else sorted(text.splitlines()) for text in run[1:3]] for run in (expected, got)]
+        if got[0] != expected[0] or texts[0] != texts[1]:
+            lines = [line for a, b in zip(*texts) for line in difflib.unified_diff(a, b, "expected", "got", n=1, lineterm="")]
+            return f"status {got[0]}, expected {expected[0]}\n" + "\n".join(lines[:60])
     else:
         output = got[1] + "\n" + got[2]
-        if got[0] != int(status):
-            return f"status {got[0]}, not {status}:\n{output}"
-        if words and output.count(words) != 1:
-            return f"does not say {words!r} once:\n{output}"
+        if got[0] != int(test.status):
+            return f"status {got[0]}, not {test.status}:\n{output}"
+        if test.other and output.count(test.other) != 1:
+            return f"does not say {test.other!r} once:\n{output}"
     return None
 
 
@@ -217,6 +306,7 @@ def main():
     parser.add_argument("--count", action="store_true", help="one processor, whose time stamp counter counts instructions")
     parser.add_argument("--show", action="store_true", help="print what passing tests print, too")
     parser.add_argument("--memory", type=int, default=1024)
+    parser.add_argument("--disk", type=int, default=1024)
     parser.add_argument("--seconds", type=int, default=400, help="for one test")
     parser.add_argument("--deadline", type=int, default=1100, help="for the machine")
     parser.add_argument("list")
@@ -227,10 +317,11 @@ def main():
         skip("no /bin/busybox here (Debian: busybox-static)")
     if not os.path.exists(os.path.join(arguments.kernel, "version")):
         skip(f"no kernel in {arguments.kernel}: scripts/fetch-kernel fetches it")
-    tests, files = read_list(arguments.list)
+    if not os.path.exists(MKFS):
+        skip("no mke2fs here (Debian: e2fsprogs)")
+    tests, files, scripts = read_list(arguments.list)
     with tempfile.TemporaryDirectory(prefix="nested-") as folder:
-        with open(os.path.join(folder, "initrd"), "wb") as f:
-            f.write(make_archive(arguments, tests, files))
+        make_disk(arguments, tests, files, scripts, folder)
         said, console, seconds = boot(arguments, folder)
     up = re.search(r"^@@ up (\S+) (\S+)$", said, re.M)
     if not up:
@@ -246,7 +337,7 @@ def main():
         wrong = judge(test, answer)
         failed += wrong is not None
         took = f" ({answer['got'][3]:.1f} s)" if "got" in answer else ""
-        print(f"{'FAILED' if wrong else 'passed'} {test[0]}{took}" + (": " + wrong if wrong else ""))
+        print(f"{'FAILED' if wrong else 'passed'} {test.name}{took}" + (": " + wrong if wrong else ""))
         if arguments.show and not wrong:
             print(found[number]["got"][1].rstrip("\n"))
     if "@@ end" not in said:

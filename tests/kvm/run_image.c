@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     }
     void *image = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     const char *blob = argc > 2 ? argv[2] : "";
-    struct platform_options options = {.trace_fd = -1};
+    struct platform_options options = {.trace_fd = -1, .memory = 8u << 20, .cpus = 2};
     int err = kvm_run_image(image, (size_t)st.st_size, &options, blob, strlen(blob), &wait_status,
                             why, sizeof(why));
     if (err) {
