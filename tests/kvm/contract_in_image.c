@@ -15,9 +15,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include "platform/kvm/vmm/kvm_front.h"
 #include "platform/kvm/vmm/vm.h"
@@ -62,11 +65,26 @@ static NO_RETURN void broken(const char *what)
     exit(125);
 }
 
+/* A free port of the loopback, for the case that asks for it as "port". */
+static int listen_at_loopback(void)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 || listen(fd, 5) != 0)
+        broken("a port of the loopback");
+    return fd;
+}
+
 static NO_RETURN void machine(const char *blob, int trace_fd)
 {
     const struct platform_grant grants[] = {{"rw", g_rw, true}, {"ro", g_ro, false}};
+    const struct platform_listener listener = {"port", listen_at_loopback()};
     const struct platform_options options = {.grants = grants,
                                              .grant_count = 2,
+                                             .listeners = &listener,
+                                             .listener_count = 1,
+                                             .host_network = true,
                                              .trace_fd = trace_fd,
                                              .detailed_stats = true,
                                              .memory = 256u << 20,

@@ -152,8 +152,10 @@ void image_main(uint64_t boot_info)
     g_has_vmm = 1;
     if (g_boot.features & KVM_HAVE_FILES)
         g_kvm_platform.features |= PLATFORM_FEATURE_HOST_FILES;
-    if (g_boot.features & KVM_HAVE_SOCKETS)
+    if (g_boot.features & KVM_HAVE_SOCKETS) {
+        g_kvm_platform.features |= PLATFORM_FEATURE_HOST_SOCKETS;
         g_kvm_platform.host_socket = &kvm_host_socket_ops;
+    }
     start();
 }
 
