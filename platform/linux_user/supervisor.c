@@ -304,7 +304,7 @@ static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id)
     if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
         how = CARRIER_ENDED;
     } else if (whole) {
-        c->tgid = 0; /* soon somebody else's */
+        c->tgid = 0; /* before the record can be free */
         how = __atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
                   ? CARRIER_LOST
@@ -320,12 +320,9 @@ static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id)
 }
 
 /* A carrier is gone. false: the instance can't go on. */
-static bool carrier_died(pid_t pid, int status)
+static bool carrier_died(struct lu_carrier *c, pid_t pid, int status)
 {
-    struct lu_carrier *c = carrier_of(pid);
     uint64_t id = 0;
-    if (!c)
-        return true;
     if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
         lu_carrier_free(c);
         return true;
@@ -333,6 +330,8 @@ static bool carrier_died(pid_t pid, int status)
     enum carrier_end how = carrier_end(c, &id);
     if (how == CARRIER_ENDED)
         return true;
+    if (how == CARRIER_FATAL)
+        c->tgid = 0; /* soon somebody else's */
     for (size_t i = 0;
          how == CARRIER_LOST && i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
         uint64_t empty = 0;
@@ -356,25 +355,36 @@ static bool reap(void)
     pid_t pid;
     bool alive = true;
     while ((pid = (pid_t)wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
+        struct lu_carrier *c = carrier_of(pid);
+        if (!c)
+            continue; /* a child of whoever started us */
         g_lu.reaped_user_ns += (uint64_t)usage.ru_utime.tv_sec * 1000000000u +
                                (uint64_t)usage.ru_utime.tv_usec * 1000u;
         g_lu.reaped_system_ns += (uint64_t)usage.ru_stime.tv_sec * 1000000000u +
                                  (uint64_t)usage.ru_stime.tv_usec * 1000u;
-        if (!carrier_died(pid, status))
+        if (!carrier_died(c, pid, status))
             alive = false;
     }
     return alive;
 }
 
-/* SIGKILL to every carrier until none is left: one that is being made meanwhile is found in the next round. */
+/*
+ * SIGKILL to every carrier until none is left: one that is being made meanwhile is found in the next round. Who started us may have left us
+ * children of his own: they are nobody to wait for.
+ */
 static void kill_all(void)
 {
     for (;;) {
+        bool left = false;
         for (struct lu_carrier *c = lu_carrier_first(); c; c = c->next_made) {
             pid_t tgid = (pid_t)__atomic_load_n(&c->tgid, __ATOMIC_RELAXED); /* 0: ourselves */
-            if (c->state != LU_CARRIER_FREE && tgid > 0)
-                kill(tgid, SIGKILL);
+            if (c->state == LU_CARRIER_FREE || tgid <= 0)
+                continue;
+            left = true;
+            kill(tgid, SIGKILL);
         }
+        if (!left)
+            return;
         int status;
         pid_t pid = (pid_t)wait4(-1, &status, __WALL, NULL);
         if (pid < 0 && errno == ECHILD)

@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import sys
 
 import support
@@ -234,6 +235,14 @@ def small_file_limit(_):
 def closed_streams(_):
     script = f"exec {PAL} run -- /bin/sh -c 'exit 6' <&- >&- 2>&-"
     assert support.run(["sh", "-c", script], timeout=110).status == 6
+
+
+def children_it_did_not_make(_):
+    # Left by whoever became pal: nothing to wait for.
+    result = support.run(["sh", "-c", f"sleep 100 </dev/null >/dev/null 2>&1 & echo $!; exec {PAL} run -- /bin/echo well"], timeout=110)
+    os.kill(int(result.out.split()[0]), signal.SIGKILL)
+    assert result.status == 0 and result.out.split()[1] == b"well", result.out
+    assert result.seconds < 60, f"{result.seconds} s"
 
 
 def output_nobody_reads(_):
