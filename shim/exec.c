@@ -184,8 +184,11 @@ static int plan_elf(struct exec_image *image, struct exec_object *object)
     int err = file_stat(object->file, &st);
     if (err < 0)
         return err;
-    if (object == &image->program)
+    if (object == &image->program) {
+        if (mount_ignores_set_id(object->file))
+            st.mode &= ~(uint32_t)(S_ISUID | S_ISGID);
         image->ids = process_exec_ids(image->task->process, &st);
+    }
     err = elf_check_header(object->start, object->start_size, st.size, &headers, &reason);
     if (err < 0)
         return exec_refuse(image, err, "%s", reason);

@@ -17,6 +17,7 @@
 #include "shim/budget.h"
 #include "shim/fs/file.h"
 #include "shim/fs/memfs.h"
+#include "shim/fs/vfs.h"
 #include "shim/ipc.h"
 #include "shim/mm_private.h"
 #include "shim/process.h"
@@ -371,6 +372,8 @@ static struct memory_object *backing(struct vma *model, uint64_t size, int *err)
         *err = -EACCES;
     else if (!f->ops->map)
         *err = -ENODEV;
+    else if (model->prot & MEMORY_EXEC && mount_forbids_execution(f))
+        *err = -EPERM;
     if (*err < 0)
         return NULL;
     return f->ops->map(task_current(), f, model->sharing, model->prot, &model->offset, err);
@@ -468,6 +471,8 @@ void mm_detach_all(struct mm *mm)
 /* A shared mapping of a file that was not opened for writing may never become writable. */
 static bool prot_allowed(const struct vma *v, unsigned prot)
 {
+    if (prot & MEMORY_EXEC && v->file && mount_forbids_execution(v->file))
+        return false;
     return !(prot & MEMORY_WRITE) || v->sharing == MEMORY_PRIVATE || !v->file || vma_may_write(v);
 }
 

@@ -44,13 +44,13 @@
     X(fanotify_init, "inotify is there")                                                           \
     X(fanotify_mark, "inotify is there")                                                           \
     X(open_by_handle_at, "name_to_handle_at gives no handles")                                     \
-    X(open_tree, "mounts are fixed by the command line")                                           \
-    X(move_mount, "mounts are fixed by the command line")                                          \
-    X(fsopen, "mounts are fixed by the command line")                                              \
-    X(fsconfig, "mounts are fixed by the command line")                                            \
-    X(fsmount, "mounts are fixed by the command line")                                             \
-    X(fspick, "mounts are fixed by the command line")                                              \
-    X(mount_setattr, "mounts are fixed by the command line")                                       \
+    X(open_tree, "mount(2) is there")                                                              \
+    X(move_mount, "mount(2) is there")                                                             \
+    X(fsopen, "mount(2) is there")                                                                 \
+    X(fsconfig, "mount(2) is there")                                                               \
+    X(fsmount, "mount(2) is there")                                                                \
+    X(fspick, "mount(2) is there")                                                                 \
+    X(mount_setattr, "mount(2) is there")                                                          \
     X(quotactl, "no quotas")                                                                       \
     X(quotactl_fd, "no quotas")                                                                    \
     X(acct, "no process accounting")                                                               \

@@ -93,8 +93,9 @@
     X(readlink, 3, FULL, "")                                                                       \
     X(readlinkat, 4, FULL, "")                                                                     \
     X(name_to_handle_at, 5, PARTIAL, "EOPNOTSUPP")                                                 \
-    X(mount, 5, PARTIAL, "EPERM")                                                                  \
-    X(umount2, 2, PARTIAL, "EPERM")                                                                \
+    X(mount, 5, PARTIAL,                                                                           \
+      "tmpfs, proc, sysfs, devtmpfs, devpts; bind mounts, moves, flags; nothing propagates")       \
+    X(umount2, 2, FULL, "")                                                                        \
     X(pivot_root, 2, PARTIAL, "EPERM")                                                             \
     X(setxattr, 5, PARTIAL, "no access control lists")                                             \
     X(lsetxattr, 5, PARTIAL, "no access control lists")                                            \

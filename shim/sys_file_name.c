@@ -419,6 +419,4 @@ long sys_readlinkat(struct task *task, const struct syscall_args *args)
         return -(error);                                                                           \
     }
 REFUSED(name_to_handle_at, EOPNOTSUPP)
-REFUSED(mount, EPERM)
-REFUSED(umount2, EPERM)
 REFUSED(pivot_root, EPERM)

@@ -3,6 +3,7 @@
  */
 #include <asm/stat.h>
 #include <asm/statfs.h>
+#include <linux/mount.h>
 #include <linux/time_types.h>
 
 #include "platform/errno.h"
@@ -176,6 +177,9 @@ static long do_access(struct task *task, int dirfd, uint64_t name, uint64_t mode
         at_flags & AT_EACCESS ? task_credentials(task) : task_real_credentials(task);
     if (mode)
         err = path_permission(&who, &path, (unsigned)mode);
+    if (err == 0 && mode & INODE_EXEC && S_ISREG(path.dentry->inode->mode) &&
+        mount_flags(path.mount) & MS_NOEXEC)
+        err = -EACCES;
     path_put(&path);
     return err;
 }
@@ -209,8 +213,9 @@ static int statfs_of(struct superblock *sb, const struct mount *mount, uint64_t 
     int err = sb->statfs ? sb->statfs(sb, &out) : 0;
     if (err)
         return err;
-    bool read_only = sb->read_only || (mount && mount->read_only);
-    out.f_flags = ST_VALID_FLAG | ST_RELATIME_FLAG | (read_only ? ST_RDONLY_FLAG : 0);
+    /* ST_RDONLY, ST_NOSUID, ST_NODEV and ST_NOEXEC are numbered as their MS_ */
+    unsigned flags = mount ? mount_flags(mount) & 15 : 0;
+    out.f_flags = ST_VALID_FLAG | ST_RELATIME_FLAG | flags | (sb->read_only ? ST_RDONLY_FLAG : 0);
     return user_write(addr, &out, sizeof(out));
 }
 

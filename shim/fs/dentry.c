@@ -284,6 +284,34 @@ void dentry_exchange(struct dentry *a, struct dentry *b)
     mutex_unlock(&g_dcache_lock);
 }
 
+static bool is_below_locked(const struct dentry *d, const struct dentry *ancestor)
+{
+    while (d && d != ancestor)
+        d = d->parent;
+    return d != NULL;
+}
+
+/* Unused ones have no children, so parents come up in the next round. */
+void dentry_forget_below(struct dentry *top)
+{
+    struct dentry *dead;
+    do {
+        dead = NULL;
+        mutex_lock(&g_dcache_lock);
+        struct dentry *d, *next;
+        for (d = g_lru; d; d = next) {
+            next = d->lru_next;
+            if (d == top || !is_below_locked(d, top))
+                continue;
+            drop_locked(d, &dead);
+        }
+        if (dead)
+            dead = collect(dead, UINT32_MAX);
+        mutex_unlock(&g_dcache_lock);
+        free_all(dead);
+    } while (dead);
+}
+
 bool dentry_is_below(struct dentry *d, struct dentry *ancestor)
 {
     mutex_lock(&g_dcache_lock);

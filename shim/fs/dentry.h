@@ -24,8 +24,9 @@ struct mount;
 struct dentry {
     uint32_t refs; /* atomic; from and to 0 only under g_dcache_lock */
     uint32_t hash;
-    struct inode *inode;   /* owned; NULL: negative */
-    struct mount *mounted; /* what covers this directory; set once */
+    struct inode *inode; /* owned; NULL: negative */
+    /* What is mounted here, through one mount or another (mount_on()); changed under g_dcache_lock. */
+    struct mount *mounted;
     /* under g_dcache_lock */
     struct dentry *parent; /* owned; NULL: root of its file system */
     char *name;            /* inline_name or from shim_alloc */
@@ -63,6 +64,8 @@ void dentry_drop(struct dentry *d, enum dentry_drop_why why);
 /* The name moved: target's dentry (NULL: none) is dropped, d takes its place. -ENOMEM: nothing
  * changed. */
 int dentry_move(struct dentry *d, struct dentry *parent, const char *name, size_t length);
+/* Whatever is cached below and in use by nobody goes. */
+void dentry_forget_below(struct dentry *top);
 /* Two names changed places. */
 void dentry_exchange(struct dentry *a, struct dentry *b);
 /* `ancestor` is d or above it, in one file system. */

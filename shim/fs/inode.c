@@ -2,6 +2,7 @@
  * inode.c: inodes, superblocks, permissions, and the working directory and root of tasks.
  */
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <linux/inotify.h>
 #include <linux/securebits.h>
 
@@ -179,7 +180,7 @@ int inode_permission(const struct credentials *who, struct inode *inode, unsigne
 
 int path_want_write(const struct path *path)
 {
-    return path->mount->read_only || path->dentry->inode->sb->read_only ? -EROFS : 0;
+    return mount_flags(path->mount) & MS_RDONLY || path->dentry->inode->sb->read_only ? -EROFS : 0;
 }
 
 int path_permission(const struct credentials *who, const struct path *path, unsigned access)

@@ -79,15 +79,20 @@ static void occupy_entry(struct mem_node *dir, struct mem_entry *e, struct inode
 static struct inode *timeless_node(struct superblock *sb, uint32_t mode, uint64_t rdev,
                                    uint32_t uid, uint32_t gid, int *err)
 {
-    struct mem_node *n = shim_zalloc(sizeof(*n));
+    struct mem_fs *fs = sb->data;
+    uint64_t limit = fs->limit_inodes,
+             used = __atomic_fetch_add(&fs->used_inodes, 1, __ATOMIC_RELAXED);
+    bool full = limit && used >= limit;
+    struct mem_node *n = full ? NULL : shim_zalloc(sizeof(*n));
     struct inode *inode = n ? inode_create(sb, &g_memfs_ops, mode, n, err) : NULL;
     if (!inode) {
+        __atomic_fetch_sub(&fs->used_inodes, 1, __ATOMIC_RELAXED);
         shim_free(n);
-        *err = -ENOMEM;
+        *err = full ? -ENOSPC : -ENOMEM;
         return NULL;
     }
     n->inode = inode;
-    n->fs = sb->data;
+    n->fs = fs;
     n->uid = uid;
     n->gid = gid;
     n->rdev = rdev;
@@ -230,6 +235,7 @@ static void memfs_release(struct inode *inode)
         remove_entry(n, e);
     }
     mem_data_free(n);
+    __atomic_fetch_sub(&n->fs->used_inodes, 1, __ATOMIC_RELAXED);
     xattr_list_free(n->xattrs);
     if (n->lower)
         inode_put(n->lower);
@@ -636,16 +642,24 @@ static const struct inode_ops g_memfs_ops = {
     .release = memfs_release,
 };
 
-/* Room is what the host gives; the figures only keep df and installers content. */
+static long left(uint64_t limit, const uint64_t *used)
+{
+    uint64_t now = __atomic_load_n(used, __ATOMIC_RELAXED);
+    return now < limit ? (long)(limit - now) : 0;
+}
+
+/* Without a limit room is what the host gives; the figures only keep df and installers content. */
 static int memfs_statfs(struct superblock *sb, void *abi_statfs)
 {
     struct statfs *out = abi_statfs;
     out->f_type = (long)sb->magic;
     out->f_bsize = out->f_frsize = 4096;
-    out->f_blocks = 1l << 20;
-    out->f_bfree = out->f_bavail = 1l << 19;
-    out->f_files = 1l << 20;
-    out->f_ffree = 1l << 19;
+    const struct mem_fs *fs = sb->data;
+    out->f_blocks = fs->limit_pages ? (long)fs->limit_pages : 1l << 20;
+    out->f_bfree = out->f_bavail =
+        fs->limit_pages ? left(fs->limit_pages, &fs->used_pages) : 1l << 19;
+    out->f_files = fs->limit_inodes ? (long)fs->limit_inodes : 1l << 20;
+    out->f_ffree = fs->limit_inodes ? left(fs->limit_inodes, &fs->used_inodes) : 1l << 19;
     out->f_namelen = NAME_MAX;
     return 0;
 }

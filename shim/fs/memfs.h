@@ -26,9 +26,19 @@ bool memfs_write_sealed(struct file *f);
 MUST_USE int memfs_add_seals(struct file *f, unsigned seals);
 MUST_USE int memfs_get_seals(struct file *f);
 
+/* memfs_mount.c. A tmpfs that mount(2) may make and change. */
+bool memfs_owns(const struct superblock *sb);
+/* Options as mount(2) has them; NULL: none. Owner and mode of the root are heeded by a fresh one only. -EINVAL. */
+enum memfs_configuration { MEMFS_FRESH, MEMFS_AGAIN };
+MUST_USE int memfs_configure(struct inode *root, const char *data, enum memfs_configuration when);
+/* Nobody uses it any more: all its files go. */
+void memfs_empty(struct inode *root);
+
 /* The rest is shared by the files of memfs only. */
 struct mem_fs {
     struct mutex lock; /* entries, pins, parents; short, no call of another file system under it */
+    /* tmpfs(5): size, nr_inodes; 0: no limit. What is used is counted for a limit only, atomically. */
+    uint64_t limit_pages, used_pages, limit_inodes, used_inodes;
 };
 
 enum mem_data_kind {
@@ -77,6 +87,7 @@ struct mem_node {
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;
     bool sparse;          /* data may have holes */
+    uint64_t charged;     /* pages of fs->used_pages */
     unsigned seals;       /* F_SEAL_*; memfd only */
     struct xattr *xattrs; /* owned; once xattrs_own, else the lower inode's count */
     bool xattrs_own;

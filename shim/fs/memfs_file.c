@@ -59,8 +59,39 @@ static void set_object_size(struct mem_node *n, uint64_t size)
     n->object_size = size;
 }
 
+/* Of a file that grows to `end`, written from `from` on: how far there is room for. Pages that are skipped cost nothing, as on
+ * Linux; that a hole is filled later is not counted. */
+static uint64_t charge(struct mem_node *n, uint64_t from, uint64_t end)
+{
+    struct mem_fs *fs = n->fs;
+    uint64_t limit = fs->limit_pages, had = pages_of(n->size);
+    uint64_t start = had > from / 4096 ? had : from / 4096, stop = pages_of(end);
+    if (stop <= start)
+        return end;
+    uint64_t want = stop - start, used = __atomic_load_n(&fs->used_pages, __ATOMIC_RELAXED), get;
+    do {
+        uint64_t room = !limit ? want : used < limit ? limit - used : 0;
+        get = want < room ? want : room;
+    } while (!__atomic_compare_exchange_n(&fs->used_pages, &used, used + get, false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    n->charged += get;
+    uint64_t reached = (start + get) * 4096;
+    return reached < end ? reached : end;
+}
+
+/* The file has `size` bytes now. */
+static void uncharge(struct mem_node *n, uint64_t size)
+{
+    uint64_t keep = pages_of(size);
+    if (n->charged <= keep)
+        return;
+    __atomic_fetch_sub(&n->fs->used_pages, n->charged - keep, __ATOMIC_RELAXED);
+    n->charged = keep;
+}
+
 void mem_data_free(struct mem_node *n)
 {
+    uncharge(n, 0);
     shim_free(n->bytes);
     if (!n->object)
         return;
@@ -323,6 +354,13 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
         from = mem_first(from, end - offset);
     }
     int64_t err = copy_up(n, UINT64_MAX);
+    if (err == 0) {
+        uint64_t reach = charge(n, offset, end);
+        if (reach <= offset)
+            return -ENOSPC;
+        from = mem_first(from, reach - offset);
+        end = reach;
+    }
     if (err == 0 && n->kind == MEM_DATA_INLINE && end > INLINE_MAX)
         err = to_object(n);
     if (err)
@@ -420,8 +458,10 @@ static int truncate_locked(struct mem_node *n, uint64_t size)
     } else {
         err = object_reserve(n, size);
     }
-    if (err == 0)
+    if (err == 0) {
         __atomic_store_n(&n->size, size, __ATOMIC_RELEASE);
+        uncharge(n, size);
+    }
     return err;
 }
 
@@ -472,7 +512,7 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
     if (err == 0 && what)
         err = punch_locked(n, offset, end);
     if (err == 0 && !keep && end > n->size)
-        err = truncate_locked(n, end);
+        err = charge(n, offset, end) < end ? -ENOSPC : truncate_locked(n, end);
     change_end(n);
     return err;
 }

@@ -3,6 +3,7 @@
  * Linux has.
  */
 #include <linux/magic.h>
+#include <linux/mount.h>
 
 #include "platform/contract.h"
 #include "platform/errno.h"
@@ -15,8 +16,14 @@
 #include "shim/process.h"
 #include "shim/shim.h"
 
+/* sysctl(5): fs.mount-max. Here it counts all that ever were. */
+#define MOUNTS_MAX 100000u
+#define FIRST_MOUNT_ID 20u
+
+struct mutex g_mount_lock;
 struct mount *g_root_mount;
 static struct mount *g_last_mount;
+static unsigned g_mount_count;
 
 /* Places of files without a name. */
 static struct superblock g_anon_superblock = {.type = "anon", .dev = 0xd, .next_ino = 1};
@@ -122,30 +129,179 @@ static int make_mountpoint(struct task *task, const char *target, uint32_t mode)
     return err;
 }
 
-static int append_mount(const char *source, const struct path *at, struct inode *root,
-                        bool read_only)
+bool mount_ignores_set_id(const struct file *f)
 {
-    struct mount *m = shim_zalloc(sizeof(*m));
-    struct dentry *d = m ? dentry_create(NULL, "", 0, root) : NULL;
-    if (!d) {
-        shim_free(m);
-        return -ENOMEM;
+    return f->mount && mount_flags(f->mount) & MS_NOSUID;
+}
+
+bool mount_forbids_execution(const struct file *f)
+{
+    return f->mount && mount_flags(f->mount) & MS_NOEXEC;
+}
+
+struct mount *mount_on_locked(const struct mount *mount, const struct dentry *d)
+{
+    struct mount *m = d->mounted;
+    while (m && m->parent != mount)
+        m = m->beside;
+    return m;
+}
+
+bool mount_cross(struct path *path)
+{
+    bool crossed = false;
+    while (mount_may_be_on(path->dentry)) {
+        struct dentry *old = path->dentry;
+        mutex_lock(&g_dcache_lock);
+        struct mount *over = mount_on_locked(path->mount, old);
+        if (over)
+            dentry_get_locked(over->root);
+        mutex_unlock(&g_dcache_lock);
+        if (!over)
+            break;
+        *path = (struct path){over, over->root};
+        dentry_put(old);
+        crossed = true;
     }
-    m->root = d;
-    m->sb = root->sb;
-    m->source = source;
-    m->read_only = read_only;
+    return crossed;
+}
+
+/* Under g_dcache_lock. */
+static void hang(struct mount *m, const struct path *at)
+{
+    m->parent = at->mount;
+    m->mountpoint = at->dentry;
+    dentry_get_locked(at->dentry);
+    m->beside = at->dentry->mounted;
+    __atomic_store_n(&at->dentry->mounted, m, __ATOMIC_RELEASE);
+}
+
+/* Under g_dcache_lock. Result: where it hung; the reference is the caller's. */
+static struct dentry *unhang(struct mount *m)
+{
+    struct dentry *mountpoint = m->mountpoint;
+    struct mount **link = &mountpoint->mounted;
+    while (*link != m)
+        link = &(*link)->beside;
+    __atomic_store_n(link, m->beside, __ATOMIC_RELEASE);
+    m->parent = NULL;
+    m->mountpoint = NULL;
+    m->beside = NULL;
+    return mountpoint;
+}
+
+/* Takes its place among all, and at `at` (NULL: it is the root). */
+static void take_place(struct mount *m, const struct path *at)
+{
+    mutex_lock(&g_dcache_lock);
     if (at) {
-        m->parent = at->mount;
-        m->mountpoint = at->dentry;
-        dentry_get(at->dentry);
-        at->dentry->mounted = m;
+        hang(m, at);
         g_last_mount->next = m;
     } else {
         g_root_mount = m;
     }
     g_last_mount = m;
+    mutex_unlock(&g_dcache_lock);
+}
+
+int mount_attach(char *source, const struct path *at, struct dentry *root, struct superblock *sb,
+                 unsigned flags, struct mount **out)
+{
+    if (g_mount_count >= MOUNTS_MAX)
+        return -ENOSPC;
+    struct mount *m = shim_zalloc(sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    m->root = root;
+    dentry_get(root);
+    m->sb = sb;
+    m->source = source;
+    m->flags = flags;
+    m->id = FIRST_MOUNT_ID + g_mount_count++;
+    take_place(m, at);
+    if (out)
+        *out = m;
     return 0;
+}
+
+void mount_detach(struct mount *m)
+{
+    mutex_lock(&g_dcache_lock);
+    struct mount *before = g_root_mount;
+    while (before->next != m)
+        before = before->next;
+    before->next = m->next;
+    if (g_last_mount == m)
+        g_last_mount = before;
+    m->next = NULL;
+    struct dentry *mountpoint = unhang(m);
+    mutex_unlock(&g_dcache_lock);
+    dentry_put(mountpoint);
+}
+
+void mount_move(struct mount *m, const struct path *at)
+{
+    mutex_lock(&g_dcache_lock);
+    struct dentry *mountpoint = unhang(m);
+    hang(m, at);
+    mutex_unlock(&g_dcache_lock);
+    dentry_put(mountpoint);
+}
+
+/* By type, the roots that were there at the start: one instance each. */
+static struct {
+    const char *type;
+    struct dentry *root; /* owned */
+} g_system_roots[4];
+
+static void remember_root(const char *type, struct dentry *root)
+{
+    for (size_t i = 0; i < sizeof(g_system_roots) / sizeof(g_system_roots[0]); i++) {
+        if (!g_system_roots[i].root) {
+            g_system_roots[i].type = type;
+            g_system_roots[i].root = root;
+            dentry_get(root);
+            return;
+        }
+    }
+}
+
+struct dentry *mount_system_root(const char *type, struct superblock **sb)
+{
+    for (size_t i = 0; i < sizeof(g_system_roots) / sizeof(g_system_roots[0]); i++) {
+        struct dentry *root = g_system_roots[i].root;
+        if (!root || !str_equal(g_system_roots[i].type, type))
+            continue;
+        dentry_get(root);
+        *sb = root->inode->sb;
+        return root;
+    }
+    return NULL;
+}
+
+struct mount *mount_next_below(struct mount *top, struct mount *after)
+{
+    for (struct mount *m = after->next; m; m = m->next)
+        for (struct mount *up = m->parent; up; up = up->parent)
+            if (up == top)
+                return m;
+    return NULL;
+}
+
+static int append_mount(const char *source, const struct path *at, struct inode *root,
+                        bool read_only)
+{
+    struct dentry *d = dentry_create(NULL, "", 0, root);
+    char *copy = d ? shim_strdup(source) : NULL;
+    int err = copy ? mount_attach(copy, at, d, root->sb, read_only ? MS_RDONLY : 0, NULL) : -ENOMEM;
+    if (err) {
+        shim_free(copy);
+        if (d)
+            inode_get(root); /* the caller's, in any case of failure */
+    }
+    if (d)
+        dentry_put(d);
+    return err;
 }
 
 int mount_add(const char *source, const char *target, struct inode *root, bool read_only)
@@ -173,22 +329,63 @@ int mount_add(const char *source, const char *target, struct inode *root, bool r
     return err;
 }
 
-int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type,
-                         const char *options),
-               struct task *task, void *arg)
+/* statmount(2) and its elders: the mount's own options, in the kernel's order, show_mnt_opts(). */
+static void options_text(const struct mount *m, char *out, size_t size)
 {
-    char *target = shim_alloc(PATH_MAX);
-    if (!target)
-        return -ENOMEM;
-    int result = 0;
+    static const struct {
+        unsigned flag;
+        const char *name;
+    } names[] = {{MS_NOSUID, ",nosuid"},
+                 {MS_NODEV, ",nodev"},
+                 {MS_NOEXEC, ",noexec"},
+                 {MS_NOATIME, ",noatime"},
+                 {MS_NODIRATIME, ",nodiratime"}};
+    unsigned flags = mount_flags(m);
+    size_t at = str_copy(out, flags & MS_RDONLY || m->sb->read_only ? "ro" : "rw", size);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (flags & names[i].flag)
+            at += str_copy(out + at, names[i].name, size - at);
+    if (!(flags & MS_NOATIME))
+        str_copy(out + at, ",relatime", size - at);
+}
+
+/* Where the part that is mounted lies in its own file system. */
+static void root_text(const struct mount *m, char *out, size_t size)
+{
+    struct mount whole = {.root = NULL};
+    struct path path = {&whole, m->root};
+    if (path_to_string(NULL, &path, out, size) == -ENAMETOOLONG)
+        str_copy(out, "/", size);
+}
+
+int mount_walk(int (*fn)(void *arg, const struct mount_line *line), struct task *task, void *arg)
+{
+    char *target = shim_alloc(PATH_MAX), *root = shim_alloc(PATH_MAX), options[80];
+    int result = target && root ? 0 : -ENOMEM;
+    struct path top;
+    fs_get_root(task->fs, &top);
+    mutex_lock(&g_mount_lock);
     for (struct mount *m = g_root_mount; m && result == 0; m = m->next) {
         struct path path = {m, m->root};
-        if (path_to_string(task, &path, target, PATH_MAX) < 0)
+        if (!path_is_below(&path, &top) || path_to_string(task, &path, target, PATH_MAX) < 0)
             continue;
-        bool ro = m->read_only || m->sb->read_only;
-        result = fn(arg, m->source, target, m->sb->type, ro ? "ro,relatime" : "rw,relatime");
+        options_text(m, options, sizeof(options));
+        root_text(m, root, PATH_MAX);
+        struct mount_line line = {.source = m->source,
+                                  .target = target,
+                                  .type = m->sb->type,
+                                  .options = options,
+                                  .super_options = m->sb->options ? m->sb->options : "",
+                                  .root = root,
+                                  .id = m->id,
+                                  .parent = m->parent ? m->parent->id : 1,
+                                  .dev = m->sb->dev};
+        result = fn(arg, &line);
     }
+    mutex_unlock(&g_mount_lock);
+    path_put(&top);
     shim_free(target);
+    shim_free(root);
     return result;
 }
 
@@ -252,8 +449,23 @@ int vfs_init(const struct shim_config *config, char *why, size_t why_size)
     for (size_t i = 0; err == 0 && i < sizeof(standard) / sizeof(standard[0]); i++) {
         struct inode *root =
             standard[i].root ? standard[i].root(&err) : tmpfs_root(standard[i].mode, &err);
+        if (root && str_equal(standard[i].source, "sysfs")) {
+            root->sb->type = "sysfs";
+            root->sb->magic = SYSFS_MAGIC;
+        }
         err = mount_standard(standard[i].source, standard[i].target, root, err, why, why_size);
+        if (err == 0 && !str_equal(standard[i].source, "tmpfs"))
+            remember_root(standard[i].source, g_last_mount->root);
     }
+    struct dentry *pts = NULL, *dev = NULL;
+    struct superblock *sb;
+    if (err == 0 && (dev = mount_system_root("devtmpfs", &sb)) != NULL &&
+        dentry_lookup(dev, "pts", 3, NULL, &pts) == 0) {
+        remember_root("devpts", pts);
+        dentry_put(pts);
+    }
+    if (dev)
+        dentry_put(dev);
     const struct shim_config_mount *mounts = (const void *)((const char *)config + config->mounts);
     for (uint32_t i = 0; err == 0 && i < config->mount_count; i++)
         if (!str_equal(shim_config_string(config, mounts[i].target), "/"))

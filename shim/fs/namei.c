@@ -6,6 +6,7 @@
 
 #include <linux/capability.h>
 #include <linux/inotify.h>
+#include <linux/mount.h>
 
 #include "platform/contract.h"
 #include "platform/errno.h"
@@ -127,6 +128,13 @@ static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
     dentry_put(old);
 }
 
+static void cover_locked(struct path *at)
+{
+    struct mount *over;
+    while ((over = mount_on_locked(at->mount, at->dentry)) != NULL)
+        *at = (struct path){over, over->root};
+}
+
 /*
  * Go down through what the cache knows, under one hold of its lock; stops before anything that
  * needs more: the last component of which the parent is wanted, dots, links, unknown or volatile
@@ -155,10 +163,7 @@ static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
         if (!directory && (!is_last || rest != name + length || S_ISLNK(d->inode->mode)))
             break;
         at.dentry = d;
-        while (at.dentry->mounted) {
-            at.mount = at.dentry->mounted;
-            at.dentry = at.mount->root;
-        }
+        cover_locked(&at);
         name = rest;
     }
     struct dentry *old = w->cur.dentry;
@@ -186,10 +191,7 @@ static int walk_up(struct walk *w)
     bool at_root = at.dentry == w->root.dentry && at.mount == w->root.mount;
     if (!at_root && at.dentry->parent)
         at.dentry = at.dentry->parent;
-    while (at.dentry->mounted) {
-        at.mount = at.dentry->mounted;
-        at.dentry = at.mount->root;
-    }
+    cover_locked(&at);
     dentry_get_locked(at.dentry);
     mutex_unlock(&g_dcache_lock);
     step_to(w, at.mount, at.dentry);
@@ -368,18 +370,11 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
                 return err;
             continue;
         }
-        struct mount *mount = w->cur.mount;
-        if (d->mounted && seen)
+        struct path to = {w->cur.mount, d};
+        bool crossed = mount_cross(&to);
+        if (crossed && seen)
             seen->nlink = 0;
-        while (d->mounted) {
-            struct dentry *root = d->mounted->root;
-            mount = d->mounted;
-            dentry_get(root);
-            dentry_put(d);
-            d = root;
-        }
-        bool crossed = mount != w->cur.mount;
-        step_to(w, mount, d);
+        step_to(w, to.mount, to.dentry);
         if (crossed && w->resolve & LOOKUP_NO_XDEV)
             return -EXDEV;
         name = rest;
@@ -478,6 +473,8 @@ static struct file *open_file(struct task *task, const struct path *path, uint32
     }
     if (result)
         ;
+    else if ((S_ISCHR(inode->mode) || S_ISBLK(inode->mode)) && mount_flags(path->mount) & MS_NODEV)
+        result = -EACCES;
     else if (inode->ops->open)
         result = inode->ops->open(task, inode, f);
     else if (S_ISCHR(inode->mode)) {
@@ -630,10 +627,8 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
         err = walk_link(w, d->inode, "", name);
         *step = CREATE_AGAIN;
     } else {
-        while (path.dentry->mounted) {
-            path.mount = path.dentry->mounted;
-            path.dentry = path.mount->root;
-        }
+        mount_cross(&path);
+        d = path.dentry;
         *out = vfs_open_path(w->task, &path, flags, &err);
     }
     dentry_put(d);
@@ -708,7 +703,7 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     /* execve(2): links under AT_SYMLINK_NOFOLLOW are ELOOP; anything but a regular file EACCES. */
     if (S_ISLNK(path.dentry->inode->mode))
         *err = -ELOOP;
-    else if (!S_ISREG(path.dentry->inode->mode))
+    else if (!S_ISREG(path.dentry->inode->mode) || mount_flags(path.mount) & MS_NOEXEC)
         *err = -EACCES;
     else
         *err = path_permission(&who, &path, INODE_EXEC);
@@ -726,6 +721,17 @@ static bool prepend(char *out, size_t *at, const char *text, size_t length)
     *at -= length;
     memcpy(out + *at, text, length);
     return true;
+}
+
+bool path_is_below(const struct path *path, const struct path *top)
+{
+    struct path p = *path;
+    mutex_lock(&g_dcache_lock);
+    while (p.dentry && !(p.dentry == top->dentry && p.mount == top->mount))
+        p = p.dentry == p.mount->root ? (struct path){p.mount->parent, p.mount->mountpoint}
+                                      : (struct path){p.mount, p.dentry->parent};
+    mutex_unlock(&g_dcache_lock);
+    return p.dentry != NULL;
 }
 
 int path_to_string(struct task *task, const struct path *path, char *out, size_t size)

@@ -11,18 +11,38 @@
 #include "shim/fs/dentry.h"
 #include "shim/fs/vfs.h"
 
-/* Mounts are made at start and never go away. */
+/*
+ * A tree, or a part of one, at a place of another. The memory of a mount is never used for anything
+ * else: whoever found one may go on with it though it was unmounted meanwhile, as with MNT_DETACH.
+ */
 struct mount {
-    struct mount *next;        /* oldest first */
-    struct mount *parent;      /* NULL: the root */
+    struct mount *next; /* of all that are mounted, oldest first; under g_mount_lock */
+    /* under g_dcache_lock */
+    struct mount *parent;      /* NULL: the root, or not mounted any more */
     struct dentry *mountpoint; /* owned; in parent */
+    struct mount *beside;      /* others at that dentry */
     struct dentry *root;       /* owned */
     struct superblock *sb;
     const char *source; /* for /proc/mounts */
-    bool read_only;
+    unsigned id;
+    unsigned flags; /* atomic: MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOATIME... */
+    bool expiring;  /* MNT_EXPIRE was here */
 };
 extern struct mount g_anon_mount; /* of places made for files without a name */
 extern struct mount *g_root_mount;
+
+static inline unsigned mount_flags(const struct mount *m)
+{
+    return __atomic_load_n(&m->flags, __ATOMIC_RELAXED);
+}
+/* What covers this place; NULL: nothing. mount_on_locked: under g_dcache_lock. */
+struct mount *mount_on_locked(const struct mount *mount, const struct dentry *d);
+static inline bool mount_may_be_on(const struct dentry *d)
+{
+    return __atomic_load_n(&d->mounted, __ATOMIC_ACQUIRE) != NULL;
+}
+/* From a place to the top of what covers it. Reference to *path moves along. Result: whether. */
+bool mount_cross(struct path *path);
 
 /* Who asks. */
 struct credentials {
@@ -47,6 +67,8 @@ MUST_USE int inode_permission(const struct credentials *who, struct inode *inode
 MUST_USE int path_permission(const struct credentials *who, const struct path *path,
                              unsigned access);
 MUST_USE int path_want_write(const struct path *path); /* 0 or -EROFS */
+/* `top` is reached from path by going up, over mounts. */
+bool path_is_below(const struct path *path, const struct path *top);
 
 struct superblock *superblock_create(const char *type, uint64_t magic, int *err);
 uint64_t fs_now_ns(void); /* realtime */
@@ -93,5 +115,17 @@ MUST_USE int vfs_setattr(struct task *task, const struct path *path, unsigned ma
 
 /* mount.c. Requires: before the first task runs. Owner: root consumed. source: lives for ever. */
 MUST_USE int mount_add(const char *source, const char *target, struct inode *root, bool read_only);
+/* mount.c, for mount_calls.c. source: consumed on success; parts of a tree by a root dentry, which gets
+ * a reference. Errors: -ENOMEM, -ENOSPC (too many). */
+extern struct mutex g_mount_lock;
+MUST_USE int mount_attach(char *source, const struct path *at, struct dentry *root,
+                          struct superblock *sb, unsigned flags, struct mount **out);
+/* Under g_mount_lock. */
+void mount_detach(struct mount *m);
+void mount_move(struct mount *m, const struct path *at);
+/* The root of a file system of which there is one: proc, sysfs, devtmpfs, devpts. Owner: caller. NULL: of none. */
+struct dentry *mount_system_root(const char *type, struct superblock **sb);
+struct mount *mount_next_below(struct mount *top,
+                               struct mount *after); /* in g_root_mount's order */
 
 #endif

@@ -385,10 +385,23 @@ static int64_t write_ignored(struct task *task, const struct proc_target *t, con
 
 /* ---- mounts ----------------------------------------------------------------------------------------------------- */
 
-static int emit_mount(void *arg, const char *source, const char *target, const char *type,
-                      const char *options)
+/* Blanks would end a field: as the kernel writes them, seq_path(). */
+static void print_field(struct str_buf *out, const char *text)
 {
-    str_buf_printf(arg, "%s %s %s %s 0 0\n", source, target, type, options);
+    for (; *text; text++) {
+        if (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\\')
+            str_buf_printf(out, "\\%03o", (unsigned char)*text);
+        else
+            str_buf_append(out, text, 1);
+    }
+    str_buf_append(out, " ", 1);
+}
+
+static int emit_mount(void *arg, const struct mount_line *line)
+{
+    print_field(arg, line->source);
+    print_field(arg, line->target);
+    str_buf_printf(arg, "%s %s%s 0 0\n", line->type, line->options, line->super_options);
     return 0;
 }
 
@@ -398,28 +411,22 @@ static int print_mounts(struct task *task, const struct proc_target *t, struct s
     return mount_walk(emit_mount, task, out);
 }
 
-struct mountinfo {
-    struct str_buf *out;
-    unsigned id;
-};
-
-static int emit_mountinfo(void *arg, const char *source, const char *target, const char *type,
-                          const char *options)
+static int emit_mountinfo(void *arg, const struct mount_line *line)
 {
-    struct mountinfo *m = arg;
-
-    str_buf_printf(m->out, "%u %u 0:%u / %s %s - %s %s %s\n", 20 + m->id, m->id ? 20 : 1,
-                   32 + m->id, target, options, type, source, options);
-    m->id++;
+    str_buf_printf(arg, "%u %u %u:%u ", line->id, line->parent, (unsigned)(line->dev >> 8) & 0xfff,
+                   (unsigned)line->dev & 0xff);
+    print_field(arg, line->root);
+    print_field(arg, line->target);
+    str_buf_printf(arg, "%s - %s ", line->options, line->type);
+    print_field(arg, line->source);
+    str_buf_printf(arg, "%.2s%s\n", line->options, line->super_options);
     return 0;
 }
 
 static int print_mountinfo(struct task *task, const struct proc_target *t, struct str_buf *out)
 {
-    struct mountinfo m = {out, 0};
-
     (void)t;
-    return mount_walk(emit_mountinfo, task, &m);
+    return mount_walk(emit_mountinfo, task, out);
 }
 
 /* ---- links ------------------------------------------------------------------------------------------------------ */

@@ -75,10 +75,19 @@ MUST_USE int path_from_file(struct file *f, struct path *out);
  * S_IFSOCK. */
 MUST_USE int vfs_mknod(struct task *task, int dirfd, const char *name, uint32_t mode,
                        uint64_t rdev);
-/* Lines of /proc/mounts, oldest first; stops when fn returns non-zero. */
-int mount_walk(int (*fn)(void *arg, const char *source, const char *target, const char *type,
-                         const char *options),
-               struct task *task, void *arg);
+/* What /proc/mounts says, oldest first; stops when fn returns non-zero. Only what lies below the
+ * task's root. */
+struct mount_line {
+    const char *source, *target, *type, *options, *super_options;
+    const char *root; /* what of the file system is mounted */
+    unsigned id, parent;
+    uint64_t dev;
+};
+int mount_walk(int (*fn)(void *arg, const struct mount_line *line), struct task *task, void *arg);
+
+/* Of the mount an open file was reached through: MS_NOSUID, MS_NOEXEC. */
+bool mount_ignores_set_id(const struct file *f);
+bool mount_forbids_execution(const struct file *f);
 
 /* Execute permission, regular file, readable; used by execve. Owner: caller. */
 MUST_USE struct file *vfs_open_exec(struct task *task, int dirfd, const char *name,
@@ -114,6 +123,7 @@ struct superblock {
     /* Names come and go without the VFS (proc, a host directory): every step asks ops->lookup again
      * and no absence is kept. A lookup that returns the same inode keeps the dentry. */
     bool volatile_names;
+    char *options; /* owned; of tmpfs, as /proc/mounts shows them, a comma first; NULL: none */
     void *data;
     int (*statfs)(struct superblock *sb, void *abi_statfs);
 };

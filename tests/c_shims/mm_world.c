@@ -10,6 +10,7 @@
 #include "platform/platform.h"
 #include "shim/budget.h"
 #include "shim/fs/memfs.h"
+#include "shim/fs/vfs.h"
 #include "shim/ipc.h"
 #include "shim/mm.h"
 #include "shim/process.h"
@@ -63,6 +64,11 @@ int inode_want_execute(struct inode *inode)
 void inode_end_execute(struct inode *inode)
 {
     (void)inode;
+}
+
+bool mount_forbids_execution(const struct file *f UNUSED)
+{
+    return false;
 }
 
 bool memfs_write_sealed(struct file *f)

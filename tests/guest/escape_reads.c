@@ -232,14 +232,79 @@ static bool chroot_outside_escapes(void)
     return chroot(g_outside) == 0 || chroot("/rw/directory") == 0;
 }
 
+/* The secret is at none of the ways out of a place. */
+static bool place_leads_out(const char *place)
+{
+    static const char *const ways[] = {"%s%s", "%s/" UPS "%s", "%s/../..%s", "%s/..%s"};
+    char name[1500];
+    bool any = false;
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        snprintf(name, sizeof(name), ways[i], place, g_secret);
+        any |= reads_outside(open(name, O_RDONLY));
+    }
+    for (const char *const *name_of =
+             (const char *const[]){"../outside/secret", "relative", "absolute", "directory/secret",
+                                   "../relative", NULL};
+         *name_of; name_of++) {
+        snprintf(name, sizeof(name), "%s/%s", place, *name_of);
+        any |= reads_outside(open(name, O_RDONLY));
+    }
+    int dir = open(place, O_PATH | O_DIRECTORY);
+    any |= reads_outside(openat(dir, "../outside/secret", O_RDONLY));
+    close(dir);
+    return any;
+}
+
+/* Mounted once more, moved, or not mounted any more while somebody is in it, a tree has no other way out than before. */
+static bool binds_escape(void)
+{
+    static const char *const trees[] = {
+        "/rw",         "/rw/host-race",      "/ro",          "/ro/dir",           "/",
+        "/etc/sub",    "/proc/self/root/..", "/proc/1/root", "/proc/self/cwd/..", "/rw/directory",
+        "/rw/mount/.."};
+    bool any = mkdir("/rw/mount", 0700) != 0 && errno != EEXIST;
+    mkdir("/tmp/a", 0700), mkdir("/tmp/b", 0700);
+    for (size_t i = 0; i < sizeof(trees) / sizeof(trees[0]); i++) {
+        if (mount(trees[i], "/rw/mount", NULL, MS_BIND | (i % 2 ? MS_REC : 0), NULL) != 0)
+            continue;
+        any |= place_leads_out("/rw/mount");
+        any |= chdir("/rw/mount") != 0;
+        any |= place_leads_out(".") || place_leads_out("..");
+        if (mount("/rw/mount", "/tmp/a", NULL, MS_MOVE, NULL) == 0)
+            any |= place_leads_out("/tmp/a") || place_leads_out(".") || place_leads_out("..");
+        umount2("/tmp/a", MNT_DETACH);
+        any |= place_leads_out(".") || place_leads_out("..");
+        any |= chdir("/") != 0;
+    }
+    /* a file on a link's place, a directory on one that leads out, the root covered and left */
+    any |= mount("/rw/relative", "/tmp/b", NULL, MS_BIND, NULL) == 0;
+    any |= mount(g_secret, "/rw/interpreted", NULL, MS_BIND, NULL) == 0;
+    mount("none", "/tmp/b", "tmpfs", 0, NULL);
+    mkdir("/tmp/b/proc", 0700);
+    mount("proc", "/tmp/b/proc", "proc", 0, NULL);
+    any |= place_leads_out("/tmp/b/proc/self/root") || place_leads_out("/tmp/b/proc/1/root") ||
+           place_leads_out("/tmp/b/proc/self/cwd");
+    if (chroot("/tmp/b") == 0)
+        any |= place_leads_out("/proc/self/root") || place_leads_out("..") || place_leads_out("/");
+    return any || out_of_here();
+}
+
+static bool unmounting_escapes(void)
+{
+    bool any = umount2("/", MNT_DETACH) == 0;
+    any |= chdir("/rw") != 0;
+    umount2("/rw", MNT_DETACH), umount2("/ro", MNT_DETACH), umount2("/proc", MNT_DETACH);
+    any |= place_leads_out(".") || place_leads_out("..") || place_leads_out("/rw") ||
+           place_leads_out("/ro");
+    return any || out_of_here();
+}
+
 static bool mounts_escape(void)
 {
     mkdir("/rw/mount", 0700);
     bool any = mount("/dev/sda1", "/rw/mount", "ext4", 0, NULL) == 0;
     any |= mount("/dev/vda", "/rw/mount", "ext4", MS_RDONLY, NULL) == 0;
     any |= mount(g_outside, "/rw/mount", NULL, MS_BIND, NULL) == 0;
-    any |= mount("/proc/self/root/..", "/rw/mount", NULL, MS_BIND | MS_REC, NULL) == 0;
-    any |= mount("/proc/1/root", "/rw/mount", NULL, MS_BIND, NULL) == 0;
     any |= syscall(SYS_pivot_root, "/rw", "/rw/mount") == 0;
     any |= syscall(428 /* open_tree */, AT_FDCWD, "/", 1u) >= 0;
     any |= syscall(430 /* fsopen */, "ext4", 0u) >= 0;
@@ -452,6 +517,7 @@ int main(int argc, char **argv)
     in_child("chroot outside", chroot_outside_escapes);
     in_child("mounts", mounts_escape);
     in_child("mounts in a namespace", namespaces_escape);
+    in_child("bind mounts", binds_escape);
     in_child("execve outside", exec_escapes);
     in_child("sockets of the host", sockets_escape);
     in_child("device nodes", devices_escape);
@@ -462,5 +528,6 @@ int main(int argc, char **argv)
     close(watch);
     by_move_from_outside();
     by_races(2);
+    in_child("without the mounts", unmounting_escapes);
     return finish();
 }

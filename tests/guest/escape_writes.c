@@ -192,14 +192,30 @@ static bool kernel_files_are_written(void)
     any |= syscall(SYS_swapon, FILE_, 0) == 0;
     any |= syscall(SYS_quotactl, 0x80000200u, "/ro", 0, FILE_) == 0;
     any |= syscall(SYS_mount, NULL, "/ro", NULL, MS_REMOUNT, NULL) == 0;
-    any |= syscall(SYS_mount, NULL, "/ro", NULL, MS_REMOUNT | MS_BIND, NULL) == 0;
-    any |= syscall(SYS_mount, "/ro", "/rw/again", NULL, MS_BIND, NULL) == 0;
-    any |= syscall(SYS_umount2, "/ro", MNT_DETACH) == 0;
     struct {
         unsigned long long set, clear, propagation, userns;
     } attr = {.clear = 1 /* MOUNT_ATTR_RDONLY */};
     any |= syscall(442 /* mount_setattr */, AT_FDCWD, "/ro", 0, &attr, sizeof(attr)) == 0;
     return any;
+}
+
+/* A mount's flag is not what keeps the host's files from being written. */
+static bool remounting_helps(void)
+{
+    mkdir("/rw/again", 0700);
+    syscall(SYS_mount, NULL, "/ro", NULL, MS_REMOUNT | MS_BIND, NULL);
+    bool any = open(FILE_, O_WRONLY) >= 0 || unlink(FILE_) == 0 || mkdir("/ro/made", 0700) == 0;
+    if (syscall(SYS_mount, "/ro", "/rw/again", NULL, MS_BIND, NULL) == 0) {
+        syscall(SYS_mount, NULL, "/rw/again", NULL, MS_REMOUNT | MS_BIND, NULL);
+        any |= open("/rw/again/file", O_WRONLY) >= 0 || chmod("/rw/again/file", 0777) == 0 ||
+               unlink("/rw/again/file") == 0 || mkdir("/rw/again/made", 0700) == 0 ||
+               rename("/rw/again/file", "/rw/again/other") == 0 ||
+               rename("/rw/again/file", "/rw/file") == 0;
+        syscall(SYS_mount, "/rw/again", "/rw", NULL, MS_MOVE, NULL);
+        any |= open("/rw/file", O_RDWR) >= 0;
+    }
+    syscall(SYS_umount2, "/ro", MNT_DETACH); /* what is below is the root's own */
+    return any || open(FILE_, O_WRONLY) >= 0;
 }
 
 static bool as_somebody(void)
@@ -293,6 +309,7 @@ int main(int argc, char **argv)
     in_child("core file", core_is_left);
     in_child("files that the kernel writes", kernel_files_are_written);
     in_child("as another user", as_somebody);
+    in_child("mounted once more", remounting_helps);
     printf("below the root:\n");
     in_the_root();
     return finish();

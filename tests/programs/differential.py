@@ -31,6 +31,7 @@ def main():
     parser.add_argument("--timeout", type=int, help="seconds for each of the two runs")
     parser.add_argument("--status", type=int, help="what the native run must end with")
     parser.add_argument("--tasks", type=int, default=0, help="skipped where the host does not let so many tasks live")
+    parser.add_argument("--native", default="", help="words before the native command; skipped where they cannot run `true`")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
@@ -48,7 +49,11 @@ def main():
     env = dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root")
     # Where both runs find the same: pal's /tmp is its own, so the host's is no place to start in.
     support.adopt_orphans()
-    native = support.run(case.argv, case.stdin, case.timeout, env, "/")
+    before = args.native.split()
+    if before and support.run(before + ["true"]).status != 0:
+        print(f"skipped: {args.native} does not work here")
+        sys.exit(77)
+    native = support.run(before + case.argv, case.stdin, case.timeout, env, "/")
     support.leftovers(1)
     guest = support.run(support.pal_run(args.pal, args.option) + case.argv, case.stdin, case.timeout, env, "/")
 
