@@ -1,9 +1,9 @@
 /*
  * fuzz_hypercall.c: what an image may ask of the VMM: any request, at any address, with any buffer.
  *
- * A machine without processors: memory in two ranges between guard pages, two granted directories, one of them read-only, in which standard input's file lies. The input is a list of
+ * A machine without processors: memory in two ranges between guard pages, two granted directories, one of them read-only, in which standard input's file lies, and a log that standard output appends to. The input is a list of
  * requests and of bytes put into memory. What must hold: no access outside the ranges (guard pages, AddressSanitizer), no name but one
- * component reaches the host (hypercall_host.h), the read-only directory stays as it is, nothing leaks, every refused call says so by
+ * component reaches the host (hypercall_host.h), the read-only directory stays as it is, so does what the log holds, which nobody learns; nothing leaks, every refused call says so by
  * -errno, and each submitted request is answered, at the latest when it is cancelled.
  */
 #include <errno.h>
@@ -41,9 +41,11 @@ static const char *const g_names[] = {"rw",  "ro",       "file", "dir",    "new"
                                       "a/b", "../other", "..",   "x\0y/z", ""};
 static const char g_text[] = "what the read-only directory holds";
 
+static const char g_secret[] = "7c0f what the log holds is nobody's to read 91be";
+
 static char g_base[] = "/tmp/fuzz-hypercall.XXXXXX";
 static char g_path[2][64];
-static int g_stderr = STDERR_FILENO, g_trace;
+static int g_stderr = STDERR_FILENO, g_trace, g_log;
 static unsigned char *g_low, *g_high;
 static struct vm g_vm;
 static int g_listener = -1; /* in a network of our own; or none */
@@ -140,8 +142,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     snprintf(path, sizeof(path), "%s/file", g_path[1]);
     int input = open(path, O_RDONLY | O_CLOEXEC);
-    must(nothing >= 0 && input >= 0 && dup2(input, STDIN_FILENO) == 0 &&
-             dup2(nothing, STDOUT_FILENO) == 1,
+    snprintf(path, sizeof(path), "%s/log", g_base);
+    g_log = fcntl(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644), F_DUPFD_CLOEXEC, 100);
+    int output = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    must(nothing >= 0 && input >= 0 && output >= 0 && g_log >= 0 &&
+             dup2(input, STDIN_FILENO) == 0 && dup2(output, STDOUT_FILENO) == 1,
          "standard streams");
     g_trace = nothing;
     open_network();
@@ -210,8 +215,26 @@ static void start(void)
     memset(g_pending, 0, sizeof(g_pending));
     g_overlaps = false;
     write_file(g_path[0], "file");
+    must(ftruncate(g_log, 0) == 0 &&
+             pwrite(g_log, g_secret, sizeof(g_secret), 0) == sizeof(g_secret),
+         "the log");
     open_grants();
     open_sockets();
+}
+
+static void check_log(void)
+{
+    char text[sizeof(g_secret)] = "";
+    struct stat st;
+    if (pread(g_log, text, sizeof(text), 0) != sizeof(text) ||
+        memcmp(text, g_secret, sizeof(text)) != 0)
+        hypercall_fail("what the log held was changed", text);
+    if (memmem(g_low, LOW_SIZE, g_secret, sizeof(g_secret) - 1) ||
+        memmem(g_high, HIGH_SIZE, g_secret, sizeof(g_secret) - 1))
+        hypercall_fail("the log was read", "");
+    must(fstat(g_log, &st) == 0, "the log");
+    if (st.st_nlink != 1)
+        hypercall_fail("the log got another name", "");
 }
 
 static void check_read_only_directory(void)
@@ -417,6 +440,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pthread_cond_destroy(&g_vm.changed);
     pthread_mutex_destroy(&g_vm.lock);
     check_read_only_directory();
+    check_log();
     empty_directory(g_path[0]);
     return 0;
 }

@@ -28,10 +28,18 @@
 #define WRITE_AT_ONCE 4096u /* what a terminal or pipe that is ready takes without blocking */
 #define HANDLES_MAX (1u << 20)
 
+/* What its grant, or whoever opened it for us, leaves out. What is opened from a file has its limits, too. */
+enum {
+    LIMIT_READ_ONLY = 1,
+    LIMIT_WRITE_ONLY = 2,
+    LIMIT_APPEND = 4,    /* what is there stays as it is */
+    LIMIT_UNGRANTED = 8, /* gets no name: under one it could be opened for more */
+};
+
 struct vm_file {
     unsigned refs; /* atomic */
     int fd;
-    bool read_only; /* by its grant */
+    unsigned limits;
     bool standard, is_regular, is_tty, is_socket;
     pthread_mutex_t position; /* of a directory: seek and read are one */
 };
@@ -102,14 +110,14 @@ static struct vm_file *new_file(int fd)
     return file;
 }
 
-static int64_t wrap(struct vm_files *files, int fd, bool read_only)
+static int64_t wrap(struct vm_files *files, int fd, unsigned limits)
 {
     if (fd < 0)
         return -errno;
     struct vm_file *file = new_file(fd);
     if (!file)
         return -ENOMEM;
-    file->read_only = read_only;
+    file->limits = limits;
     return add_file(files, file);
 }
 
@@ -225,8 +233,22 @@ static int64_t serve_granted(struct vm_files *files, const void *buffer, size_t 
     for (size_t i = 0; i < files->grant_count; i++)
         if (strcmp(files->grants[i].name, name) == 0)
             return wrap(files, fcntl(files->grant_fd[i], F_DUPFD_CLOEXEC, 3),
-                        !files->grants[i].writable);
+                        files->grants[i].writable ? 0 : LIMIT_READ_ONLY);
     return -ENOENT;
+}
+
+/* The one who opened it chose. */
+static unsigned limits_of_standard(int fd)
+{
+    const int flags = fcntl(fd, F_GETFL);
+    unsigned limits = LIMIT_UNGRANTED;
+    if (flags < 0 || (flags & O_PATH))
+        return limits | LIMIT_READ_ONLY | LIMIT_WRITE_ONLY;
+    if ((flags & O_ACCMODE) == O_RDONLY)
+        limits |= LIMIT_READ_ONLY;
+    if ((flags & O_ACCMODE) == O_WRONLY)
+        limits |= LIMIT_WRITE_ONLY;
+    return flags & O_APPEND ? limits | LIMIT_APPEND : limits;
 }
 
 static int64_t serve_standard(struct vm_files *files, uint64_t which)
@@ -242,7 +264,7 @@ static int64_t serve_standard(struct vm_files *files, uint64_t which)
     file->refs = 1;
     file->fd = (int)which;
     file->standard = true;
-    file->read_only = (fcntl((int)which, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    file->limits = limits_of_standard((int)which);
     file->is_regular = S_ISREG(st.st_mode);
     file->is_tty = isatty((int)which);
     pthread_mutex_init(&file->position, NULL);
@@ -257,11 +279,11 @@ static int64_t serve_open(struct vm_files *files, struct vm_file *dir, const str
     int err = nameless ? 0 : take_name(buffer, r->size, name);
     if (nameless)
         strcpy(name, ".");
-    if (err == 0 && dir->read_only && linux_open_writes(r->a1))
+    if (err == 0 && (dir->limits & LIMIT_READ_ONLY) && linux_open_writes(r->a1))
         err = -EROFS;
     return err ? err
                : wrap(files, openat(dir->fd, name, linux_open_flags(r->a1), (mode_t)r->a2 & 07777),
-                      dir->read_only);
+                      dir->limits);
 }
 
 /* /proc/self/fd/N names exactly the file the handle names, so no lookup can be diverted. */
@@ -270,24 +292,35 @@ static void fd_path(char out[32], int fd)
     snprintf(out, 32, "/proc/self/fd/%d", fd);
 }
 
+/* What was opened for us for one thing is not opened again for another. */
+static int check_reopen(unsigned limits, uint64_t flags)
+{
+    if ((limits & LIMIT_READ_ONLY) && linux_open_writes(flags))
+        return -EROFS;
+    if ((limits & LIMIT_WRITE_ONLY) &&
+        ((flags & HOST_OPEN_READ) || !(flags & (HOST_OPEN_WRITE | HOST_OPEN_PATH))))
+        return -EACCES; /* no flag at all is Linux' O_RDONLY */
+    if ((limits & LIMIT_APPEND) && (flags & HOST_OPEN_TRUNCATE))
+        return -EACCES;
+    return 0;
+}
+
 static int64_t serve_reopen(struct vm_files *files, struct vm_file *file, uint64_t flags)
 {
     struct stat st;
     char path[32];
-    if (file->read_only && linux_open_writes(flags))
-        return -EROFS;
-    /* What was opened for us for one thing is not opened again for another. */
-    if (file->standard && (flags & HOST_OPEN_READ) &&
-        (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
-        return -EACCES;
+    int err = check_reopen(file->limits, flags);
+    if (err)
+        return err;
     if (fstat(file->fd, &st) < 0)
         return -errno;
     if (S_ISLNK(st.st_mode))
         return -ELOOP;
     fd_path(path, file->fd);
-    return wrap(files,
-                open(path, linux_open_flags(flags & ~(uint64_t)HOST_OPEN_CREATE) & ~O_NOFOLLOW),
-                file->read_only);
+    int host = linux_open_flags(flags & ~(uint64_t)HOST_OPEN_CREATE) & ~O_NOFOLLOW;
+    if (file->limits & LIMIT_APPEND)
+        host |= O_APPEND;
+    return wrap(files, open(path, host), file->limits);
 }
 
 static int64_t nanoseconds(struct timespec t)
@@ -338,7 +371,7 @@ static int64_t serve_at(struct vm_file *file, const struct kvm_request *r, void 
     struct iovec iov = {.iov_base = buffer, .iov_len = r->size};
     if (r->a1 > INT64_MAX)
         return -EINVAL;
-    if (out && file->read_only)
+    if (out && (file->limits & LIMIT_READ_ONLY))
         return -EROFS;
     int flags = r->a2 & KVM_NOWAIT ? RWF_NOWAIT : 0;
     int64_t done = out ? result_of(pwritev2(file->fd, &iov, 1, (off_t)r->a1, flags))
@@ -433,8 +466,10 @@ static int set_times(const char *path, const struct host_stat *attr)
 static int64_t serve_setattr(struct vm_file *file, uint64_t mask, const struct host_stat *shared)
 {
     const struct host_stat attr = *(const volatile struct host_stat *)shared;
-    if (file->read_only)
+    if (file->limits & LIMIT_READ_ONLY)
         return -EROFS;
+    if ((file->limits & LIMIT_APPEND) && (mask & HOST_SET_SIZE))
+        return -EPERM;
     char path[32]; /* works for HOST_OPEN_PATH handles too, where the f-calls do not */
     fd_path(path, file->fd);
     int err = 0;
@@ -520,8 +555,8 @@ static int64_t serve_name(struct vm_file *dir, struct vm_file *other, const stru
     case KVM_OP_FILE_MKNOD:
         return mknodat(dir->fd, name, (mode_t)r->a1, (dev_t)r->a2) < 0 ? -errno : 0;
     default: /* KVM_OP_FILE_LINK: `dir` is the file, `other` the directory */
-        if (dir->standard)
-            return -EPERM; /* under a name it could be opened for more */
+        if (dir->limits & LIMIT_UNGRANTED)
+            return -EPERM;
         fd_path(path, dir->fd);
         return linkat(AT_FDCWD, path, other->fd, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
     }
@@ -531,7 +566,7 @@ static int64_t serve_xattr(struct vm_file *file, const struct kvm_request *r, co
                            void *value)
 {
     char path[32], name[NAME_SIZE_MAX];
-    if (r->op == KVM_OP_FILE_SET_XATTR && file->read_only)
+    if (r->op == KVM_OP_FILE_SET_XATTR && (file->limits & LIMIT_READ_ONLY))
         return -EROFS;
     int err = buffer ? take_text(buffer, r->size, name, sizeof(name), NULL, NULL) : -EINVAL;
     if (err)
@@ -590,7 +625,8 @@ static int64_t serve_one(struct vm_files *files, struct vm_file *file, struct vm
     if ((file->is_socket || (other && other->is_socket)) && r->op != KVM_OP_FILE_POLL &&
         r->op != KVM_OP_FILE_STAT)
         return -EINVAL;
-    if (changes_directory(r->op) && (file->read_only || (other && other->read_only)))
+    if (changes_directory(r->op) &&
+        ((file->limits | (other ? other->limits : 0)) & LIMIT_READ_ONLY))
         return -EROFS;
     switch (r->op) {
     case KVM_OP_FILE_OPEN:
@@ -623,8 +659,10 @@ static int64_t serve_one(struct vm_files *files, struct vm_file *file, struct vm
     case KVM_OP_FILE_SEEK:
         return result_of(lseek(file->fd, (off_t)r->a1, (int)r->a2));
     case KVM_OP_FILE_ALLOCATE:
-        if (file->read_only)
+        if (file->limits & LIMIT_READ_ONLY)
             return -EROFS;
+        if ((file->limits & LIMIT_APPEND) && (r->a3 & ~(uint64_t)FALLOC_FL_KEEP_SIZE))
+            return -EPERM;
         return result_of(fallocate(file->fd, (int)r->a3, (off_t)r->a1, (off_t)r->a2));
     case KVM_OP_FILE_LIST_XATTR:
         fd_path(path, file->fd);
