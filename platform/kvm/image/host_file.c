@@ -501,11 +501,15 @@ static int kvm_file_tty(struct platform *p UNUSED, struct host_file *file,
         [HOST_TTY_GET_ATTR] = 36,       [HOST_TTY_SET_ATTR] = 36,   [HOST_TTY_SET_ATTR_DRAIN] = 36,
         [HOST_TTY_SET_ATTR_FLUSH] = 36, [HOST_TTY_GET_WINSIZE] = 8, [HOST_TTY_SET_WINSIZE] = 8,
         [HOST_TTY_FLUSH] = 4,           [HOST_TTY_INPUT_BYTES] = 4};
-    return (int)host_call((struct kvm_request){.op = KVM_OP_FILE_TTY,
-                                               .a0 = file->handle,
-                                               .a1 = request,
-                                               .buffer = image_physical(arg),
-                                               .size = sizes[request]});
+    struct kvm_request wanted = {.op = KVM_OP_FILE_TTY,
+                                 .a0 = file->handle,
+                                 .a1 = request,
+                                 .buffer = image_physical(arg),
+                                 .size = sizes[request]};
+    /* Until the output is gone: that may take for ever. */
+    if (request == HOST_TTY_SET_ATTR_DRAIN || request == HOST_TTY_SET_ATTR_FLUSH)
+        return kvm_fault_due() ? -ENOMEM : (int)image_submit(&wanted);
+    return (int)host_call(wanted);
 }
 
 static int64_t kvm_file_seek(struct platform *p UNUSED, struct host_file *file, int64_t offset,

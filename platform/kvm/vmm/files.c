@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <termios.h>
@@ -40,7 +41,8 @@ struct vm_file {
     unsigned refs; /* atomic */
     int fd;
     unsigned limits;
-    bool standard, is_regular, is_tty, is_socket;
+    bool borrowed; /* not ours to close */
+    bool is_regular, is_tty, is_socket;
     pthread_mutex_t position; /* of a directory: seek and read are one */
 };
 
@@ -53,7 +55,7 @@ void vm_file_put(struct vm_file *file)
 {
     if (__atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    if (!file->standard)
+    if (!file->borrowed)
         close(file->fd);
     pthread_mutex_destroy(&file->position);
     free(file);
@@ -237,6 +239,12 @@ static int64_t serve_granted(struct vm_files *files, const void *buffer, size_t 
     return -ENOENT;
 }
 
+/* /proc/self/fd/N names exactly the file the handle names, so no lookup can be diverted. */
+static void fd_path(char out[32], int fd)
+{
+    snprintf(out, 32, "/proc/self/fd/%d", fd);
+}
+
 /* The one who opened it chose. */
 static unsigned limits_of_standard(int fd)
 {
@@ -251,6 +259,21 @@ static unsigned limits_of_standard(int fd)
     return flags & O_APPEND ? limits | LIMIT_APPEND : limits;
 }
 
+/*
+ * The terminal behind a standard stream by an open description of our own, on which a call never waits: others may read what poll()
+ * promised us, or it may take less than we have. -1: there is none to be had; the other end of a pseudo-terminal would be another one.
+ */
+static int open_terminal_again(int fd, dev_t device)
+{
+    const dev_t master = makedev(5, 2);
+    const int flags = fcntl(fd, F_GETFL);
+    char path[32];
+    if (device == master || flags < 0 || (flags & O_PATH))
+        return -1;
+    fd_path(path, fd);
+    return open(path, (flags & O_ACCMODE) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 static int64_t serve_standard(struct vm_files *files, uint64_t which)
 {
     struct stat st;
@@ -262,11 +285,13 @@ static int64_t serve_standard(struct vm_files *files, uint64_t which)
     if (!file)
         return -ENOMEM;
     file->refs = 1;
-    file->fd = (int)which;
-    file->standard = true;
     file->limits = limits_of_standard((int)which);
     file->is_regular = S_ISREG(st.st_mode);
     file->is_tty = isatty((int)which);
+    file->fd = file->is_tty ? open_terminal_again((int)which, st.st_rdev) : -1;
+    file->borrowed = file->fd < 0;
+    if (file->borrowed)
+        file->fd = (int)which;
     pthread_mutex_init(&file->position, NULL);
     return add_file(files, file);
 }
@@ -284,12 +309,6 @@ static int64_t serve_open(struct vm_files *files, struct vm_file *dir, const str
     return err ? err
                : wrap(files, openat(dir->fd, name, linux_open_flags(r->a1), (mode_t)r->a2 & 07777),
                       dir->limits);
-}
-
-/* /proc/self/fd/N names exactly the file the handle names, so no lookup can be diverted. */
-static void fd_path(char out[32], int fd)
-{
-    snprintf(out, 32, "/proc/self/fd/%d", fd);
 }
 
 /* What was opened for us for one thing is not opened again for another. */
@@ -387,7 +406,7 @@ static uint32_t ready_now(const struct vm_file *file, uint32_t events)
 
 /*
  * A stream is shared with other host processes, so its O_NONBLOCK is not ours to set. RWF_NOWAIT asks for one call; where the
- * file has no such thing (terminals), readiness is asked for first.
+ * file has no such thing (terminals), readiness is asked for first, and open_terminal_again() sees to the rest.
  */
 static int64_t serve_stream(struct vm_file *file, const struct kvm_request *r, void *buffer)
 {

@@ -5,13 +5,19 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "platform/kvm/vmm/files.h"
 #include "platform/kvm/vmm/vm.h"
+
+#define RETRY_MS 10
+#define KICK_MS 20
 
 struct later_item {
     struct later_item *next;
@@ -96,15 +102,19 @@ static void *poller_main(void *arg)
         size_t count = 1;
         for (struct later_item *item = later->waits; item; item = item->next)
             count += item->count;
-        bool ending = later->ending;
-        if (count > room) {
-            free(pfds);
-            pfds = malloc(count * sizeof(*pfds));
-            room = pfds ? count : 0;
-        }
-        if (ending || !pfds) {
+        if (later->ending) {
             pthread_mutex_unlock(&later->lock);
             break;
+        }
+        if (!pfds || count > room) {
+            struct pollfd *bigger = realloc(pfds, count * sizeof(*pfds));
+            if (!bigger) { /* whoever waits goes on waiting until there is memory */
+                pthread_mutex_unlock(&later->lock);
+                poll(NULL, 0, RETRY_MS);
+                continue;
+            }
+            pfds = bigger;
+            room = count;
         }
         pfds[0] = (struct pollfd){.fd = later->wake_fd, .events = POLLIN};
         size_t at = 1;
@@ -130,6 +140,7 @@ static void *poller_main(void *arg)
                 at += item->count;
                 if (done) {
                     *link = item->next;
+                    later->waited_files -= item->count;
                     item->next = over;
                     over = item;
                 } else {
@@ -155,14 +166,40 @@ static void wake_poller(struct vm_later *later)
         return; /* full: it is awake already */
 }
 
+/* As many open files as we may have: the sandbox lets nobody ask for more later. */
+static uint64_t raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return 0;
+    const struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    return setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur;
+}
+
 int later_open(struct vm *vm)
 {
     struct vm_later *later = &vm->later;
+    later->waited_files_end = raise_file_limit();
     pthread_mutex_init(&later->lock, NULL);
     pthread_cond_init(&later->work, NULL);
     later->queue_end = &later->queue;
     later->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     return later->wake_fd < 0 ? -errno : 0;
+}
+
+/* One that is inside a call of the host's which does not return is interrupted, as often as it takes. */
+static void end_worker(pthread_t worker)
+{
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += KICK_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_timedjoin_np(worker, NULL, &until) != ETIMEDOUT)
+            return;
+        pthread_kill(worker, VCPU_KICK_SIGNAL);
+    }
 }
 
 void later_close(struct vm *vm)
@@ -180,7 +217,7 @@ void later_close(struct vm *vm)
         pthread_join(later->poller, NULL);
     }
     for (unsigned i = 0; i < workers; i++)
-        pthread_join(later->worker[i], NULL);
+        end_worker(later->worker[i]);
     struct later_item *lists[] = {later->queue, later->waits, later->event};
     for (unsigned i = 0; i < 3; i++) {
         for (struct later_item *item = lists[i], *next; item; item = next) {
@@ -188,6 +225,7 @@ void later_close(struct vm *vm)
             item_free(vm, item);
         }
     }
+    later->queue_end = NULL;
     if (later->wake_fd >= 0)
         close(later->wake_fd);
     pthread_cond_destroy(&later->work);
@@ -226,11 +264,15 @@ static int add_wait(struct vm *vm, struct later_item *item)
         item->events[i] = list[i].events;
         item->count++;
     }
+    /* poll() takes no more entries than the process may have files open. One of them is wake_fd. */
+    if (later->waited_files + count >= later->waited_files_end)
+        return -EAGAIN;
     if (!later->has_poller) {
         if (pthread_create(&later->poller, NULL, poller_main, vm) != 0)
             return -EAGAIN;
         later->has_poller = true;
     }
+    later->waited_files += count;
     item->next = later->waits;
     later->waits = item;
     wake_poller(later);
@@ -299,6 +341,7 @@ int64_t later_cancel(struct vm *vm, uint64_t address)
         if ((*link)->address == address) {
             item = *link;
             *link = item->next;
+            later->waited_files -= item->count;
             wake_poller(later);
             break;
         }

@@ -21,10 +21,11 @@ struct vm_later {
     pthread_cond_t work;
     /* under lock: */
     bool ending;
-    struct later_item *queue, **queue_end; /* for workers */
-    struct later_item *waits;              /* KVM_OP_WAIT_FILES */
-    struct later_item *event;              /* KVM_OP_EVENT: one */
-    uint64_t signals;                      /* bit n-1: signal n came and nobody has asked yet */
+    struct later_item *queue, **queue_end;   /* for workers */
+    struct later_item *waits;                /* KVM_OP_WAIT_FILES, */
+    uint64_t waited_files, waited_files_end; /* of all of them; how many it will not be */
+    struct later_item *event;                /* KVM_OP_EVENT: one */
+    uint64_t signals;                        /* bit n-1: signal n came and nobody has asked yet */
     unsigned item_count, workers, idle_workers;
     pthread_t worker[LATER_WORKERS_MAX], poller;
     bool has_poller;
@@ -32,7 +33,10 @@ struct vm_later {
 };
 
 int later_open(struct vm *vm);
-/* Ends its threads; what is not done stays undone. */
+/*
+ * Ends its threads; what is not done stays undone. Once, or again without effect. Requires: VCPU_KICK_SIGNAL is caught by a handler
+ * that does nothing.
+ */
 void later_close(struct vm *vm);
 /*
  * Take on a request the image made at guest-physical `address`; `shared` is where that is here. Whatever happens, it will be answered once. buffer: as

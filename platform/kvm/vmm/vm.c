@@ -369,6 +369,7 @@ int vm_run(struct vm *vm, int *wait_status, char *why, size_t size)
     }
     supervise(vm, &waited);
     stop_threads(vm);
+    later_close(vm);
     if (has_terminal && tcgetattr(STDIN_FILENO, &now) == 0 && !same_modes(&now, &terminal)) {
         signal(SIGTTOU, SIG_IGN);
         tcsetattr(STDIN_FILENO, TCSANOW, &terminal);
