@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "vectors.h"
 
 #define THREADS 4
 #define ROUNDS 30000 /* calls of each thread at least */
@@ -23,10 +24,35 @@
 static pthread_t g_threads[THREADS];
 static volatile int g_stop;
 static uint64_t g_handled, g_wrong;
+static int g_level;
+
+/* Registers that the compiler does not use, and the C library not in between. */
+static void wide_load(uint64_t value)
+{
+    if (g_level == AVX512)
+        __asm__ volatile("vpbroadcastq %0, %%zmm17\n\tvpbroadcastq %0, %%zmm31\n\tkmovq %0, %%k5"
+                         :
+                         : "r"(value));
+}
+
+static uint64_t wide_differ(uint64_t value)
+{
+    uint64_t found[17], wrong = 0;
+    if (g_level != AVX512)
+        return 0;
+    __asm__ volatile("vmovdqu64 %%zmm17, (%0)\n\tvmovdqu64 %%zmm31, 64(%0)\n\tkmovq %%k5, 128(%0)"
+                     :
+                     : "r"(found)
+                     : "memory");
+    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++)
+        wrong |= found[i] ^ value;
+    return wrong;
+}
 
 static void on_signal(int signo)
 {
     (void)signo;
+    wide_load(~0ull);
     __atomic_fetch_add(&g_handled, 1, __ATOMIC_RELAXED);
 }
 
@@ -95,8 +121,11 @@ static void touch_text(void)
 static void *caller(void *arg)
 {
     uint64_t seed = 0x1234567 * (1 + (uint64_t)(uintptr_t)arg), wrong = 0;
-    for (int i = 0; i < ROUNDS || !g_stop; i++, seed = seed * 6364136223846793005u + 1)
+    for (int i = 0; i < ROUNDS || !g_stop; i++, seed = seed * 6364136223846793005u + 1) {
+        wide_load(seed);
         wrong += call_once(seed >> 8) != 0;
+        wrong += wide_differ(seed) != 0;
+    }
     __atomic_fetch_add(&g_wrong, wrong, __ATOMIC_RELAXED);
     return NULL;
 }
@@ -116,6 +145,7 @@ int main(int argc, char **argv)
     uint64_t signals = argc > 2 ? strtoull(argv[1], NULL, 10) : SIGNALS;
     time_t end = argc > 2 ? time(NULL) + atoi(argv[2]) : INT32_MAX;
     struct sigaction act;
+    g_level = vector_level();
     memset(&act, 0, sizeof(act));
     act.sa_handler = on_signal;
     act.sa_flags = SA_RESTART;
@@ -136,7 +166,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < THREADS; i++)
         pthread_join(g_threads[i], NULL);
     if (argc > 2)
-        fprintf(stderr, "%lu signals handled\n", (unsigned long)g_handled);
+        fprintf(stderr, "%lu signals handled, vector registers of kind %d\n",
+                (unsigned long)g_handled, g_level);
     printf("registers wrong: %d\n", (int)g_wrong);
 
     int ends[2], cancelled = 0;

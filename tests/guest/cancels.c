@@ -11,7 +11,7 @@
 
 #include "guest.h"
 
-#define TIMES 300
+#define TIMES 1000
 
 struct victim {
     int end;

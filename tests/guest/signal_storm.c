@@ -3,7 +3,6 @@
  * Handlers overwrite every register, call, fault and are interrupted themselves. No register of the interrupted code changes, general
  * or vector, flags or red zone; each signal arrives once and in order.
  */
-#include <cpuid.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -17,12 +16,11 @@
 #include <unistd.h>
 
 #include "guest.h"
+#include "vectors.h"
 
 #define VICTIMS 3
 #define SENDERS 2
 #define GPRS 15
-
-enum { SSE, AVX, AVX512 };
 
 /* What storm_round loads, and finds afterwards. The assembly below knows the layout. */
 struct registers {
@@ -294,25 +292,12 @@ static void *sender_main(void *arg)
     return NULL;
 }
 
-static long probe(void)
-{
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX))
-        return SSE;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6) != 6)
-        return SSE;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (low & 0xe0) == 0xe0
-               ? AVX512
-               : AVX;
-}
-
 int main(int argc, char **argv)
 {
     static const int faults[] = {SIGSEGV, SIGILL, SIGFPE, SIGTRAP};
     unsigned long all = argc > 1 ? strtoul(argv[1], NULL, 10) : 20000;
     g_each = (all + VICTIMS * SENDERS - 1) / (VICTIMS * SENDERS);
-    g_level = probe();
+    g_level = vector_level();
     g_forbidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CHECK(g_forbidden != MAP_FAILED);
     struct sigaction action = {.sa_sigaction = on_signal,

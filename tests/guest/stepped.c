@@ -5,7 +5,6 @@
  *
  *     stepped CALL     one of the names below, or of kinds[]
  */
-#include <cpuid.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 
 #include "guest.h"
 #include "stepped.h"
+#include "vectors.h"
 
 #define RED_ZONE 16 /* words */
 
@@ -39,7 +39,6 @@ _Static_assert(offsetof(struct state, flags) == 120 && offsetof(struct state, ve
                "used below");
 struct state g_in __attribute__((aligned(64))), g_out __attribute__((aligned(64)));
 uint64_t g_stack, g_stack_out, g_level;
-enum { SSE, AVX, AVX512 };
 
 /* The routine around one call; `site` is the instructions that make it, with everything loaded. Memory is reached without a register. */
 #define LOW " .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
@@ -171,18 +170,6 @@ static uint64_t compare(long expected, const char *after)
     return wrong;
 }
 
-static uint64_t probe(void)
-{
-    unsigned a, b, c = 0, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_AVX) || !(c & bit_OSXSAVE))
-        return SSE;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 6) != 6)
-        return SSE;
-    int wide = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
-    return wide && (low & 0xe0) == 0xe0 ? AVX512 : AVX;
-}
-
 static uint64_t next(uint64_t *seed)
 {
     *seed = *seed * 6364136223846793005u + 1442695040888963407u;
@@ -294,7 +281,7 @@ int main(int argc, char **argv)
     const char *after = routine == call_long    ? call_long_after
                         : routine == call_short ? call_short_after
                                                 : call_relative_after;
-    g_level = probe();
+    g_level = (uint64_t)vector_level();
     g_words = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(g_words != MAP_FAILED);
     struct sigaction act;
