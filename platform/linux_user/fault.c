@@ -323,4 +323,6 @@ void lu_altstack_arm(struct lu_worker *w)
     } stack = {.sp = slot, .size = LU_ALTSTACK_SIZE - sizeof(*control)};
     long err = host_call(__NR_sigaltstack, &stack, 0);
     PLATFORM_REQUIRE(err == 0);
+    if (w == w->carrier->leader)
+        __atomic_store_n(&w->carrier->leader_ready, 1, __ATOMIC_SEQ_CST);
 }

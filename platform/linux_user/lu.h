@@ -97,6 +97,7 @@ struct lu_carrier {
     struct lu_worker *leader;         /* fixed: in the same block */
     uint32_t slot_count;              /* under lock: altstack slots handed out */
     struct lu_worker *spawn_requests; /* atomic LIFO: host threads to make, by whoever is kicked */
+    uint32_t leader_ready;            /* atomic: its signal stack is armed, it can be kicked */
     uint32_t stub_sweep;      /* atomic: raised when no thread may stay in a stub (patch_write.c) */
     struct lu_aspace *aspace; /* NULL: neutral or in the pool */
     struct lu_carrier *next_free; /* free list or pool */

@@ -94,6 +94,8 @@ void lu_worker_start(struct lu_worker *w)
     lu_altstack_arm(w);
     if (lu_intercept_arm_thread() < 0)
         platform_panic("linux_user: a host thread could not arm system-call interception");
+    if (w == w->carrier->leader)
+        lu_serve_spawn_requests(w->carrier); /* of those who found it not ready */
     wait_for_job(w);
 }
 
@@ -111,7 +113,7 @@ long lu_worker_clone(struct lu_worker *w)
 
 void lu_serve_spawn_requests(struct lu_carrier *c)
 {
-    struct lu_worker *w = __atomic_exchange_n(&c->spawn_requests, NULL, __ATOMIC_ACQ_REL);
+    struct lu_worker *w = __atomic_exchange_n(&c->spawn_requests, NULL, __ATOMIC_SEQ_CST);
     while (w) {
         struct lu_worker *next = w->next_spawn;
         long tid = lu_worker_clone(w);
@@ -127,9 +129,11 @@ static int spawn_elsewhere(struct lu_carrier *c, struct lu_worker *w)
     struct lu_worker *head = __atomic_load_n(&c->spawn_requests, __ATOMIC_RELAXED);
     do {
         w->next_spawn = head;
-    } while (!__atomic_compare_exchange_n(&c->spawn_requests, &head, w, false, __ATOMIC_ACQ_REL,
+    } while (!__atomic_compare_exchange_n(&c->spawn_requests, &head, w, false, __ATOMIC_SEQ_CST,
                                           __ATOMIC_RELAXED));
-    host_call(__NR_tgkill, c->tgid, c->tgid, LU_KICK_SIGNAL);
+    /* A leader that is not ready looks at the requests when it is. */
+    if (__atomic_load_n(&c->leader_ready, __ATOMIC_SEQ_CST))
+        host_call(__NR_tgkill, c->tgid, c->tgid, LU_KICK_SIGNAL);
     while (__atomic_load_n(&w->spawn_result, __ATOMIC_ACQUIRE) == 1)
         host_call(__NR_futex, &w->spawn_result, FUTEX_WAIT, 1, 0);
     return w->spawn_result;

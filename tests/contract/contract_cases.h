@@ -167,6 +167,8 @@
     CASE(ThreadContract, SpawnFailingAtAnyHostCallStartsNothing, PLATFORM_FEATURE_THREADS)         \
     CASE(ThreadContract, SpawnFailingAgainAndAgainTakesNothing, PLATFORM_FEATURE_THREADS)          \
     CASE(ThreadContract, FiveHundredThreadsComeAndGo, PLATFORM_FEATURE_THREADS)                    \
+    CASE(AspaceForkContract, ThreadsAreSpawnedIntoANewForkFromOutside,                             \
+         PLATFORM_FEATURE_FORK | PLATFORM_FEATURE_THREADS)                                         \
     CASE(ThreadContract, SpawnFromOutsideIntoABusySpace,                                           \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(ThreadContract, ProcessorTimeGrowsWithWork, PLATFORM_FEATURE_THREADS)                     \

@@ -329,6 +329,28 @@ void ThreadContract_FiveHundredThreadsComeAndGo(struct contract *c)
     contract_leave_and_destroy(c, as);
 }
 
+void AspaceForkContract_ThreadsAreSpawnedIntoANewForkFromOutside(struct contract *c)
+{
+    enum { ROUNDS = 60, THREADS = 3 };
+    static struct contract_worker workers[THREADS];
+    struct aspace *parent = contract_space(c);
+    contract_map(c, parent, AREA, 1, MEMORY_READ | MEMORY_WRITE);
+    contract_activate(c, NULL);
+    uint32_t count = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        int err = 0;
+        struct aspace *child = aspace_fork(c->p, parent, &err);
+        MUST(child != NULL);
+        for (int i = 0; i < THREADS; i++)
+            contract_start(c, &workers[i], child, nothing, &count);
+        for (int i = 0; i < THREADS; i++)
+            contract_join(c, &workers[i]);
+        aspace_destroy(c->p, child);
+    }
+    CHECK_EQUAL(count, ROUNDS * THREADS);
+    aspace_destroy(c->p, parent);
+}
+
 static void spin_in_guest(struct contract *c, void *arg)
 {
     struct guest_exit exit;
