@@ -1,11 +1,15 @@
 /*
- * linux_open.h: what an open of platform/host_file.h is to a Linux host. Include it after <fcntl.h> or, in code without a C library,
- * after <linux/fcntl.h>. Threads: any.
+ * linux_open.h: what an open of platform/host_file.h is to a Linux host. Code with a C library includes
+ * <fcntl.h> before it. Threads: any.
  */
 #ifndef PLATFORM_STOCK_LINUX_OPEN_H
 #define PLATFORM_STOCK_LINUX_OPEN_H
 
 #include <stdbool.h>
+
+#ifndef O_CLOEXEC
+#include <linux/fcntl.h>
+#endif
 
 #include "platform/host_file.h"
 
