@@ -11,6 +11,8 @@
  * 13.4.
  */
 enum { LEGACY_STATE_SIZE = 512, STATE_ALIGN = 64 };
+/* struct rseq of linux/rseq.h, and its alignment */
+enum { SEQUENCE_AREA_SIZE = 32 };
 
 struct guest_context *guest_context_create(struct platform *p, int *err)
 {
@@ -69,4 +71,17 @@ void guest_interrupt(struct platform *p, struct thread *t)
 {
     PLATFORM_REQUIRE(t != NULL);
     p->guest->interrupt(p, t);
+}
+
+int guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature)
+{
+    PLATFORM_REQUIRE(area.raw % SEQUENCE_AREA_SIZE == 0);
+    PLATFORM_REQUIRE(area.raw == 0 || guest_range_ok(p, area, SEQUENCE_AREA_SIZE));
+    return p->guest->sequence(p, area, signature);
+}
+
+int guest_barrier(struct platform *p, enum guest_barrier_kind kind, int cpu)
+{
+    PLATFORM_REQUIRE(kind < GUEST_BARRIER_KINDS);
+    return p->guest->barrier(p, kind, cpu);
 }

@@ -70,6 +70,17 @@ enum guest_fault_kind {
     GUEST_FAULT_BREAKPOINT, /* int3; rip is past it */
     GUEST_FAULT_STEP,       /* debug trap: TF or hardware breakpoint */
     GUEST_FAULT_COMPAT,     /* a 32-bit system call (int 0x80); rip is past it */
+    /* The area of the thread's sequences, or what it names, is bad; it has no area any more */
+    GUEST_FAULT_SEQUENCE,
+};
+
+/* What guest_barrier() makes other threads pass. Each is a full memory barrier at least. */
+enum guest_barrier_kind {
+    GUEST_BARRIER_MEMORY,     /* threads of the active space */
+    GUEST_BARRIER_CODE,       /* and they serialise their instruction streams */
+    GUEST_BARRIER_SEQUENCES,  /* and abort the restartable sequences they are in */
+    GUEST_BARRIER_EVERYWHERE, /* as MEMORY, threads of all spaces */
+    GUEST_BARRIER_KINDS,
 };
 
 /* Filled by guest_run. Fields beyond `reason` are defined for the reasons named. */
@@ -131,6 +142,24 @@ struct guest_ops {
      * Requires: t has not exited. Threads: any.
      */
     void (*interrupt)(struct platform *p, struct thread *t);
+
+    /*
+     * Restartable sequences of the calling thread, rseq(2): `area` (0: none any more) is a struct rseq of 32 bytes in the active space,
+     * aligned to 32. Before guest code goes on after this thread was preempted or moved to another hardware thread, its cpu_id_start
+     * and cpu_id say where it runs; if it was then inside the sequence that rseq_cs names, or came out of guest_run there for
+     * anything but a system call, it goes on at the sequence's abort address, before which `signature` stands.
+     * The area belongs to the thread: it holds while another space is active, but is looked at in this one only. A thread in a child
+     * space of fork has none until it says so itself; saying the same as the thread that called fork is cheap.
+     * Errors: -ENOTSUP (nothing changes); -EFAULT (the area cannot be written: the thread has none).
+     * When it goes bad later, a guest_run of the thread ends with GUEST_FAULT_SEQUENCE, or the space ends (INSTANCE_EVENT_SPACE_LOST).
+     */
+    int (*sequence)(struct platform *p, struct guest_addr area, uint32_t signature);
+    /*
+     * Every thread that runs guest code meanwhile and is meant by `kind` has done what that says when this returns. `cpu` >= 0: of
+     * GUEST_BARRIER_SEQUENCES, only what runs on that hardware thread.
+     * Errors: -ENOTSUP (this kind is not to be had here, ever). May block for milliseconds. Threads: any that has a space.
+     */
+    int (*barrier)(struct platform *p, enum guest_barrier_kind kind, int cpu);
 };
 
 MUST_USE struct guest_context *guest_context_create(struct platform *p, int *err);
@@ -144,5 +173,7 @@ MUST_USE int guest_extended_load(struct platform *p, struct guest_context *ctx, 
                                  size_t size);
 void guest_run(struct platform *p, struct guest_context *ctx, struct guest_exit *exit);
 void guest_interrupt(struct platform *p, struct thread *t);
+MUST_USE int guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature);
+MUST_USE int guest_barrier(struct platform *p, enum guest_barrier_kind kind, int cpu);
 
 #endif

@@ -16,8 +16,8 @@ enum instance_event_kind {
     /* The host user sent a signal: number is the Linux signal (SIGINT, SIGTSTP, SIGWINCH...). */
     INSTANCE_EVENT_SIGNAL,
     /*
-     * A space died from outside with all its threads in guest code; aspace_id says which. Its
-     * threads are gone: nobody runs in it any more, and the token may be destroyed.
+     * A space died with all its threads in guest code; aspace_id says which, number by what signal: SIGKILL (from outside) or
+     * SIGSEGV (what it gave guest_sequence went bad). Its threads are gone: nobody runs in it any more, and the token may be destroyed.
      */
     INSTANCE_EVENT_SPACE_LOST,
 };

@@ -22,7 +22,7 @@
  * Raised when a slot changes meaning or is added. A platform built against another version is
  * refused at start.
  */
-#define PLATFORM_INTERFACE_VERSION 3u
+#define PLATFORM_INTERFACE_VERSION 4u
 
 /*
  * Additive facts about a platform that a person may ask for (`pal platforms`). They describe; the

@@ -118,6 +118,8 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
     if (flags & CLONE_SETTLS)
         regs->fs_base = req->tls;
     memcpy(child->comm, parent->comm, sizeof(child->comm));
+    if (!(flags & CLONE_VM))
+        child->sequence = parent->sequence;
     child->blocked = parent->blocked;
     if ((flags & (CLONE_VM | CLONE_VFORK)) != CLONE_VM)
         child->altstack = parent->altstack;

@@ -97,6 +97,9 @@ void task_release_mm(struct task *task)
 {
     walk_robust_list(task);
     futex_owner_exits(task);
+    /* Before a joiner may take the memory */
+    if (task->sequence.area && __atomic_load_n(&task->mm->users, __ATOMIC_RELAXED) > 1)
+        sequence_end(task);
     uint64_t clear = task->clear_child_tid;
     task->clear_child_tid = 0;
     /* Nobody is left to look when the space goes as well. */
@@ -198,7 +201,7 @@ void process_did_exec(struct task *task, const char *comm, const struct exec_ids
     task->altstack = (struct signal_altstack){.flags = SS_DISABLE};
     task->robust_list = 0;
     task->clear_child_tid = 0;
-    task->rseq_addr = 0;
+    sequence_end(task);
     task->pi_waited = task->pi_exited = false;
     stats_count(&g_stats.execs);
 }
@@ -452,13 +455,13 @@ void task_exit(struct task *task, int code)
 }
 
 /* Its thread is gone with its space; it was in guest code and holds nothing of the shim's. */
-static void bury_lost_task(struct task *task)
+static void bury_lost_task(struct task *task, int sig)
 {
     struct mm *mm = task->mm;
     futex_owner_exits(task);
     sem_undo_drop(task);
     drop_files(task);
-    leave_process(task, SIGKILL, 0, 0);
+    leave_process(task, sig, 0, 0);
     (void)mm_put(mm, MM_DROP_OUTSIDE);
     task_free(task);
 }
@@ -486,16 +489,16 @@ static struct task *lose_threads(uint64_t aspace)
     return found;
 }
 
-void process_space_lost(uint64_t aspace)
+void process_space_lost(uint64_t aspace, int sig)
 {
     for (;;) {
         mutex_lock(&g_process_lock);
         struct task *t = lose_threads(aspace);
         if (t)
-            process_start_exit(t->process, SIGKILL);
+            process_start_exit(t->process, sig);
         mutex_unlock(&g_process_lock);
         if (!t)
             return;
-        bury_lost_task(t);
+        bury_lost_task(t, sig);
     }
 }

@@ -68,6 +68,7 @@ struct mm {
     struct file *exe;  /* owned; not written while it is executed; NULL: none yet */
     uint64_t auxv[64]; /* pairs, for /proc/PID/auxv */
     unsigned auxv_count;
+    uint32_t barriers; /* sequence.c: kinds registered with membarrier(2); atomic */
     bool thp_disable;
     bool has_segments;  /* a VMA_SHM was mapped once */
     bool lock_future;   /* mlockall(MCL_FUTURE): new mappings are VMA_LOCKED */

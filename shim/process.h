@@ -72,7 +72,10 @@ struct task {
     uint64_t clear_child_tid; /* guest address; 0: none */
     uint64_t set_child_tid;
     uint64_t robust_list; /* guest address of the head; 0: none */
-    uint64_t rseq_addr;
+    struct {              /* sequence.c */
+        uint64_t area;    /* guest address; 0: none */
+        uint32_t signature;
+    } sequence;
     struct sem_undo_list *sem_undo; /* shared reference; NULL: none; ipc.h */
     char comm[16];
     uint64_t fault_address, fault_error, fault_trap; /* of the last fault, for signal frames */

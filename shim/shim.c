@@ -227,7 +227,7 @@ static void watch_events(void *arg)
             deliver_host_signal(event.number);
             break;
         case INSTANCE_EVENT_SPACE_LOST:
-            process_space_lost(event.aspace_id);
+            process_space_lost(event.aspace_id, event.number);
             break;
         }
     }

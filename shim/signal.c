@@ -334,12 +334,16 @@ int signal_send_pgrp(int pgid, const struct abi_siginfo *info)
 }
 
 /* Forced: a blocked or ignored one gets its default action back, so that the task can't run on. */
-static void force(struct task *task, const struct abi_siginfo *info)
+/* TO_DIE: its handler is not asked, as Linux does where no frame could be made. */
+enum force_mode { FORCE_TO_TAKE, FORCE_TO_DIE };
+
+static void force(struct task *task, const struct abi_siginfo *info, enum force_mode mode)
 {
     int sig = info->si_signo;
     mutex_lock(&g_process_lock);
     struct abi_sigaction *action = &task->process->sighand->action[sig - 1];
-    if (action->handler == HANDLER_IGNORE || sigset_has(task->blocked, sig)) {
+    if (mode == FORCE_TO_DIE || action->handler == HANDLER_IGNORE ||
+        sigset_has(task->blocked, sig)) {
         action->handler = HANDLER_DEFAULT;
         sigset_remove(&task->blocked, sig);
     }
@@ -352,7 +356,7 @@ static void force(struct task *task, const struct abi_siginfo *info)
 void signal_force(struct task *task, int sig)
 {
     struct abi_siginfo info = signal_info_kernel(sig);
-    force(task, &info);
+    force(task, &info, FORCE_TO_TAKE);
 }
 
 void signal_force_fault(struct task *task, const struct guest_exit *exit)
@@ -372,6 +376,7 @@ void signal_force_fault(struct task *task, const struct guest_exit *exit)
         [GUEST_FAULT_BREAKPOINT] = {SIGTRAP, SI_KERNEL},
         [GUEST_FAULT_STEP] = {SIGTRAP, TRAP_TRACE},
         [GUEST_FAULT_COMPAT] = {SIGSEGV, SI_KERNEL},
+        [GUEST_FAULT_SEQUENCE] = {SIGSEGV, SI_KERNEL},
     };
     struct abi_siginfo info = {.si_signo = table[exit->fault].sig,
                                .si_code = table[exit->fault].code};
@@ -395,7 +400,7 @@ void signal_force_fault(struct task *task, const struct guest_exit *exit)
     task->fault_address = exit->addr.raw;
     task->fault_error = exit->error_code;
     task->fault_trap = exit->trap_number;
-    force(task, &info);
+    force(task, &info, exit->fault == GUEST_FAULT_SEQUENCE ? FORCE_TO_DIE : FORCE_TO_TAKE);
 }
 
 void signal_sigpipe(struct task *task)

@@ -22,7 +22,6 @@
     X(set_mempolicy_home_node, "one memory node: as a kernel without NUMA")                        \
     X(migrate_pages, "one memory node: as a kernel without NUMA")                                  \
     X(move_pages, "one memory node: as a kernel without NUMA")                                     \
-    X(rseq, "libc goes on without; docs/design/0011")                                              \
     X(modify_ldt, "no 16-bit and 32-bit segments")                                                 \
     X(set_thread_area, "of 32-bit programs only")                                                  \
     X(get_thread_area, "of 32-bit programs only")                                                  \

@@ -2,7 +2,6 @@
 
 #include <asm/prctl.h>
 #include <linux/capability.h>
-#include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/random.h>
 #include <linux/resource.h>
@@ -579,13 +578,6 @@ long sys_getrandom(struct task *task, const struct syscall_args *args)
         done += n;
     }
     return (long)done;
-}
-
-/* membarrier(2) */
-long sys_membarrier(struct task *task, const struct syscall_args *args)
-{
-    (void)task;
-    return (int)args->a[0] == MEMBARRIER_CMD_QUERY && !args->a[1] ? 0 : -EINVAL;
 }
 
 /* unshare(2) */

@@ -39,7 +39,8 @@
     X(kcmp, 5, PARTIAL, "no KCMP_EPOLL_TFD")                                                       \
     X(personality, 1, PARTIAL, "ADDR_NO_RANDOMIZE acts; others are told back")                     \
     X(getrandom, 3, FULL, "")                                                                      \
-    X(membarrier, 2, PARTIAL, "MEMBARRIER_CMD_QUERY: none is offered; docs/design/0011")           \
+    X(membarrier, 3, FULL, "")                                                                     \
+    X(rseq, 4, PARTIAL, "an area that cannot be written is refused at once")                       \
     X(unshare, 1, PARTIAL, "files and fs state; no namespaces")                                    \
     X(sethostname, 2, FULL, "")
 

@@ -158,6 +158,8 @@ void task_loop(struct task *task)
         if (user_write(task->set_child_tid, &tid, sizeof(tid)))
             task->set_child_tid = 0; /* Linux ignores this as well */
     }
+    if (!sequence_begin(task))
+        signal_force_fault(task, &(struct guest_exit){.fault = GUEST_FAULT_SEQUENCE});
     for (;;) {
         struct guest_exit exit;
         if (task->in_syscall || task->restore_blocked ||

@@ -37,6 +37,7 @@ static struct lu_aspace *slot_take(struct platform *p, struct lu_carrier *c)
     if (as) {
         as->carrier = c;
         as->inside = 0;
+        as->sequence_left_out = false;
         as->stats = (struct aspace_stats){
             .known = ASPACE_STAT_FORKS | ASPACE_STAT_FAULTS | ASPACE_STAT_COPIED_EAGERLY |
                      ASPACE_STAT_RESIDENT,
@@ -99,7 +100,10 @@ static struct aspace *lu_aspace_fork(struct platform *p, const struct aspace *ba
     struct lu_patch *patch;
     failure = lu_patch_fork_begin(parent, &patch);
     bool begun = failure == 0;
-    struct lu_carrier *c = begun ? lu_carrier_clone(&failure) : NULL;
+    struct lu_worker *self = lu_current()->worker;
+    if (parent->sequence_left_out)
+        lu_sequence_give_back(self);
+    struct lu_carrier *c = begun ? lu_carrier_clone(self, &failure) : NULL;
     if (c) {
         child = slot_take(p, c);
         if (child) {

@@ -143,7 +143,7 @@ static void leader_start(void *arg)
     lu_worker_start(w);
 }
 
-struct lu_carrier *lu_carrier_clone(int *err)
+struct lu_carrier *lu_carrier_clone(const struct lu_worker *self, int *err)
 {
     *err = -EAGAIN;
     struct lu_carrier *c = lu_carrier_alloc();
@@ -152,6 +152,9 @@ struct lu_carrier *lu_carrier_clone(int *err)
     struct lu_worker *leader = c->leader;
     /* The leader counts as parked before it runs: a job posted meanwhile is found when it gets there. */
     c->idle = leader;
+    /* The host's copy of this thread has its area, as a child of fork has it natively */
+    leader->sequence = self->sequence;
+    leader->sequence_signature = self->sequence_signature;
     unsigned long flags =
         CLONE_FILES | CLONE_FS | CLONE_SYSVSEM | CLONE_PARENT | CLONE_PARENT_SETTID;
     long pid = lu_fault_hit() ? -EAGAIN
@@ -211,13 +214,12 @@ struct lu_carrier *lu_pool_take(int *err)
 /* The zygote's leader: keeps the pool warm. Never carries a thread. */
 void lu_zygote_main(struct lu_worker *w)
 {
-    (void)w;
     for (;;) {
         uint32_t request = __atomic_load_n(&g_lu.pool_request, __ATOMIC_ACQUIRE);
         __atomic_store_n(&g_lu.pool_error, 0, __ATOMIC_RELAXED);
         while (__atomic_load_n(&g_lu.pool_count, __ATOMIC_RELAXED) < POOL_WARM) {
             int err = 0;
-            struct lu_carrier *c = lu_carrier_clone(&err);
+            struct lu_carrier *c = lu_carrier_clone(w, &err);
             if (!c) {
                 __atomic_store_n(&g_lu.pool_error, err, __ATOMIC_RELAXED);
                 break;

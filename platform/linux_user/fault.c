@@ -236,8 +236,18 @@ static void on_signal(int signo, struct kernel_siginfo *info, struct kernel_ucon
     in_window &= !lu_control(LU_CONTROL_NO_ENTER_WINDOW);
     in_prompt_window &= !lu_control(LU_CONTROL_NO_PROMPT_WINDOW);
 
+    if (signo == SIGSEGV && info->code == SI_KERNEL && t && lu_sequence_went_bad(w)) {
+        lu_sequence_give_back(w);
+        t->sequence = 0;
+        t->sequence_lost = true;
+        /* Wherever it was, guest_run tells when it comes out */
+        __atomic_store_n(&t->entry.interrupt, 1, __ATOMIC_SEQ_CST);
+        signo = info->signo = LU_KICK_SIGNAL;
+    }
     if (signo == LU_KICK_SIGNAL && w->carrier->spawn_requests)
         lu_serve_spawn_requests(w->carrier);
+    if (signo == LU_KICK_SIGNAL && __atomic_load_n(&w->sequence_unwanted, __ATOMIC_SEQ_CST))
+        lu_sequence_answer(w);
     if (signo == SIGSYS && in_vdso) {
         mc->rax = (uint64_t)host_call6(info->sys.nr, (long)mc->rdi, (long)mc->rsi, (long)mc->rdx,
                                        (long)mc->r10, (long)mc->r8, (long)mc->r9);

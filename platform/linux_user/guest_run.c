@@ -258,6 +258,17 @@ static bool segment_bases_loaded(const struct lu_context *ctx)
            !(regs->rflags & RFLAGS_TF);
 }
 
+static void interrupted(struct thread *t, struct guest_exit *exit)
+{
+    /* As late as a kernel, which looks at the area when it has to write there. The interrupt stays for the next run. */
+    if (t->sequence_lost) {
+        t->sequence_lost = false;
+        *exit = (struct guest_exit){.reason = GUEST_FAULT, .fault = GUEST_FAULT_SEQUENCE};
+        return;
+    }
+    __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+}
+
 static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
                          struct guest_exit *exit)
 {
@@ -275,6 +286,8 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
     } else if (!segment_bases_loaded(ctx)) {
         mode = load_segment_bases(ctx, t->aspace);
     }
+    if (__builtin_expect(t->sequence != t->worker->sequence, 0))
+        lu_sequence_sync(t);
     regs->cs = USER_CS;
     regs->ss = USER_SS;
     exit->reason = GUEST_INTERRUPT;
@@ -291,7 +304,7 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
     if (how == LU_RUN_SYSCALL)
         exit->reason = GUEST_SYSCALL;
     else if (exit->reason == GUEST_INTERRUPT)
-        __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+        interrupted(t, exit);
     else if (exit->reason == GUEST_SYSCALL)
         lu_patch_consider(t->aspace, t->aspace->carrier, regs);
 }
@@ -322,4 +335,6 @@ const struct guest_ops lu_guest_ops = {
     .extended_load = lu_guest_extended_load,
     .run = lu_guest_run,
     .interrupt = lu_guest_interrupt,
+    .sequence = lu_guest_sequence,
+    .barrier = lu_guest_barrier,
 };

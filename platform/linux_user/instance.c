@@ -16,7 +16,9 @@ static bool take_event(struct instance_event *out)
     for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
         uint64_t id = __atomic_exchange_n(&g_lu.lost_space[i], 0, __ATOMIC_ACQ_REL);
         if (id) {
-            *out = (struct instance_event){.kind = INSTANCE_EVENT_SPACE_LOST, .aspace_id = id};
+            *out = (struct instance_event){.kind = INSTANCE_EVENT_SPACE_LOST,
+                                           .number = (int)(id & 0xff),
+                                           .aspace_id = id >> 8};
             return true;
         }
     }

@@ -63,6 +63,10 @@ struct lu_worker {
     struct lu_worker *next_idle;  /* under carrier->lock */
     struct lu_worker *next_spawn; /* carrier->spawn_requests, lock-free */
     struct lu_worker *next_of_carrier;
+    /* sequence.c: what the host knows of this host thread; 0: nothing. Written by it alone */
+    uint64_t sequence;
+    uint32_t sequence_signature;
+    uint32_t sequence_unwanted;  /* 1: to be given back at the next kick; futex word */
     uint32_t stub_sweep;         /* the last of its carrier's that it has answered; futex word */
     bool used;                   /* has carried a thread before: its processor time is not 0 */
     uint64_t user_ns, system_ns; /* processor time of the host thread when `running` came here */
@@ -84,6 +88,7 @@ struct lu_aspace {
     struct aspace_stats stats;
     struct lu_patch *patch; /* patch.c; NULL: nothing patchable yet */
     bool patch_refused;     /* the guest uses GS: every call traps */
+    bool sequence_left_out; /* a thread's area may be missing in children */
 };
 _Static_assert(offsetof(struct lu_aspace, base) == 0, "a token is a pointer to its lu_aspace");
 
@@ -125,6 +130,10 @@ struct thread {
     struct aspace *destroy_on_exit;
     struct thread *next; /* free list; spawn list */
     uint64_t cpu_user_ns, cpu_system_ns;
+    /* guest_sequence: the area, 0: none; `lost`: it was there and went bad */
+    uint64_t sequence;
+    uint32_t sequence_signature;
+    bool sequence_lost;
     uint64_t canary;
 } __attribute__((aligned(64)));
 static inline struct thread *lu_thread_of_stack(uint64_t address_in_stack)
@@ -180,6 +189,9 @@ struct lu_globals {
     bool detailed_stats;
     int trace_fd;
     unsigned cpu_count;
+    bool cpus_are_numbered_through; /* the host's numbers are below cpu_count */
+    bool sequences;                 /* the host has rseq(2), and libc gave back its own area */
+    unsigned barriers;              /* bit: enum guest_barrier_kind the host has */
 
     struct lu_carrier *zygote;
 
@@ -199,7 +211,7 @@ struct lu_globals {
     uint32_t suspend_requested;
     uint32_t event_word;     /* futex: raised with each event */
     uint64_t signal_events;  /* bits: signal n at n-1 */
-    uint64_t lost_space[16]; /* ids; 0 empty */
+    uint64_t lost_space[16]; /* id << 8 | signal; 0 empty */
     uint64_t reaped_user_ns, reaped_system_ns;
 
     /* With detailed_stats: guest calls that came without a trap */
@@ -236,8 +248,8 @@ struct lu_worker *lu_worker_alloc(struct lu_carrier *c);
 /* Gives back a carrier's record and those of its workers: nothing of it runs any more. */
 void lu_carrier_free(struct lu_carrier *c);
 char *lu_park_stack_top(const struct lu_worker *w);
-/* Make a carrier by clone of the calling one; its leader parks. Errors: NULL, *err. */
-struct lu_carrier *lu_carrier_clone(int *err);
+/* Make a carrier by clone of the calling one, by `self`; its leader parks. Errors: NULL, *err. */
+struct lu_carrier *lu_carrier_clone(const struct lu_worker *self, int *err);
 /* An empty one from the pool; waits for the zygote when the pool is empty. */
 struct lu_carrier *lu_pool_take(int *err);
 /* The zygote's leader: start the instance's first thread in this carrier; keep the pool warm for ever. */
@@ -273,6 +285,27 @@ struct thread *lu_current(void);
 /* thread_unpark. True: it was parked, or about to. */
 bool lu_give_token(struct thread *t);
 void lu_save_live_context(struct thread *t);
+
+/* restartable sequences and barriers: sequence.c */
+/* In the zygote: what the host has; carriers inherit it. */
+void lu_sequence_probe(void);
+int lu_guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature);
+int lu_guest_barrier(struct platform *p, enum guest_barrier_kind kind, int cpu);
+/* On the way to the guest, when the host thread has another area than `t`. */
+void lu_sequence_sync(struct thread *t);
+/* The calling host thread will carry another thread, or none. */
+void lu_sequence_give_back(struct lu_worker *w);
+/*
+ * The range goes, or cannot be written any more: no host thread of the carrier has an area there when this returns. true: the caller
+ * had; lu_sequence_sync afterwards gives it back what it can still have.
+ */
+MUST_USE bool lu_sequence_forget(struct lu_carrier *c, uint64_t start, uint64_t size);
+/* In a handler: is there nothing to be done with what the area says? Then the host's SIGSEGV was about that. */
+bool lu_sequence_went_bad(struct lu_worker *w);
+/* Has one an area there? */
+bool lu_sequence_inside(struct lu_carrier *c, uint64_t start, uint64_t size);
+/* In the handler of a kick: somebody waits in lu_sequence_forget. */
+void lu_sequence_answer(struct lu_worker *w);
 
 /* aspace.c; stats.c */
 int lu_aspace_init(void);

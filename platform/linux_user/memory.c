@@ -52,6 +52,7 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     if (!req->object)
         flags |= MAP_ANONYMOUS;
     struct lu_aspace *space = lu_current()->aspace;
+    bool own = lu_sequence_forget(space->carrier, req->addr.raw, req->size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, req->addr.raw, req->size);
     if (req->object && !req->object->file && req->sharing == MEMORY_SHARED) {
@@ -61,6 +62,8 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
     lu_patch_change_end(patch);
+    if (own)
+        lu_sequence_sync(lu_current());
     if (at < 0)
         return (int)at;
     if (!req->object && req->size >= HUGE_FROM && !req->no_huge)
@@ -79,10 +82,13 @@ static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as,
 {
     PLATFORM_REQUIRE(inside(as));
     struct lu_aspace *space = lu_current()->aspace;
+    bool own = lu_sequence_forget(space->carrier, addr.raw, size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, addr.raw, size);
     int err = (int)lu_host(__NR_munmap, addr.raw, size);
     lu_patch_change_end(patch);
+    if (own)
+        lu_sequence_sync(lu_current());
     return err;
 }
 
@@ -91,12 +97,16 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
 {
     PLATFORM_REQUIRE(inside(as));
     struct lu_aspace *space = lu_current()->aspace;
+    bool own = (~prot & (MEMORY_READ | MEMORY_WRITE)) &&
+               lu_sequence_forget(space->carrier, addr.raw, size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     /* What stays known as text is readable, executable and not writable. */
     if (prot != (MEMORY_READ | MEMORY_EXEC))
         lu_patch_forget(patch, space->carrier, addr.raw, size);
     int err = (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
     lu_patch_change_end(patch);
+    if (own)
+        lu_sequence_sync(lu_current());
     return err;
 }
 
@@ -106,12 +116,16 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
 {
     PLATFORM_REQUIRE(inside(as));
     struct lu_aspace *space = lu_current()->aspace;
+    bool own = lu_sequence_forget(space->carrier, from.raw, old_size);
+    own |= lu_sequence_forget(space->carrier, to.raw, new_size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, from.raw, old_size);
     lu_patch_forget(patch, space->carrier, to.raw, new_size);
     int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
     lu_patch_change_end(patch);
+    if (own)
+        lu_sequence_sync(lu_current());
     return at < 0 ? (int)at : 0;
 }
 
@@ -148,6 +162,8 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as,
     };
     PLATFORM_REQUIRE(inside(as));
     struct lu_aspace *space = lu_current()->aspace;
+    if (advice == MEMORY_ADVICE_DONTFORK && lu_sequence_inside(space->carrier, addr.raw, size))
+        space->sequence_left_out = true;
     struct lu_patch *patch = lu_patch_change_begin(space);
     /* Part of a patch could vanish, here or in a child */
     if (advice <= MEMORY_ADVICE_KEEPONFORK)

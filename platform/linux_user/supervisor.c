@@ -227,9 +227,9 @@ static void zygote_start(void *arg)
         host_call(__NR_munmap, g_unneeded[i].start, g_unneeded[i].end - g_unneeded[i].start);
     move_text_to_huge_pages();
     lu_vdso_move();
-    /* Inherited by all carriers. choose_interception has asked whether the host can. */
-    if (host_call(__NR_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) != 0)
-        g_lu.patching = false;
+    lu_sequence_probe();
+    if (!(g_lu.barriers >> GUEST_BARRIER_CODE & 1))
+        g_lu.patching = false; /* choose_interception has asked whether the host can */
     lu_altstack_arm(w);
     int err = lu_signals_install();
     if (err == 0)
@@ -332,6 +332,9 @@ static bool carrier_died(struct lu_carrier *c, pid_t pid, int status)
         return true;
     if (how == CARRIER_FATAL)
         c->tgid = 0; /* soon somebody else's */
+    /* Our handlers take SIGSEGV: by it only the host ends a carrier, over restartable sequences */
+    bool own_fault = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
+    id = id << 8 | (uint64_t)(own_fault ? SIGSEGV : SIGKILL);
     for (size_t i = 0;
          how == CARRIER_LOST && i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
         uint64_t empty = 0;
@@ -570,7 +573,8 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (err < 0)
         return err;
     lu_cpu_probe();
-    lu_vdso_find(getauxval(AT_SYSINFO_EHDR), sysconf(_SC_NPROCESSORS_CONF) == cpus);
+    g_lu.cpus_are_numbered_through = sysconf(_SC_NPROCESSORS_CONF) == cpus;
+    lu_vdso_find(getauxval(AT_SYSINFO_EHDR), g_lu.cpus_are_numbered_through);
     g_lu.platform = (struct platform){
         .version = PLATFORM_INTERFACE_VERSION,
         .page_size = 4096,

@@ -107,6 +107,8 @@ static NO_RETURN void lu_exit(struct platform *p UNUSED, struct aspace *last)
     struct thread *t = lu_current();
     PLATFORM_REQUIRE(t->canary == LU_STACK_CANARY);
     t->live_ctx = NULL;
+    if (!last || last != &t->aspace->base) /* else the host thread ends with its carrier */
+        lu_sequence_give_back(t->worker);
     lu_call_on_stack(lu_park_stack_top(t->worker), exit_off_stack, t, last);
 }
 

@@ -194,6 +194,7 @@ static void post_and_stay_reserved(void *target, void *thread)
 static void move_to(struct thread *t, struct lu_worker *target, void (*leave)(void *, void *))
 {
     lu_save_live_context(t);
+    lu_sequence_give_back(t->worker);
     account_leaving(t);
     lu_thread_leave(&t->saved_sp, lu_park_stack_top(t->worker), leave, target, t);
 }

@@ -98,6 +98,16 @@ static void no_guest_interrupt(struct platform *p, struct thread *t)
     p->thread->unpark(p, t);
 }
 
+int stock_no_sequence(struct platform *p UNUSED, struct guest_addr area, uint32_t signature UNUSED)
+{
+    return area.raw ? -ENOTSUP : 0;
+}
+
+int stock_no_barrier(struct platform *p UNUSED, enum guest_barrier_kind kind UNUSED, int cpu UNUSED)
+{
+    return -ENOTSUP;
+}
+
 const struct guest_ops stock_no_guest_ops = {
     .context_create = no_guest_context_create,
     .context_destroy = no_guest_context_destroy,
@@ -109,4 +119,6 @@ const struct guest_ops stock_no_guest_ops = {
     .extended_load = no_guest_extended_load,
     .run = no_guest_run,
     .interrupt = no_guest_interrupt,
+    .sequence = stock_no_sequence,
+    .barrier = stock_no_barrier,
 };

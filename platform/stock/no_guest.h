@@ -10,4 +10,8 @@
 
 extern const struct guest_ops stock_no_guest_ops;
 
+/* For platforms with a guest and without these: -ENOTSUP, and guests see a kernel without rseq(2) or membarrier(2). */
+int stock_no_sequence(struct platform *p, struct guest_addr area, uint32_t signature);
+int stock_no_barrier(struct platform *p, enum guest_barrier_kind kind, int cpu);
+
 #endif

@@ -144,6 +144,12 @@
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, InterruptsAroundCallsOfMappedCodeKeepEveryRegister,                        \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES)          \
+    CASE(GuestContract, AnAreaOfSequencesTellsTheProcessor, PLATFORM_FEATURE_GUEST)                \
+    CASE(GuestContract, AnAreaThatCannotBeWrittenIsRefused, PLATFORM_FEATURE_GUEST)                \
+    CASE(GuestContract, AnInterruptedSequenceGoesOnAtItsAbortAddress,                              \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
+    CASE(GuestContract, BarriersAreThereOrRefused, PLATFORM_FEATURE_GUEST)                         \
+    CASE(GuestContract, ABarrierEndsASequence, PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)  \
     CASE(GuestContract, MappedCodeCallsOnInTheChildOfAFork,                                        \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES |         \
              PLATFORM_FEATURE_FORK)                                                                \

@@ -4,9 +4,9 @@
     cpython.py --pal build/pal --scratch DIRECTORY test_mmap      ends with 77, and says why, where the suite is not installed
 """
 import argparse
-import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree
@@ -45,8 +45,16 @@ def outcomes(prefix, scratch, name, only=()):
     return found
 
 
+def has_suite(name):
+    """Debian's python3 is asked: the one that runs this script may be another."""
+    ask = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('test.{name}') is None)"
+    return os.path.exists("/usr/bin/python3") and subprocess.run(["/usr/bin/python3", "-c", ask], check=False).returncode == 0
+
+
 def worse(native, guest):
-    return sorted(test for test, told in native.items() if told in ("passed", "skipped") and guest.get(test) != told)
+    """What passes natively and not here; and what is skipped natively and fails here: it may find its limits lower, and run."""
+    allowed = {"passed": ["passed"], "skipped": ["skipped", "passed"]}
+    return sorted(test for test, told in native.items() if told in allowed and guest.get(test) not in allowed[told])
 
 
 def main():
@@ -56,7 +64,7 @@ def main():
     parser.add_argument("name", choices=QUICK + LONG)
     args = parser.parse_args()
 
-    if not os.path.exists("/usr/bin/python3") or importlib.util.find_spec(f"test.{args.name}") is None:
+    if not has_suite(args.name):
         print("skipped: no test-suite of Python's here (Debian's package libpython3.11-testsuite)")
         sys.exit(77)
     os.makedirs(args.scratch, exist_ok=True)

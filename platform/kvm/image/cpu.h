@@ -51,6 +51,10 @@ struct thread {
     uint64_t used_tsc, guest_tsc, since_tsc;
     uint32_t interrupt; /* guest_interrupt: sticky */
     uint32_t in_guest;
+    /* guest_sequence: area, 0: none; since it was last seen to, was the guest code of this thread disturbed? */
+    uint64_t sequence;
+    uint32_t sequence_signature;
+    bool disturbed;
     /* (s) */
     enum thread_state state;
     uint32_t token;       /* of unpark */

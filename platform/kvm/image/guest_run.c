@@ -11,6 +11,9 @@
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
+#include "platform/kvm/image/mm_env.h"
+#include "platform/platform.h"
+#include "platform/stock/sequence.h"
 
 #define PAGE 4096u
 #define RFLAGS_GUEST 0x240dd5ull /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL */
@@ -357,6 +360,7 @@ static bool handle_trap(struct thread *t, struct kvm_context *ctx, struct guest_
     uint64_t address = vector == VECTOR_PAGE ? read_cr2() : 0;
     if (vector >= 0x20 && vector != VECTOR_COMPAT) {
         trap_interrupt(vector);
+        t->disturbed = true;
         if (t->cpu->reschedule)
             thread_reschedule();
         return false;
@@ -429,6 +433,25 @@ static void prepare(struct thread *t, struct kvm_context *ctx)
         load_bases(t, &ctx->base.regs);
 }
 
+/* Result: false: *exit is filled. Interrupts off before and after. */
+static bool resume_sequence(struct thread *t, struct guest_regs *regs, struct guest_exit *exit)
+{
+    while (t->sequence && t->disturbed) {
+        t->disturbed = false;
+        uint32_t cpu = t->cpu->index;
+        __asm__ volatile("sti" : : : "memory");
+        bool fine = stock_sequence_resume(&g_kvm_platform, guest_addr(t->sequence),
+                                          t->sequence_signature, cpu, regs);
+        interrupts_disable(); /* if it was disturbed meanwhile, once more */
+        if (!fine) {
+            t->sequence = 0;
+            general_fault(exit, VECTOR_GENERAL, 0, GUEST_FAULT_SEQUENCE);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
                           struct guest_exit *exit)
 {
@@ -442,9 +465,13 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
     uint64_t flags = interrupts_disable();
     for (;;) {
         if (__atomic_exchange_n(&t->interrupt, 0, __ATOMIC_SEQ_CST)) {
-            exit->reason = GUEST_INTERRUPT;
+            t->disturbed = true;
+            if (resume_sequence(t, regs, exit))
+                exit->reason = GUEST_INTERRUPT;
             break;
         }
+        if (!resume_sequence(t, regs, exit))
+            break;
         if (!is_canonical(
                 regs->rip)) { /* iretq itself would fault, and sysret in ring 0 (CVE-2012-0217) */
             general_fault(exit, VECTOR_GENERAL, 0, GUEST_FAULT_GENERAL);
@@ -460,8 +487,15 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
         uint64_t how = kvm_guest_enter(ctx, enter_mode(regs));
         __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELAXED);
         t->guest_tsc += read_tsc() - entered;
-        if (handle_trap(t, ctx, exit, how))
+        if (handle_trap(t, ctx, exit, how)) {
+            if (exit->reason == GUEST_FAULT) { /* a signal, as far as the guest can tell */
+                t->disturbed = true;
+                struct guest_exit bad;
+                if (!resume_sequence(t, regs, &bad))
+                    *exit = bad;
+            }
             break;
+        }
     }
     store_bases(t);
     interrupts_restore(flags);
@@ -478,6 +512,29 @@ static void kvm_guest_interrupt(struct platform *p, struct thread *t)
     kvm_thread_ops.unpark(p, t);
 }
 
+static int kvm_guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature)
+{
+    struct thread *t = current();
+    uint32_t cpus[2];
+    t->sequence = 0;
+    if (!area.raw)
+        return 0;
+    if (guest_copy_in(p, cpus, area, sizeof(cpus)) || guest_copy_out(p, area, cpus, sizeof(cpus)))
+        return -EFAULT;
+    t->sequence = area.raw;
+    t->sequence_signature = signature;
+    t->disturbed = true; /* so that the next guest_run tells the processor */
+    return 0;
+}
+
+/* Every processor that has the space loaded takes an interrupt: a barrier, serialising, and a disturbance. */
+static int kvm_guest_barrier(struct platform *p UNUSED, enum guest_barrier_kind kind,
+                             int cpu UNUSED)
+{
+    mm_flush(kind == GUEST_BARRIER_EVERYWHERE ? NULL : current()->aspace, 0, 1);
+    return 0;
+}
+
 const struct guest_ops kvm_guest_ops = {
     .context_create = kvm_context_create,
     .context_destroy = kvm_context_destroy,
@@ -489,4 +546,6 @@ const struct guest_ops kvm_guest_ops = {
     .extended_load = kvm_extended_load,
     .run = kvm_guest_run,
     .interrupt = kvm_guest_interrupt,
+    .sequence = kvm_guest_sequence,
+    .barrier = kvm_guest_barrier,
 };

@@ -190,6 +190,7 @@ static void switch_away(struct thread *t)
     if (next == t)
         return;
     context_save_live(t);
+    t->disturbed = true;
     if (cpu->loaded != next->aspace) {
         cpu->loaded = next->aspace;
         if (next->aspace)
