@@ -18,7 +18,7 @@ static int call(const uint8_t *copy)
 {
     int wrong = 0;
     long parent = getppid();
-    for (int n = 0; n < 20; n++)
+    for (int n = 0; n < 60; n++)
         for (int i = 0; i < 16; i++)
             wrong += ((long (*)(void))(uintptr_t)(copy + i * 64))() != parent;
     return wrong;
