@@ -25,6 +25,11 @@ void *memmove(void *dst, const void *src, size_t size)
         return memcpy(dst, src, size);
     unsigned char *d = dst;
     const unsigned char *s = src;
+    for (; size >= sizeof(uint64_t); size -= sizeof(uint64_t)) {
+        uint64_t word;
+        __builtin_memcpy(&word, s + size - sizeof(word), sizeof(word));
+        __builtin_memcpy(d + size - sizeof(word), &word, sizeof(word));
+    }
     while (size-- > 0)
         d[size] = s[size];
     return dst;

@@ -84,8 +84,17 @@ static bool map_page(uint64_t virt, uint64_t physical, uint64_t bits, unsigned l
 static void map_memory(uint64_t start, uint64_t size)
 {
     uint64_t end = start + size;
-    for (uint64_t at = start & ~(LARGE_PAGE - 1); at < end; at += LARGE_PAGE)
-        map_page(DIRECT_MAP + at, at, PTE_WRITABLE | PTE_NO_EXEC, 1, new_table);
+    const uint64_t bits =
+        PTE_WRITABLE | PTE_NO_EXEC | PTE_PRESENT | PTE_GLOBAL | PTE_ACCESSED | PTE_LARGE;
+    uint64_t *table = NULL;
+    /* One walk for each table: a big memory has many pages. */
+    for (uint64_t at = start & ~(LARGE_PAGE - 1); at < end; at += LARGE_PAGE) {
+        const uint64_t virt = DIRECT_MAP + at;
+        if (!table || index_at(virt, 1) == 0)
+            table =
+                below(below(g_root, index_at(virt, 3), new_table), index_at(virt, 2), new_table);
+        table[index_at(virt, 1)] = at | bits;
+    }
 }
 
 /* What guests may read they may not write: the image writes it through the direct map. */

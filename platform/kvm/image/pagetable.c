@@ -82,9 +82,7 @@ static void put_table(uint64_t table, int level, uint64_t *touched)
 {
     if (__atomic_load_n(&frame_of(table)->refs, __ATOMIC_ACQUIRE) == 1) {
         uint64_t *entries = pt_entries(table);
-        for (int i = 0; i < PT_ENTRIES; i++) {
-            if (!entries[i])
-                continue;
+        for (int i = pt_next(entries, 0); i < PT_ENTRIES; i = pt_next(entries, i + 1)) {
             pt_put_entry(entries[i], level, touched);
             entries[i] = 0;
         }
@@ -118,9 +116,8 @@ void pt_put_entry(uint64_t e, int level, uint64_t *touched)
 void pt_destroy(struct page_tables *pt)
 {
     uint64_t *entries = pt_entries(pt->root);
-    for (int i = 0; i < PT_USER_ENTRIES; i++)
-        if (entries[i])
-            pt_put_entry(entries[i], PT_LEVELS, &pt->touched);
+    for (int i = pt_next(entries, 0); i < PT_USER_ENTRIES; i = pt_next(entries, i + 1))
+        pt_put_entry(entries[i], PT_LEVELS, &pt->touched);
     __builtin_memset(entries, 0, FRAME_SIZE); /* as in put_table */
     frame_put(pt->root);
     pt->root = FRAME_NONE;
@@ -207,7 +204,7 @@ uint64_t pt_limited(uint64_t e, uint64_t limit, int level)
 static void copy_table(uint64_t from, uint64_t to, uint64_t e, int level)
 {
     uint64_t *source = pt_entries(from), *copy = pt_entries(to);
-    for (int i = 0; i < PT_ENTRIES; i++) {
+    for (int i = pt_next(source, 0); i < PT_ENTRIES; i = pt_next(source, i + 1)) {
         uint64_t entry = pt_load(&source[i]);
         if (!entry)
             continue;

@@ -24,6 +24,19 @@ static inline void pt_store(uint64_t *slot, uint64_t entry)
 {
     __atomic_store_n(slot, entry, __ATOMIC_RELEASE);
 }
+/* The next entry from `i` on that is not zero; PT_ENTRIES: none. Most tables are nearly empty. */
+static inline int pt_next(const uint64_t *entries, int i)
+{
+    for (; i < PT_ENTRIES; i++) {
+        while (i % 8 == 0 && i < PT_ENTRIES &&
+               !(entries[i] | entries[i + 1] | entries[i + 2] | entries[i + 3] | entries[i + 4] |
+                 entries[i + 5] | entries[i + 6] | entries[i + 7]))
+            i += 8;
+        if (i < PT_ENTRIES && entries[i])
+            break;
+    }
+    return i < PT_ENTRIES ? i : PT_ENTRIES;
+}
 /* Of a leaf: does it count as the space's own page? */
 static inline bool pt_is_own(uint64_t e)
 {

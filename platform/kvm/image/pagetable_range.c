@@ -106,24 +106,37 @@ struct walk {
     bool was_present; /* a processor may know something of what was changed */
 };
 
+/* Is there nothing but what is doomed outside entries [first, last]? Neighbours are the likeliest to be there, so they come first. */
+static bool is_empty_around(const uint64_t *entries, unsigned first, unsigned last)
+{
+    for (unsigned i = last + 1; i < PT_ENTRIES; i++)
+        if (entries[i] && !(entries[i] & PTE_DOOMED))
+            return false;
+    while (first-- > 0)
+        if (entries[first] && !(entries[first] & PTE_DOOMED))
+            return false;
+    return true;
+}
+
 /* True: nothing is left in the table. */
 static bool doom(struct walk *walk, uint64_t table, int level, uint64_t start, uint64_t end)
 {
     uint64_t *entries = pt_entries(table);
+    bool stays = false;
     for (uint64_t at = start; at < end;) {
         const struct part part = next_part(&at, end, level);
         uint64_t e = entries[part.index];
-        if (!e || (!part.whole && !doom(walk, e & PTE_ADDRESS, level - 1, part.start, part.end)))
+        if (!e)
             continue;
+        if (!part.whole && !doom(walk, e & PTE_ADDRESS, level - 1, part.start, part.end)) {
+            stays = true;
+            continue;
+        }
         walk->was_present |= e & PTE_PRESENT;
         pt_store(&entries[part.index], (e & ~PTE_PRESENT) | PTE_DOOMED);
     }
-    if (level == PT_LEVELS)
-        return false;
-    for (int i = 0; i < PT_ENTRIES; i++)
-        if (entries[i] && !(entries[i] & PTE_DOOMED))
-            return false;
-    return true;
+    return level < PT_LEVELS && !stays &&
+           is_empty_around(entries, pt_index(start, level), pt_index(end - 1, level));
 }
 
 static void release_doomed(struct page_tables *pt, uint64_t table, int level, uint64_t start,
