@@ -176,6 +176,8 @@ int mm_file_read(struct host_file *file, uint64_t offset, uint64_t phys)
     memset(phys_to_virt(phys), 0, 4096);
     if (size > 0)
         memcpy(phys_to_virt(phys), f->bytes + offset, size);
+    if (f->during)
+        f->during();
     return 0;
 }
 
@@ -185,6 +187,8 @@ int mm_file_write(struct host_file *file, uint64_t offset, uint64_t phys, uint64
     PLATFORM_REQUIRE(f->writable && offset + size <= f->size);
     f->writes++;
     memcpy(f->bytes + offset, phys_to_virt(phys), size);
+    if (f->during)
+        f->during();
     return 0;
 }
 

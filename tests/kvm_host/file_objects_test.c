@@ -319,6 +319,52 @@ static void allocations_that_fail_lose_nothing(void)
     }
 }
 
+static void write_and_unmap(void)
+{
+    g_file.during = NULL;
+    set_byte(PAGE + 6, '?');
+    unmap(g_space);
+}
+
+static void what_is_written_during_a_flush_is_not_lost(void)
+{
+    struct memory_object *obj = view(&g_file);
+    map(obj, MEMORY_SHARED);
+    set_byte(PAGE + 5, '!');
+    g_file.during = write_and_unmap;
+    mm_file_event(1, g_file.ino, 0, UINT64_MAX, MM_FILE_FLUSH);
+    CHECK(g_file.during == NULL && g_bytes[PAGE + 5] == '!');
+    put(obj);
+    CHECK(g_bytes[PAGE + 6] == '?' && g_file.refs == 0);
+}
+
+static struct kvm_host_file g_source;
+
+static void flush_file(void)
+{
+    g_source.during = NULL;
+    mm_file_event(1, g_file.ino, 0, UINT64_MAX, MM_FILE_FLUSH);
+}
+
+/* The source is read while the page to write to is known already. */
+static void a_flush_before_the_bytes_come_does_not_lose_them(void)
+{
+    static unsigned char bytes[PAGE] = "bytes";
+    g_source = g_file;
+    g_source.ino = 8;
+    g_source.size = g_source.capacity = PAGE;
+    g_source.bytes = bytes;
+    g_source.during = flush_file;
+    struct memory_object *obj = view(&g_file), *source = view(&g_source);
+    map(source, MEMORY_SHARED);
+    CHECK(kvm_memory_ops.object_write(g_p, obj, PAGE, mem_guest(guest_addr(HERE), 5)) == 5);
+    CHECK(g_source.during == NULL);
+    unmap(g_space);
+    put(source);
+    put(obj);
+    CHECK(memcmp(g_bytes + PAGE, "bytesb", 6) == 0);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -337,6 +383,9 @@ static const struct {
     {"two handles of one file share its pages", two_handles_of_one_file_share_its_pages},
     {"fork shares shared pages and keeps private ones apart",
      fork_shares_shared_pages_and_keeps_private_ones_apart},
+    {"what is written during a flush is not lost", what_is_written_during_a_flush_is_not_lost},
+    {"a flush before the bytes come does not lose them",
+     a_flush_before_the_bytes_come_does_not_lose_them},
     {"allocations that fail lose nothing", allocations_that_fail_lose_nothing},
 };
 

@@ -55,6 +55,7 @@ struct kvm_host_file {
     bool readable, writable, fails;
     int refs;
     unsigned reads, writes;
+    void (*during)(void); /* each of these, after the bytes were taken; NULL: nothing */
 };
 
 #ifdef __cplusplus

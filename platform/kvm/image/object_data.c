@@ -122,8 +122,10 @@ static int write_dirty(const struct store *s, uint64_t index, uint64_t *slot)
     if (!(*slot & STORE_DIRTY) || offset >= s->size)
         return 0;
     uint64_t size = s->size - offset < FRAME_SIZE ? s->size - offset : FRAME_SIZE;
+    /* Before the page is taken: whoever may write to it now, and has gone by the end, may have written after that. */
+    const bool still = __atomic_load_n(&s->mapped, __ATOMIC_ACQUIRE) == 0;
     int err = mm_file_write(s->writer, offset, *slot & ~(uint64_t)(FRAME_SIZE - 1), size);
-    if (!err && __atomic_load_n(&s->mapped, __ATOMIC_ACQUIRE) == 0)
+    if (!err && still)
         *slot &= ~STORE_DIRTY;
     return 0;
 }
@@ -236,5 +238,9 @@ int64_t kvm_memory_object_write(struct platform *p UNUSED, struct memory_object 
 {
     if (!obj->writable)
         return -EACCES;
-    return move_data(obj, offset, from, OBJECT_WRITE);
+    /* As a mapping does: a page that is written back between being looked up and being written to stays dirty. */
+    object_mapped(obj);
+    int64_t moved = move_data(obj, offset, from, OBJECT_WRITE);
+    object_unmapped(obj);
+    return moved;
 }
