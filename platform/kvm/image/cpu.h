@@ -111,8 +111,8 @@ struct cpu {
     struct kvm_context *frame_of; /* frame_top and tss.rsp0 are this one's */
     /* Whose extended state the registers hold, if `extended_thread` is current */
     struct kvm_context *extended;
-    /* Whose root is in CR3; NULL: the kernel's. Written with interrupts off, read by mm_flush */
-    struct kvm_aspace *loaded;
+    /* Whose root is in CR3, and is about to be; NULL: the kernel's. By tlb_load, atomic: read by mm_flush */
+    struct kvm_aspace *loaded, *loading;
     /* Of mm_flush, atomic: how often it was asked to drop its translations; up to which of these it has */
     uint32_t flush_wanted, flush_done;
     uint32_t idling;            /* (s) */

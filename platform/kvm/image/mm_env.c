@@ -63,18 +63,25 @@ struct kvm_aspace *mm_active(void)
     return current()->aspace;
 }
 
+void tlb_load(struct cpu *cpu, struct kvm_aspace *as)
+{
+    if (cpu->loaded == as)
+        return;
+    /* The processor may walk the tables of both until CR3 is written, so mm_flush finds it under both names. */
+    __atomic_store_n(&cpu->loading, as, __ATOMIC_RELEASE);
+    if (as)
+        write_cr3(kvm_aspace_root(as));
+    else
+        kernel_map_load();
+    __atomic_store_n(&cpu->loaded, as, __ATOMIC_RELEASE);
+}
+
 void mm_set_active(struct kvm_aspace *as)
 {
     uint64_t flags = interrupts_disable();
     struct thread *t = current();
     t->aspace = as;
-    if (t->cpu->loaded != as) {
-        t->cpu->loaded = as;
-        if (as)
-            write_cr3(kvm_aspace_root(as));
-        else
-            kernel_map_load();
-    }
+    tlb_load(t->cpu, as);
     interrupts_restore(flags);
 }
 
@@ -104,6 +111,14 @@ static bool has_flushed(const struct cpu *cpu, uint32_t ticket)
     return (int32_t)(__atomic_load_n(&cpu->flush_done, __ATOMIC_ACQUIRE) - ticket) >= 0;
 }
 
+/* NULL: any space. */
+static bool may_know(const struct cpu *cpu, const struct kvm_aspace *as)
+{
+    const struct kvm_aspace *loaded = __atomic_load_n(&cpu->loaded, __ATOMIC_SEQ_CST);
+    const struct kvm_aspace *loading = __atomic_load_n(&cpu->loading, __ATOMIC_SEQ_CST);
+    return as ? loaded == as || loading == as : loaded || loading;
+}
+
 void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
 {
     uint64_t flags = interrupts_disable();
@@ -115,8 +130,7 @@ void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
         flush_here(start, end);
     for (unsigned i = 0; i < g_boot.cpu_count; i++) {
         struct cpu *other = &g_cpu[i];
-        struct kvm_aspace *loaded = __atomic_load_n(&other->loaded, __ATOMIC_SEQ_CST);
-        if (other == self || !loaded || (as && loaded != as))
+        if (other == self || !may_know(other, as))
             continue;
         ticket[i] = __atomic_add_fetch(&other->flush_wanted, 1, __ATOMIC_SEQ_CST);
         apic_send(i, VECTOR_FLUSH);

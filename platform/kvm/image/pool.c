@@ -37,11 +37,12 @@ void *pool_take(struct pool *pool)
     if (frame == FRAME_NONE)
         return NULL;
     char *slots = phys_to_virt(frame);
+    /* The first one is ours: others may take the rest before we come to it. */
     mm_spin_lock(&pool->lock);
-    for (uint32_t at = 0; at + pool->slot_size <= FRAME_SIZE; at += pool->slot_size)
+    for (uint32_t at = pool->slot_size; at + pool->slot_size <= FRAME_SIZE; at += pool->slot_size)
         append(pool, (struct pool_link *)(void *)(slots + at));
     mm_spin_unlock(&pool->lock);
-    return take(pool);
+    return slots;
 }
 
 void pool_give(struct pool *pool, void *slot)

@@ -15,6 +15,7 @@
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/mm_env.h"
+#include "platform/kvm/image/tlb.h"
 
 #define SLICE_NS 4000000u
 #define WAIT_BUCKETS 64u
@@ -191,13 +192,7 @@ static void switch_away(struct thread *t)
         return;
     context_save_live(t);
     t->disturbed = true;
-    if (cpu->loaded != next->aspace) {
-        cpu->loaded = next->aspace;
-        if (next->aspace)
-            write_cr3(kvm_aspace_root(next->aspace));
-        else
-            kernel_map_load();
-    }
+    tlb_load(cpu, next->aspace);
     thread_switch(t, next);
     free_dead();
 }
