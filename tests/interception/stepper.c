@@ -475,9 +475,10 @@ static const struct {
     const char *call;
     struct executed most;
 } short_calls[] = {
-    {"null", {90, 0, 0, 0}},   {"getpid", {90, 0, 0, 0}},       {"clock", {550, 0, 0, 0}},
-    {"lseek", {300, 0, 0, 0}}, {"sigprocmask", {550, 0, 1, 0}}, {"futex", {420, 0, 1, 0}},
-    {"read", {600, 0, 0, 0}},
+    {"null", {90, 0, 0, 0}},   {"getpid", {90, 0, 0, 0}},
+    {"clock", {550, 0, 0, 1}}, /* the host's vDSO may not be able to tell */
+    {"lseek", {300, 0, 0, 0}}, {"sigprocmask", {550, 0, 1, 0}},
+    {"futex", {420, 0, 1, 0}}, {"read", {600, 0, 0, 0}},
 };
 
 static int check_short(const char *call, const struct executed *e)
