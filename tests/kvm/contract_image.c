@@ -33,6 +33,7 @@ static const char *const g_slow[] = {
     "GuestContract.SharedWordIsAtomicBetweenGuestAndShim",
     "ManySpacesContract.SpacesCanBeMadeAndDestroyedAThousandTimes",
     "MemoryContract.LargeCopiesArriveWhole",
+    "ThreadContract.SpawnFailingAgainAndAgainTakesNothing",
 };
 static bool g_leave_out_slow;
 

@@ -42,7 +42,9 @@ INIT = """#!/bin/busybox sh
 /bin/busybox --install -s /applets
 export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:/applets HOME=/root LC_ALL=C GUEST_VARIABLE=seen
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys
-for point in /tmp /var/tmp /run; do mount -t tmpfs tmp $point; done
+for point in /tmp /var/tmp /run; do # unless the checkout lies below
+    [ -n "$(ls -A $point)" ] || mount -t tmpfs tmp $point
+done
 mkdir -p /dev/pts /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs shm /dev/shm; chmod 1777 /tmp /var/tmp /dev/shm
 ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
 hostname machine
