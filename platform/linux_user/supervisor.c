@@ -144,9 +144,10 @@ static int find_unneeded(void)
         if (sscanf(line, "%lx-%lx %7s", &start, &end, perms) != 3 || perms[3] != 'p' ||
             start < LU_GUEST_END || start >= 1ul << 47)
             continue;
-        if ((start >= runner_start && start < runner_end) || (start <= arena && arena < end))
-            continue;
+        /* First: the host may have put it into the gap between the runner's own segments. */
         if (lu_vdso_note(start, end, line))
+            continue;
+        if ((start >= runner_start && start < runner_end) || (start <= arena && arena < end))
             continue;
         if (g_unneeded_count < UNNEEDED_MAX)
             g_unneeded[g_unneeded_count++] = (struct range){start, end};
