@@ -61,6 +61,7 @@
     X(chmod, 2, FULL, "")                                                                          \
     X(fchmod, 2, FULL, "")                                                                         \
     X(fchmodat, 3, FULL, "")                                                                       \
+    X(fchmodat2, 4, FULL, "")                                                                      \
     X(chown, 3, FULL, "")                                                                          \
     X(lchown, 3, FULL, "")                                                                         \
     X(fchown, 3, FULL, "")                                                                         \

@@ -295,6 +295,14 @@ long sys_fchmodat(struct task *task, const struct syscall_args *args)
                        SETATTR_EXPLICIT);
 }
 
+long sys_fchmodat2(struct task *task, const struct syscall_args *args)
+{
+    struct file_stat attr = {.mode = (uint32_t)args->a[2] & 07777};
+    int flags = lookup_flags_from_at((uint32_t)args->a[3], AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+    return change_name(task, (int)args->a[0], args->a[1], flags, HOST_SET_MODE, &attr,
+                       SETATTR_EXPLICIT);
+}
+
 static long do_chown(struct task *task, int dirfd, uint64_t name, int flags, uint64_t uid,
                      uint64_t gid)
 {

@@ -34,6 +34,11 @@ struct syscall_entry {
     enum syscall_level level;
     const char *note;
 };
+/* Since Linux 6.6; the headers of older systems lack it. */
+#ifndef __NR_fchmodat2
+#define __NR_fchmodat2 452
+#endif
+
 #define SYSCALL_COUNT 512
 /* Makes the prototypes of a family's handlers from its list. */
 #define SYSCALL_PROTOTYPE(name, args, level, note)                                                 \

@@ -2,6 +2,7 @@
  * trace_table.c: argument kinds by call. Source: section 2 of the manual pages.
  */
 #include "shim/trace_table.h"
+#include "shim/syscall.h"
 
 #include <stddef.h>
 
@@ -174,6 +175,7 @@ static const struct trace_call k_calls[] = {
     CALL(symlinkat, T_PATH, T_DIRFD, T_PATH),
     CALL(readlinkat, T_DIRFD, T_PATH, T_OUT, T_UINT),
     CALL(fchmodat, T_DIRFD, T_PATH, T_OCTAL),
+    CALL(fchmodat2, T_DIRFD, T_PATH, T_OCTAL, T_AT),
     CALL(faccessat, T_DIRFD, T_PATH, T_ACCESS),
     CALL(pselect6, T_INT, T_HEX, T_HEX, T_HEX, T_TIMESPEC, T_HEX),
     CALL(ppoll, T_POLLFDS, T_UINT, T_TIMESPEC, T_SIGSET, T_UINT),

@@ -444,15 +444,11 @@ int vfs_init(const struct shim_config *config, char *why, size_t why_size)
     } standard[] = {
         {"proc", "/proc", procfs_root, 0},  {"devtmpfs", "/dev", devfs_root, 0},
         {"tmpfs", "/dev/shm", NULL, 01777}, {"tmpfs", "/tmp", NULL, 01777},
-        {"sysfs", "/sys", NULL, 0555},
+        {"sysfs", "/sys", sysfs_root, 0},
     };
     for (size_t i = 0; err == 0 && i < sizeof(standard) / sizeof(standard[0]); i++) {
         struct inode *root =
             standard[i].root ? standard[i].root(&err) : tmpfs_root(standard[i].mode, &err);
-        if (root && str_equal(standard[i].source, "sysfs")) {
-            root->sb->type = "sysfs";
-            root->sb->magic = SYSFS_MAGIC;
-        }
         err = mount_standard(standard[i].source, standard[i].target, root, err, why, why_size);
         if (err == 0 && !str_equal(standard[i].source, "tmpfs"))
             remember_root(standard[i].source, g_last_mount->root);

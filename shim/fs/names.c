@@ -17,6 +17,18 @@
  * loops. */
 static struct mutex g_rename_lock;
 
+/* Whose a new file is: in a set-group-ID directory, of the directory's group. */
+static int owner_in(struct inode *dir, struct credentials *who)
+{
+    struct file_stat st;
+    if (!(dir->mode & S_ISGID))
+        return 0;
+    int err = inode_getattr(dir, &st);
+    if (err == 0)
+        who->gid = st.gid;
+    return err;
+}
+
 int vfs_create_locked(struct task *task, const struct path *dir, const char *name, size_t length,
                       uint32_t mode, uint64_t rdev, struct dentry **out)
 {
@@ -24,16 +36,11 @@ int vfs_create_locked(struct task *task, const struct path *dir, const char *nam
     if (!inode->ops->create)
         return -EPERM;
     struct credentials who = task_credentials(task);
-    if (inode->mode & S_ISGID) {
-        struct file_stat st;
-        int err = inode_getattr(inode, &st);
-        if (err)
-            return err;
-        who.gid = st.gid;
-        if (S_ISDIR(mode))
-            mode |= S_ISGID;
-    }
-    int err = 0;
+    int err = owner_in(inode, &who);
+    if (err)
+        return err;
+    if (inode->mode & S_ISGID && S_ISDIR(mode))
+        mode |= S_ISGID;
     struct inode *made = inode->ops->create(inode, name, mode, rdev, who.uid, who.gid, &err);
     if (!made)
         return err;
@@ -118,6 +125,9 @@ int vfs_symlink(struct task *task, const char *target, int dirfd, const char *na
     struct credentials who = task_credentials(task);
     if (!inode->ops->symlink)
         return end_new(&dir, -EPERM);
+    err = owner_in(inode, &who);
+    if (err)
+        return end_new(&dir, err);
     struct inode *made = inode->ops->symlink(inode, last.text, target, who.uid, who.gid, &err);
     if (!made)
         return end_new(&dir, err);

@@ -189,6 +189,7 @@ MUST_USE int vfs_init(const struct shim_config *config, char *why, size_t why_si
 /* Roots of the file systems that other modules provide. Owner: caller. */
 struct inode *procfs_root(int *err);
 struct inode *devfs_root(int *err);
+struct inode *sysfs_root(int *err);
 struct inode *tmpfs_root(uint32_t mode, int *err);
 /* Character devices by number, for device inodes: fills f->ops, f->data. -ENXIO when there is none.
  */

@@ -1,5 +1,6 @@
 /* What natively works and is refused here, with the error of a kernel or a file system that has it not: programs must go on without. */
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,22 @@
         long r_ = (long)(call);                                                                    \
         printf("%s: %s\n", name, r_ < 0 ? strerror(errno) : "works");                              \
     } while (0)
+
+/* fchmodat2(2), which Linux has since 6.6: a host's kernel may be older. */
+static void modes_by_flags(void)
+{
+    struct stat st;
+    int fd = open("/var/tmp/refusals", O_CREAT | O_RDONLY, 0600);
+    CHECK(fd >= 0 && symlink("refusals", "/var/tmp/refusals-link") == 0);
+    SHOW("mode", syscall(452, AT_FDCWD, "/var/tmp/refusals-link", 0640, 0));
+    SHOW("mode of a link", syscall(452, AT_FDCWD, "/var/tmp/refusals-link", 0600, 0x100));
+    SHOW("mode of a descriptor's", syscall(452, fd, "", 0604, 0x1000));
+    SHOW("mode, strange flag", syscall(452, AT_FDCWD, "/var/tmp/refusals", 0600, 1));
+    CHECK(fstat(fd, &st) == 0 && unlink("/var/tmp/refusals") == 0);
+    printf("%o\n", st.st_mode & 07777);
+    CHECK(unlink("/var/tmp/refusals-link") == 0);
+    close(fd);
+}
 
 int main(void)
 {
@@ -32,5 +49,6 @@ int main(void)
         close(fd);
     }
     SHOW("io_uring", syscall(425, 8, NULL));
+    modes_by_flags();
     return 0;
 }

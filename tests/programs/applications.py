@@ -233,5 +233,42 @@ dpkg-deb --root-owner-group -b p thing.deb; md5sum < thing.deb; dpkg-deb -I thin
 dpkg -x thing.deb out && (cd out && find . -printf '%P %y %m %s %l %TY\n' | grep -v '^ *d' | sort | grep -v ' d 7'); out/usr/bin/thing; dpkg-deb -c thing.deb | awk '{print $1, $6}'
 """)
 
+# Numbers differ; what the columns are, and what they say of processes of our own, does not.
+script("process-tools", ["ps", "pgrep", "pkill", "pidof", "top", "free", "uptime", "vmstat", "w"], r"""
+settle() { until [ "$(ps -o comm=,stat= -p $1 | tr -s ' ')" = "sleep $2" ]; do sleep 0.05; done; }
+sleep 600 & one=$!; sleep 600 & two=$!
+settle $one S; settle $two S
+for format in aux -ef -eLf; do ps $format | head -1 | sed 's/  */ /g'; done
+ps -o comm=,args=,stat=,nlwp=,ni= -p $one,$two | sed 's/  */ /g'
+ps -o ppid= -p $one | awk -v me=$$ '{ print "child:", ($1 == me) }'
+ps aux | awk -v pid=$one '$2 == pid { print "aux:", NF, $8, $11, $12 }'
+ps -ef | awk -v pid=$one -v me=$$ '$2 == pid { print "ef:", NF, ($3 == me), $8, $9 }'
+ps -o rss=,vsz=,etimes= -p $$ | awk '{ print "sizes:", ($1 > 100), ($2 > $1), ($3 >= 0) }'
+ps --ppid $$ -o comm= | sort | uniq -c | awk '$2 == "sleep"'
+pgrep -P $$ -x sleep | wc -l; pgrep -P $$ -l sleep | awk '{ print $2 }'; pgrep -P $$ -a sleep | awk '{ print $2, $3 }'
+pidof sleep | tr ' ' '\n' | grep -cx -e $one -e $two
+top -b -n 1 -p $one | sed -n 7p | awk '{ print NF, $1, $2, $8, $12 }'
+top -b -n 1 -p $one | awk -v pid=$one '$1 == pid { print "top:", NF, $8, $12 }'
+top -b -n 1 -p $one | sed -n '1s/^top - .* load average: .*/top line/p; 2s/[0-9][0-9]*/N/gp' | sed 's/  */ /g'
+free | awk '{ print $1, NF } NR == 2 { print ($2 >= $4), ($7 > 0) }'
+uptime | grep -cE '^ [0-9:]{8} up .* load average: [0-9.]+, [0-9.]+, [0-9.]+$'
+vmstat | awk 'NR == 2 { print NF, $1, $NF } NR == 3 { print NF }'
+w | awk 'NR == 2 { print $1, $2 }'
+kill -STOP $two; settle $two T; ps -o stat= -p $two; kill -CONT $two
+pkill -P $$ -x sleep; echo pkill $?
+wait $one; echo $?; wait $two; echo $?
+pgrep -P $$ -x sleep; echo none $?
+""")
+
+script("lsof", ["lsof"], r"""
+exec 7> written 8< /etc/passwd
+lsof -w -p $$ | awk 'NR == 1 { print $1, $2, $3, $4, $5, $9 } $4 ~ /^(cwd|rtd|txt|7w|8r)$/ { print $4, $5 }'
+lsof -w -p $$ -a -d 7,8 -Fn | grep '^n' | sed 's,.*/,,'
+sleep 600 | cat > /dev/null & last=$!
+lsof -w -p $last -a -d 0,1 -Ft | grep '^t'
+lsof -w -t written > found; [ "$(head -n 1 found)" = $$ ]; echo $?
+pkill -P $$; wait
+""")
+
 if __name__ == "__main__":
     sys.exit(scripted.main(SCRIPTS))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Counts the differential cases of processes, threads, signals and memory: those in tests/guest.
+"""Counts the differential cases in tests/guest: of processes, threads, signals and memory, or of files and what else has a descriptor.
 
-A case is a function that main of a guest program calls, and main itself if it looks at something, when it asserts: CHECK or FAILS, itself or in a
-function it calls, or printing what the native run prints as well. Each runs natively and under pal in up to four builds, which count as one.
+A case is a function that main of a guest program calls, or run(), which main calls once for each place, and main itself if it looks at something, when it
+asserts: CHECK or FAILS, itself or in a function it calls, or printing what the native run prints as well. Each runs natively and under pal in up to four builds, which count as one.
 
-    count_cases.py [--least N]      --least: status 1 when there are fewer
+    count_cases.py [--of GROUP] [--least N]      --least: status 1 when there are fewer
 """
 import argparse
 import os
@@ -12,16 +12,24 @@ import re
 import sys
 
 GUEST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "guest")
-FAMILIES = {
+FAMILIES = {"processes": {
     "processes": "exec exec_edges fork_isolation fork_many fork_threads fork_instant fork_marathon many_alive process_storm ids capabilities pidfds unshare"
                  " job_signals limits process_calls wait_calls sessions clone_flags priorities prctls",
     "threads": "threads futexes cancels contexts registers segment_bases rseq membarrier robust_lists",
     "signals": "signals signal_actions signal_queues signal_restarts signal_storm timers jumps single_step events",
     "memory": "memory memory_advice memory_layout mmap_edges mremap_modes memfd process_memory protection_keys generated_code file_mapped"
               " sysv_msg sysv_sem sysv_shm mqueues",
-}
+}, "files": {
+    "files": "files file_attributes file_data file_flags file_locks file_mapped file_paths file_stress file_xattr file_corners large_trees mounts"
+             " inotify memfd",
+    "pipes": "pipes pipe_writers splices",
+    "events": "events polling epoll",
+    "sockets": "sockets local_sockets socket_calls socket_cycles tcp udp",
+    "terminals": "ptys",
+    "proc": "procfs proc_files",
+}}
 FUNCTION = re.compile(r"^(?:static )?(?:__attribute__\(\(.*?\)\) )?(?:static )?[\w ]+[ *]\**(\w+)\([^;{]*?\)\n?\s*\{\n(.*?)^\}", re.M | re.S)
-ASSERTS = re.compile(r"\b(CHECK|FAILS\w*|printf|puts|show\w*)\(")
+ASSERTS = re.compile(r"\b(CHECK|FAILS\w*|SHOW|printf|puts|show\w*)\(")
 
 
 def cases_of(text):
@@ -37,17 +45,23 @@ def cases_of(text):
         seen.add(name)
         return bool(ASSERTS.search(bodies[name])) or any(asserts(other, seen) for other in calls(bodies[name]))
 
-    found = [name for name in calls(main) if asserts(name, set())]
-    return found + (["main"] if re.search(r"\b(CHECK|FAILS)\(", main) else [])
+    names = calls(main)
+    if "run" in names:
+        in_run = [name for name in dict.fromkeys(re.findall(r"\w+", bodies["run"])) if name in bodies]  # called by a table, too
+        names = [name for name in names if name != "run"] + in_run
+        main += bodies["run"]
+    found = [name for name in names if asserts(name, set())]
+    return found + (["main"] if re.search(r"\b(CHECK|FAILS|SHOW)\(", main) else [])
 
 
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--of", choices=FAMILIES, default="processes")
     parser.add_argument("--least", type=int, default=0)
     args = parser.parse_args()
     total = [0, 0, 0, 0]
     print(f"{'':24}{'cases':>8}{'asserted':>10}{'of errno':>10}")
-    for family, names in FAMILIES.items():
+    for family, names in FAMILIES[args.of].items():
         sums = [0, 0, 0, 0]
         for name in names.split():
             path = os.path.join(GUEST, name + ".c")
@@ -55,7 +69,7 @@ def main():
                 continue
             with open(path, encoding="utf-8") as f:
                 text = re.sub(r"/\*.*?\*/", "", f.read(), flags=re.S)
-            row = [1, len(cases_of(text)), len(re.findall(r"\b(?:CHECK|FAILS\w*)\(", text)) - len(re.findall(r"#define \w*(?:CHECK|FAILS)\w*\(", text)),
+            row = [1, len(cases_of(text)), len(re.findall(r"\b(?:CHECK|SHOW|FAILS\w*)\(", text)) - len(re.findall(r"#define \w*(?:CHECK|SHOW|FAILS)\w*\(", text)),
                    len(re.findall(r"(?:FAILS\w*\([^;]*?|errno == )-?E[A-Z0-9]{2,}\b", text, re.S))]
             sums = [a + b for a, b in zip(sums, row)]
             print(f"  {name:22}{row[1]:>8}{row[2]:>10}{row[3]:>10}")
