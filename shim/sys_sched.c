@@ -296,24 +296,25 @@ long sys_sched_getattr(struct task *task, const struct syscall_args *args)
     return user_write(args->a[1], &a, a.size);
 }
 
+static long priority_limit(int policy, int realtime)
+{
+    if (is_realtime(policy))
+        return realtime;
+    return policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0 : -EINVAL;
+}
+
 /* sched_get_priority_max(2) */
 long sys_sched_get_priority_max(struct task *task, const struct syscall_args *args)
 {
-    int policy = (int)args->a[0];
     (void)task;
-    return is_realtime(policy)                                      ? 99
-           : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0
-                                                                    : -EINVAL;
+    return priority_limit((int)args->a[0], 99);
 }
 
 /* sched_get_priority_min(2) */
 long sys_sched_get_priority_min(struct task *task, const struct syscall_args *args)
 {
-    int policy = (int)args->a[0];
     (void)task;
-    return is_realtime(policy)                                      ? 1
-           : policy >= 0 && policy <= SCHED_DEADLINE && policy != 4 ? 0
-                                                                    : -EINVAL;
+    return priority_limit((int)args->a[0], 1);
 }
 
 /* sched_rr_get_interval(2) */
