@@ -31,6 +31,7 @@ def begin(scripts):
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
     parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a variable for the script")
     parser.add_argument("name", choices=scripts)
     args = parser.parse_args()
     path, libraries = support.program_path()
@@ -40,7 +41,8 @@ def begin(scripts):
         sys.exit(77)
     port, port2 = support.free_ports(2)
     os.environ.pop("TMPDIR", None)  # which may be a place in the host's /tmp: the guest has one of its own
-    return args, dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path, LD_LIBRARY_PATH=libraries)
+    return args, dict(os.environ, LC_ALL="C", HOME="/root", PORT=str(port), PORT2=str(port2), PATH=path, LD_LIBRARY_PATH=libraries,
+                      **dict(item.split("=", 1) for item in args.set))
 
 
 def main(scripts):

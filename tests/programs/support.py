@@ -72,7 +72,8 @@ def free_ports(count):
 def program_path():
     """(PATH, LD_LIBRARY_PATH) that find the machine's programs first, then those of scripts/fetch-programs."""
     fetched = f"{TOP}/build/programs/root"
-    places = ["/usr/sbin", "/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin")), f"{fetched}/usr/bin", f"{fetched}/usr/sbin"]
+    places = ["/usr/sbin", "/sbin", *sorted(glob.glob("/usr/lib/postgresql/*/bin")), *sorted(glob.glob(f"{fetched}/usr/lib/postgresql/*/bin")),
+              f"{fetched}/usr/bin", f"{fetched}/usr/sbin"]
     libraries = f"{fetched}/usr/lib/x86_64-linux-gnu"
     return ":".join([os.environ.get("PATH", "/usr/bin:/bin"), *places]), libraries if os.path.isdir(libraries) else ""
 
