@@ -19,6 +19,7 @@
 #include "pal/config.h"
 #include "pal/options.h"
 #include "pal/platforms.h"
+#include "pal/terminal.h"
 #include "platform/front.h"
 #include "shim/shim.h"
 
@@ -223,8 +224,10 @@ static int run(const struct pal_options *options)
     };
     char why[256] = "";
     int wait_status = 0;
+    terminal_save();
     int err =
         front->run(&platform_options, shim_main, config, size, &wait_status, why, sizeof(why));
+    terminal_restore();
     free(config);
     free(names);
     free(grants);

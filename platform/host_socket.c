@@ -61,20 +61,23 @@ int host_socket_name(struct platform *p, struct host_file *file, enum host_socke
     return p->host_socket->name(p, file, which, out);
 }
 
-int64_t host_socket_send(struct platform *p, struct host_file *file, const struct mem_ref *parts,
-                         unsigned count, unsigned flags, const struct host_address *to)
+static bool message_ok(const struct host_message *m, unsigned flags)
 {
-    PLATFORM_REQUIRE(file != NULL && count <= HOST_SOCKET_PARTS && (parts != NULL || count == 0));
-    PLATFORM_REQUIRE((flags & ~HOST_SOCKET_SEND_FLAGS) == 0 && (to == NULL || address_ok(to)));
-    return p->host_socket->send(p, file, parts, count, flags, to);
+    return m && m->count <= HOST_SOCKET_PARTS && (m->parts || !m->count) && !(m->flags & ~flags) &&
+           (m->control || !m->control_size);
 }
 
-int64_t host_socket_receive(struct platform *p, struct host_file *file, const struct mem_ref *parts,
-                            unsigned count, unsigned *flags, struct host_address *from)
+int64_t host_socket_send(struct platform *p, struct host_file *file, const struct host_message *m)
 {
-    PLATFORM_REQUIRE(file != NULL && count <= HOST_SOCKET_PARTS && (parts != NULL || count == 0));
-    PLATFORM_REQUIRE(flags != NULL && (*flags & ~HOST_SOCKET_RECEIVE_FLAGS) == 0);
-    return p->host_socket->receive(p, file, parts, count, flags, from);
+    PLATFORM_REQUIRE(file != NULL && message_ok(m, HOST_SOCKET_SEND_FLAGS));
+    PLATFORM_REQUIRE(m->address == NULL || address_ok(m->address));
+    return p->host_socket->send(p, file, m);
+}
+
+int64_t host_socket_receive(struct platform *p, struct host_file *file, struct host_message *m)
+{
+    PLATFORM_REQUIRE(file != NULL && message_ok(m, HOST_SOCKET_RECEIVE_FLAGS));
+    return p->host_socket->receive(p, file, m);
 }
 
 int host_socket_get_option(struct platform *p, struct host_file *file, int level, int option,
@@ -95,4 +98,11 @@ int host_socket_count(struct platform *p, struct host_file *file, unsigned reque
 {
     PLATFORM_REQUIRE(file != NULL && out != NULL);
     return p->host_socket->count(p, file, request, out);
+}
+
+int host_socket_device(struct platform *p, struct host_file *file, unsigned request, void *value,
+                       uint32_t *size)
+{
+    PLATFORM_REQUIRE(file != NULL && value != NULL && size != NULL);
+    return p->host_socket->device(p, file, request, value, size);
 }

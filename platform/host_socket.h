@@ -23,8 +23,24 @@ struct host_address {
 #define HOST_SOCKET_PARTS 16u
 
 /* Bits of `flags`, as in send(2) and recv(2). Others are the caller's mistake. */
-#define HOST_SOCKET_SEND_FLAGS (0x1u | 0x8000u)         /* MSG_OOB, MSG_MORE */
-#define HOST_SOCKET_RECEIVE_FLAGS (0x1u | 0x2u | 0x20u) /* MSG_OOB, MSG_PEEK, MSG_TRUNC */
+#define HOST_SOCKET_SEND_FLAGS (0x1u | 0x8000u) /* MSG_OOB, MSG_MORE */
+/* MSG_OOB, MSG_PEEK, MSG_TRUNC, MSG_ERRQUEUE */
+#define HOST_SOCKET_RECEIVE_FLAGS (0x1u | 0x2u | 0x20u | 0x2000u)
+
+/*
+ * One message. Control data is a sequence of struct cmsghdr in shim memory; some name descriptors of the host: which ones may go out is for
+ * the caller to decide, and what comes in names none as long as nobody asked for such.
+ */
+struct host_message {
+    const struct mem_ref *parts;
+    unsigned count; /* of parts */
+    unsigned
+        flags; /* in: the request; out, of a received one: what it was (MSG_TRUNC, MSG_CTRUNC, MSG_OOB, ...) */
+    struct host_address
+        *address;  /* where to, NULL: the peer; or filled with who it is from, NULL: nobody asks */
+    void *control; /* NULL: none */
+    uint32_t control_size; /* bytes; of a received one: room in, used out */
+};
 
 enum host_socket_name { HOST_SOCKET_LOCAL, HOST_SOCKET_PEER };
 
@@ -46,12 +62,10 @@ struct host_socket_ops {
     int (*shutdown)(struct platform *p, struct host_file *file, int how);
     int (*name)(struct platform *p, struct host_file *file, enum host_socket_name which,
                 struct host_address *out);
-    /* `to` NULL: the peer. Result: bytes taken, or -EPIPE (no signal is raised), -EAGAIN, -EFAULT, -EMSGSIZE... */
-    int64_t (*send)(struct platform *p, struct host_file *file, const struct mem_ref *parts,
-                    unsigned count, unsigned flags, const struct host_address *to);
-    /* *flags: in the request, out what the message was (MSG_TRUNC, MSG_OOB). `from` may be NULL. Result: bytes, 0 at the end. */
-    int64_t (*receive)(struct platform *p, struct host_file *file, const struct mem_ref *parts,
-                       unsigned count, unsigned *flags, struct host_address *from);
+    /* Result: bytes taken, or -EPIPE (no signal is raised), -EAGAIN, -EFAULT, -EMSGSIZE... */
+    int64_t (*send)(struct platform *p, struct host_file *file, const struct host_message *m);
+    /* Result: bytes, 0 at the end. */
+    int64_t (*receive)(struct platform *p, struct host_file *file, struct host_message *m);
     /* value: shim memory; *size: room in, used out. */
     int (*get_option)(struct platform *p, struct host_file *file, int level, int option,
                       void *value, uint32_t *size);
@@ -59,6 +73,12 @@ struct host_socket_ops {
                       const void *value, uint32_t size);
     /* How many bytes wait to be read (FIONREAD) or to be sent (TIOCOUTQ); whether the urgent mark is next (SIOCATMARK). */
     int (*count)(struct platform *p, struct host_file *file, unsigned request, int *out);
+    /*
+     * What the host tells of its devices: netdevice(7). value: shim memory; a struct ifreq, filled in, or for SIOCGIFCONF room for
+     * several. *size: its room in, used out. -EINVAL: not a question of these.
+     */
+    int (*device)(struct platform *p, struct host_file *file, unsigned request, void *value,
+                  uint32_t *size);
 };
 
 MUST_USE struct host_file *host_socket_published(struct platform *p, const char *name, int *err);
@@ -75,16 +95,16 @@ int host_socket_shutdown(struct platform *p, struct host_file *file, int how);
 MUST_USE int host_socket_name(struct platform *p, struct host_file *file,
                               enum host_socket_name which, struct host_address *out);
 MUST_USE int64_t host_socket_send(struct platform *p, struct host_file *file,
-                                  const struct mem_ref *parts, unsigned count, unsigned flags,
-                                  const struct host_address *to);
+                                  const struct host_message *m);
 MUST_USE int64_t host_socket_receive(struct platform *p, struct host_file *file,
-                                     const struct mem_ref *parts, unsigned count, unsigned *flags,
-                                     struct host_address *from);
+                                     struct host_message *m);
 MUST_USE int host_socket_get_option(struct platform *p, struct host_file *file, int level,
                                     int option, void *value, uint32_t *size);
 MUST_USE int host_socket_set_option(struct platform *p, struct host_file *file, int level,
                                     int option, const void *value, uint32_t size);
 MUST_USE int host_socket_count(struct platform *p, struct host_file *file, unsigned request,
                                int *out);
+MUST_USE int host_socket_device(struct platform *p, struct host_file *file, unsigned request,
+                                void *value, uint32_t *size);
 
 #endif

@@ -19,6 +19,7 @@
 #define TYPE_MASK 0xf
 #define SOCKADDR_MAX 128u /* sizeof(struct sockaddr_storage) */
 #define OPTION_MAX 512u
+#define CONTROL_ROOM 4096u /* more than a packet of the host ever brings along */
 
 /* Owner: caller. *err: 0, or -EBADF, -ENOTSOCK with NULL. */
 static struct file *get_socket(struct task *task, uint64_t fd, long *err)
@@ -422,12 +423,13 @@ static long send_message(struct task *task, struct file *f, uint64_t addr, int f
         send.to = &to;
     }
     if (!r && m.header.control_size)
-        r = control_read(task, &m.header, &send, &credentials);
+        r = control_read(task, socket_ops_of(f)->family, &m.header, &send, &credentials);
     if (!r) {
         struct socket_io io = socket_io_make(m.parts, m.count);
         r = socket_ops_of(f)->send(task, f, &io, &send);
     }
     socket_files_put(send.files);
+    shim_free((void *)(uintptr_t)send.control);
     free_message(&m);
     return r;
 }
@@ -441,10 +443,14 @@ static long receive_message(struct task *task, struct file *f, uint64_t addr, in
     if (r)
         return r;
     struct socket_io io = socket_io_make(m.parts, m.count);
+    if (m.header.control)
+        receive.control_room =
+            m.header.control_size < CONTROL_ROOM ? (unsigned)m.header.control_size : CONTROL_ROOM;
     r = socket_ops_of(f)->receive(task, f, &io, &receive);
     free_message(&m);
     if (r < 0) {
         socket_files_put(receive.files);
+        shim_free(receive.control);
         return r;
     }
     if (m.header.name)
@@ -453,6 +459,7 @@ static long receive_message(struct task *task, struct file *f, uint64_t addr, in
     if (!w)
         w = control_write(task, &m.header, &receive, flags, addr);
     socket_files_put(receive.files);
+    shim_free(receive.control);
     return w ? w : r;
 }
 

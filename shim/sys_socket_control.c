@@ -70,8 +70,25 @@ static int take_credentials(struct task *task, const char *data, size_t size,
     return mine ? 0 : -EPERM;
 }
 
-static int parse(struct task *task, const char *data, uint64_t size, struct socket_send *send,
-                 struct socket_credentials *credentials)
+/* Others of SOL_SOCKET: about packets, which AF_UNIX has none of. */
+static int check_other(const struct task *task, int family, int type)
+{
+    if (family == AF_UNIX)
+        return -EINVAL;
+    switch (type) {
+    case SO_MARK:
+        return process_capable(task->process, CAP_NET_ADMIN) ? 0 : -EPERM;
+    case SO_TIMESTAMPING_OLD:
+    case SO_TIMESTAMPING_NEW:
+    case SO_TXTIME:
+        return 0;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int parse(struct task *task, int family, const char *data, uint64_t size,
+                 struct socket_send *send, struct socket_credentials *credentials)
 {
     struct control_header h;
     int r = 0;
@@ -87,7 +104,7 @@ static int parse(struct task *task, const char *data, uint64_t size, struct sock
             r = take_credentials(task, body, h.size - sizeof(h), credentials);
             send->credentials = credentials;
         } else if (h.level == SOL_SOCKET) {
-            return -EINVAL;
+            r = check_other(task, family, h.type);
         }
         if (control_align(h.size) > size - at)
             break;
@@ -95,8 +112,8 @@ static int parse(struct task *task, const char *data, uint64_t size, struct sock
     return r;
 }
 
-int control_read(struct task *task, const struct user_msghdr_abi *header, struct socket_send *send,
-                 struct socket_credentials *credentials)
+int control_read(struct task *task, int family, const struct user_msghdr_abi *header,
+                 struct socket_send *send, struct socket_credentials *credentials)
 {
     char *data;
     int r;
@@ -106,11 +123,10 @@ int control_read(struct task *task, const struct user_msghdr_abi *header, struct
     data = shim_alloc(header->control_size);
     if (!data)
         return -ENOMEM;
+    send->control = data;
+    send->control_size = header->control_size;
     r = user_read(data, header->control, header->control_size);
-    if (!r)
-        r = parse(task, data, header->control_size, send, credentials);
-    shim_free(data);
-    return r;
+    return r ? r : parse(task, family, data, header->control_size, send, credentials);
 }
 
 struct control_out {
@@ -227,7 +243,11 @@ int control_write(struct task *task, const struct user_msghdr_abi *header,
     int32_t told = receive->flags;
     int r = 0;
 
-    if (receive->facts)
+    if (receive->control) {
+        out.used = receive->control_size < out.room ? receive->control_size : out.room;
+        r = user_write(out.addr, receive->control, out.used);
+    }
+    if (!r && receive->facts)
         r = put_facts(&out, receive);
     if (!r && receive->files)
         r = put_files(task, &out, receive->files,

@@ -20,9 +20,9 @@ struct user_msghdr_abi {
 };
 _Static_assert(sizeof(struct user_msghdr_abi) == 56, "struct msghdr");
 
-/* Files and credentials the guest attached. send->files is the caller's to put on failure too. */
-int control_read(struct task *task, const struct user_msghdr_abi *header, struct socket_send *send,
-                 struct socket_credentials *credentials);
+/* What the guest attached, for a socket of `family`. send->files is the caller's to put, send->control to free, on failure too. */
+int control_read(struct task *task, int family, const struct user_msghdr_abi *header,
+                 struct socket_send *send, struct socket_credentials *credentials);
 /* Hand out what came: installs descriptors, writes control data, its size and the flags into the msghdr at `addr`. */
 int control_write(struct task *task, const struct user_msghdr_abi *header,
                   struct socket_receive *receive, int flags, uint64_t addr);

@@ -18,7 +18,7 @@
 #define MSG_NOSIGNAL_FLAG 0x4000u
 #define MAX_LISTENERS 64
 
-struct host_message {
+struct lu_msghdr {
     void *name;
     uint32_t name_size, padding;
     struct iovec *parts;
@@ -130,40 +130,41 @@ static int fill_parts(struct iovec *into, const struct mem_ref *parts, unsigned 
 }
 
 static int64_t lu_socket_send(struct platform *p UNUSED, struct host_file *file,
-                              const struct mem_ref *parts, unsigned count, unsigned flags,
-                              const struct host_address *to)
+                              const struct host_message *m)
 {
     struct iovec vector[HOST_SOCKET_PARTS];
-    struct host_message m = {.parts = vector, .count = count};
-    int err = fill_parts(vector, parts, count);
+    struct lu_msghdr h = {
+        .parts = vector, .count = m->count, .control = m->control, .control_size = m->control_size};
+    int err = fill_parts(vector, m->parts, m->count);
 
     if (err < 0)
         return err;
-    if (to) {
-        m.name = (void *)(uintptr_t)to->bytes;
-        m.name_size = to->size;
+    if (m->address) {
+        h.name = m->address->bytes;
+        h.name_size = m->address->size;
     }
-    return lu_host(__NR_sendmsg, file->fd, &m, flags | MSG_DONTWAIT_FLAG | MSG_NOSIGNAL_FLAG);
+    return lu_host(__NR_sendmsg, file->fd, &h, m->flags | MSG_DONTWAIT_FLAG | MSG_NOSIGNAL_FLAG);
 }
 
 static int64_t lu_socket_receive(struct platform *p UNUSED, struct host_file *file,
-                                 const struct mem_ref *parts, unsigned count, unsigned *flags,
-                                 struct host_address *from)
+                                 struct host_message *m)
 {
     struct iovec vector[HOST_SOCKET_PARTS];
-    struct host_message m = {.parts = vector, .count = count};
-    int64_t result = fill_parts(vector, parts, count);
+    struct lu_msghdr h = {
+        .parts = vector, .count = m->count, .control = m->control, .control_size = m->control_size};
+    int64_t result = fill_parts(vector, m->parts, m->count);
 
     if (result < 0)
         return result;
-    if (from) {
-        m.name = from->bytes;
-        m.name_size = sizeof(from->bytes);
+    if (m->address) {
+        h.name = m->address->bytes;
+        h.name_size = sizeof(m->address->bytes);
     }
-    result = lu_host(__NR_recvmsg, file->fd, &m, *flags | MSG_DONTWAIT_FLAG);
-    *flags = m.flags;
-    if (from)
-        from->size = result < 0 ? 0 : m.name_size;
+    result = lu_host(__NR_recvmsg, file->fd, &h, m->flags | MSG_DONTWAIT_FLAG);
+    m->flags = h.flags;
+    m->control_size = result < 0 ? 0 : (uint32_t)h.control_size;
+    if (m->address)
+        m->address->size = result < 0 ? 0 : h.name_size;
     return result;
 }
 
@@ -187,6 +188,43 @@ static int lu_socket_count(struct platform *p UNUSED, struct host_file *file, un
     return (int)lu_host(__NR_ioctl, file->fd, request, out);
 }
 
+#define DEVICE_REQUEST_SIZE 40 /* struct ifreq */
+
+static int lu_socket_device(struct platform *p UNUSED, struct host_file *file, unsigned request,
+                            void *value, uint32_t *size)
+{
+    struct {
+        int32_t size, padding;
+        void *buffer;
+    } list = {.size = (int32_t)*size, .buffer = value};
+    int r;
+
+    switch (request) {
+    case SIOCGIFCONF:
+        r = (int)lu_host(__NR_ioctl, file->fd, request, &list);
+        *size = r < 0 ? 0 : (uint32_t)list.size;
+        return r;
+    case SIOCGIFNAME:
+    case SIOCGIFFLAGS:
+    case SIOCGIFADDR:
+    case SIOCGIFDSTADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFMETRIC:
+    case SIOCGIFMTU:
+    case SIOCGIFHWADDR:
+    case SIOCGIFINDEX:
+    case SIOCGIFTXQLEN:
+    case SIOCGIFMAP:
+        if (*size < DEVICE_REQUEST_SIZE)
+            return -EINVAL;
+        *size = DEVICE_REQUEST_SIZE;
+        return (int)lu_host(__NR_ioctl, file->fd, request, value);
+    default:
+        return -EINVAL;
+    }
+}
+
 const struct host_socket_ops lu_host_socket_ops = {
     .published = lu_socket_published,
     .open = lu_socket_open,
@@ -201,4 +239,5 @@ const struct host_socket_ops lu_host_socket_ops = {
     .get_option = lu_socket_get_option,
     .set_option = lu_socket_set_option,
     .count = lu_socket_count,
+    .device = lu_socket_device,
 };

@@ -17,7 +17,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -524,12 +523,6 @@ static int choose_interception(const char *wanted, char *why, size_t size)
     return 0;
 }
 
-static bool same_terminal(const struct termios *a, const struct termios *b)
-{
-    return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_cflag == b->c_cflag &&
-           a->c_lflag == b->c_lflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
-}
-
 static int check_layout(char *why, size_t size)
 {
     uintptr_t low = (uintptr_t)__executable_start;
@@ -609,8 +602,6 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
     if (options->forward_signals)
         forwarded_signals(&waited);
     sigprocmask(SIG_BLOCK, &waited, &before);
-    struct termios terminal;
-    bool has_terminal = tcgetattr(0, &terminal) == 0;
 
     err = find_unneeded();
     if (err < 0)
@@ -625,14 +616,6 @@ static int lu_run(const struct platform_options *options, platform_main entry, c
         return fail(why, why_size, (int)pid, "clone");
     supervise(&waited);
     kill_all();
-    if (has_terminal) {
-        struct termios now;
-        if (tcgetattr(0, &now) == 0 && !same_terminal(&now, &terminal)) {
-            signal(SIGTTOU, SIG_IGN);
-            tcsetattr(0, TCSANOW, &terminal);
-            signal(SIGTTOU, SIG_DFL);
-        }
-    }
     if (g_lu.finishing == LU_FINISH_PANIC)
         g_lu.finish_status = SIGABRT;
     struct timespec none = {0, 0};

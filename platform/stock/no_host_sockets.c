@@ -38,16 +38,15 @@ NEEDS_A_HANDLE(int, shutdown, struct platform *p, struct host_file *file, int ho
 NEEDS_A_HANDLE(int, name, struct platform *p, struct host_file *file, enum host_socket_name which,
                struct host_address *out)
 NEEDS_A_HANDLE(int64_t, send, struct platform *p, struct host_file *file,
-               const struct mem_ref *parts, unsigned count, unsigned flags,
-               const struct host_address *to)
-NEEDS_A_HANDLE(int64_t, receive, struct platform *p, struct host_file *file,
-               const struct mem_ref *parts, unsigned count, unsigned *flags,
-               struct host_address *from)
+               const struct host_message *m)
+NEEDS_A_HANDLE(int64_t, receive, struct platform *p, struct host_file *file, struct host_message *m)
 NEEDS_A_HANDLE(int, get_option, struct platform *p, struct host_file *file, int level, int option,
                void *value, uint32_t *size)
 NEEDS_A_HANDLE(int, set_option, struct platform *p, struct host_file *file, int level, int option,
                const void *value, uint32_t size)
 NEEDS_A_HANDLE(int, count, struct platform *p, struct host_file *file, unsigned request, int *out)
+NEEDS_A_HANDLE(int, device, struct platform *p, struct host_file *file, unsigned request,
+               void *value, uint32_t *size)
 
 const struct host_socket_ops stock_no_host_sockets_ops = {
     .published = no_host_sockets_published,
@@ -63,4 +62,5 @@ const struct host_socket_ops stock_no_host_sockets_ops = {
     .get_option = no_host_sockets_get_option,
     .set_option = no_host_sockets_set_option,
     .count = no_host_sockets_count,
+    .device = no_host_sockets_device,
 };

@@ -36,6 +36,7 @@ struct pty {
     struct mutex line_lock;
     struct tty_line line; /* under line_lock */
     struct winsize size;  /* under line_lock */
+    unsigned events;      /* under line_lock: TIOCPKT_* bits for a master in packet mode */
     struct mutex count_lock;
     /* under count_lock */
     bool master_open, locked, packets;
@@ -84,6 +85,22 @@ static int pty_wait(struct task *task, struct file *f, struct wait_queue *q, str
     return 0;
 }
 
+/* Under line_lock: something for a master in packet mode: TIOCPKT(2const). */
+static void packet_event(struct pty *p, unsigned clear, unsigned set)
+{
+    if (__atomic_load_n(&p->packets, __ATOMIC_RELAXED))
+        p->events = (p->events & ~clear) | set;
+}
+
+/* Under line_lock, after something that may have stopped or started output. */
+static void tell_flow(struct pty *p, bool was_stopped)
+{
+    if (p->line.stopped && !was_stopped)
+        packet_event(p, TIOCPKT_START, TIOCPKT_STOP);
+    else if (!p->line.stopped && was_stopped)
+        packet_event(p, TIOCPKT_STOP, TIOCPKT_START);
+}
+
 /* ---- the driver's calls ----------------------------------------------------------------------------------------- */
 
 static int pty_get_attr(struct tty_session *tty, struct termios *out)
@@ -96,16 +113,38 @@ static int pty_get_attr(struct tty_session *tty, struct termios *out)
     return 0;
 }
 
+/* Under line_lock. */
+static void flush_input(struct pty *p)
+{
+    tty_line_flush_input(&p->line);
+    packet_event(p, 0, TIOCPKT_FLUSHREAD);
+}
+
+/* A master may handle these by itself. */
+static bool has_usual_flow_keys(const struct termios *a)
+{
+    return (a->c_iflag & IXON) && a->c_cc[VSTOP] == 19 && a->c_cc[VSTART] == 17;
+}
+
 static int pty_set_attr(struct task *task, struct tty_session *tty, enum host_tty_request how,
                         const struct termios *attr)
 {
     struct pty *p = (struct pty *)tty;
+    struct termios wire = *attr;
+    bool stopped, before, after;
 
     (void)task; /* nothing to drain: output is with the master already */
+    wire.c_cflag = (wire.c_cflag & ~(tcflag_t)(CSIZE | PARENB)) | CS8 | CREAD;
     mutex_lock(&p->line_lock);
     if (how == HOST_TTY_SET_ATTR_FLUSH)
-        tty_line_flush_input(&p->line);
-    tty_line_set_attr(&p->line, attr);
+        flush_input(p);
+    stopped = p->line.stopped;
+    before = has_usual_flow_keys(&p->line.attr);
+    after = has_usual_flow_keys(&wire);
+    tty_line_set_attr(&p->line, &wire);
+    tell_flow(p, stopped);
+    if (before != after)
+        packet_event(p, TIOCPKT_DOSTOP | TIOCPKT_NOSTOP, after ? TIOCPKT_DOSTOP : TIOCPKT_NOSTOP);
     mutex_unlock(&p->line_lock);
     wake_both(p);
     return 0;
@@ -137,11 +176,41 @@ static int pty_flush(struct tty_session *tty, int queue)
 
     if (queue < TCIFLUSH || queue > TCIOFLUSH)
         return -EINVAL;
-    if (queue == TCOFLUSH) /* output is with the master already */
-        return 0;
     mutex_lock(&p->line_lock);
-    tty_line_flush_input(&p->line);
+    if (queue != TCOFLUSH)
+        flush_input(p);
+    if (queue != TCIFLUSH) /* output is with the master already */
+        packet_event(p, 0, TIOCPKT_FLUSHWRITE);
     mutex_unlock(&p->line_lock);
+    wake_both(p);
+    return 0;
+}
+
+static int pty_flow(struct tty_session *tty, int what)
+{
+    struct pty *p = (struct pty *)tty;
+    unsigned char key = p->line.attr.c_cc[what == TCIOFF ? VSTOP : VSTART];
+    bool stopped;
+
+    mutex_lock(&p->line_lock);
+    stopped = p->line.stopped;
+    if (what == TCOOFF || what == TCOON)
+        p->line.stopped = p->line.held = what == TCOOFF;
+    else if (key && ring_free(&p->line.output)) /* a word to who types, as it is */
+        ring_put(&p->line.output, mem_shim(&key, 1), 1);
+    tell_flow(p, stopped);
+    mutex_unlock(&p->line_lock);
+    wake_both(p);
+    return 0;
+}
+
+static size_t type_some(struct pty *p, const char *data, size_t size);
+
+static int pty_type(struct tty_session *tty, char key)
+{
+    struct pty *p = (struct pty *)tty;
+
+    type_some(p, &key, 1); /* lost when there is no room, as a key */
     wake_both(p);
     return 0;
 }
@@ -180,6 +249,8 @@ static const struct tty_driver pty_driver = {
     .get_winsize = pty_get_winsize,
     .set_winsize = pty_set_winsize,
     .flush = pty_flush,
+    .flow = pty_flow,
+    .type = pty_type,
     .input_bytes = pty_input_bytes,
     .output_bytes = pty_output_bytes,
     .hang_up = pty_hang_up,
@@ -353,10 +424,11 @@ int pty_open_slave(struct task *task, struct tty_session *tty, struct file *f)
     struct pty *p = (struct pty *)tty;
     int r = 0;
 
+    r = tty_check_open(task, tty);
     mutex_lock(&p->count_lock);
     if (!p->master_open || p->locked) {
         r = -EIO;
-    } else {
+    } else if (!r) {
         p->slaves++;
         p->slave_seen = true;
         f->pos = p->hang_ups;
@@ -385,25 +457,32 @@ static bool slaves_gone(struct pty *p)
 
 static int64_t master_read(struct task *task, struct file *f, struct mem_ref into, uint64_t *offset)
 {
-    static const char packet_data = TIOCPKT_DATA;
+    char kind = TIOCPKT_DATA; /* of a packet */
     struct pty *p = f->data;
     struct waiter w = {0};
     int64_t r = 0;
     size_t head = __atomic_load_n(&p->packets, __ATOMIC_RELAXED) ? 1 : 0;
 
     (void)offset;
-    if (into.size <= head)
+    if (!into.size)
         return 0;
     for (;;) {
         /* Asked before looking: what was written before the close is seen */
         bool gone = slaves_gone(p);
         mutex_lock(&p->line_lock);
+        if (head && p->events) {
+            kind = (char)p->events;
+            p->events = 0;
+            mutex_unlock(&p->line_lock);
+            r = transfer_out(into, &kind, 1) ? 1 : -EFAULT;
+            break;
+        }
         size_t there = p->line.output.used,
                size = into.size - head < there ? into.size - head : there;
         size_t moved = ring_get(&p->line.output, mem_skip(into, head), size);
         mutex_unlock(&p->line_lock);
-        if (moved) {
-            r = head && !transfer_out(into, &packet_data, 1) ? -EFAULT : (int64_t)(moved + head);
+        if (moved || (there && head && into.size == head)) {
+            r = head && !transfer_out(into, &kind, 1) ? -EFAULT : (int64_t)(moved + head);
             break;
         }
         r = size   ? -EFAULT
@@ -426,8 +505,13 @@ static size_t type_some(struct pty *p, const char *data, size_t size)
 
     mutex_lock(&p->line_lock);
     tty_line_begin_batch(&p->line);
-    while (done < size && !sig && tty_line_accepts(&p->line))
+    while (done < size && !sig && tty_line_accepts(&p->line)) {
+        bool stopped = p->line.stopped;
         sig = tty_line_key(&p->line, (unsigned char)data[done++]);
+        tell_flow(p, stopped);
+        if (sig && !(p->line.attr.c_lflag & NOFLSH))
+            packet_event(p, 0, TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE);
+    }
     mutex_unlock(&p->line_lock);
     if (sig)
         tty_signal_foreground(&p->tty, sig);
@@ -480,6 +564,8 @@ static uint32_t master_poll(struct task *task, struct file *f, struct poll_table
     mutex_lock(&p->line_lock);
     if (p->line.output.used)
         mask |= POLLIN;
+    if (p->events && __atomic_load_n(&p->packets, __ATOMIC_RELAXED))
+        mask |= POLLIN | POLLPRI;
     if (tty_line_accepts(&p->line))
         mask |= POLLOUT;
     mutex_unlock(&p->line_lock);
@@ -500,11 +586,15 @@ static int64_t pair_ioctl(struct task *task, struct pty *p, unsigned request, ui
         r = user_read(&number, arg, sizeof(number));
         if (r)
             return r;
+        mutex_lock(&p->line_lock);
+        if (request == TIOCPKT && number && !__atomic_load_n(&p->packets, __ATOMIC_RELAXED))
+            p->events = 0;
+        mutex_unlock(&p->line_lock);
         mutex_lock(&p->count_lock);
         if (request == TIOCSPTLCK)
             p->locked = number != 0;
         else
-            p->packets = number != 0;
+            __atomic_store_n(&p->packets, number != 0, __ATOMIC_RELAXED);
         mutex_unlock(&p->count_lock);
         return 0;
     case TIOCGPTLCK:
@@ -643,6 +733,8 @@ int pty_open_master(struct task *task, struct file *f)
     mutex_lock(&p->line_lock);
     tty_line_init(&p->line, p->line.input.data, p->line.output.data, PTY_BUFFER);
     p->size = (struct winsize){0};
+    p->events = 0;
+    __atomic_store_n(&p->tty.exclusive, false, __ATOMIC_RELAXED);
     mutex_unlock(&p->line_lock);
     err = devfs_add_pty(p->index, task->process->fsuid);
     if (err) {

@@ -79,6 +79,8 @@ struct socket_send {
     struct socket_files *files;                   /* consumed on success; NULL: none */
     const struct socket_credentials *credentials; /* NULL: the sender's */
     int flags;                                    /* MSG_* */
+    const char *control;                          /* all control messages as they came */
+    size_t control_size;
 };
 
 /* What a receiver asked to be told about a packet, as bits; fs/socket.h's users turn them into control messages. */
@@ -103,6 +105,9 @@ struct socket_receive {
     uint64_t time_ns;     /* realtime, when it arrived */
     unsigned char to[16]; /* FACT_TO_*: the address it was sent to, IPv4 mapped */
     int ttl, tos;
+    /* Of the host: control messages ready to be given, up to control_room bytes. Caller frees; NULL: none. */
+    char *control;
+    unsigned control_room, control_size;
 };
 
 /* SOL_SOCKET options that every family keeps for its sockets. Guarded by the socket's lock. */

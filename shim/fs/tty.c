@@ -6,6 +6,7 @@
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/poll.h>
+#include <linux/capability.h>
 #include <linux/fcntl.h>
 #include <linux/signal.h>
 #include <linux/stat.h>
@@ -264,6 +265,66 @@ static int tty_set_winsize(struct tty_session *tty, uint64_t arg)
     return r;
 }
 
+int tty_check_open(const struct task *task, const struct tty_session *tty)
+{
+    return __atomic_load_n(&tty->exclusive, __ATOMIC_RELAXED) &&
+                   !process_capable(task->process, CAP_SYS_ADMIN)
+               ? -EBUSY
+               : 0;
+}
+
+/* A byte as if it had been typed: into one's own terminal, or by a capability. */
+static int tty_type(struct task *task, struct tty_session *tty, uint64_t arg)
+{
+    bool mine;
+    char key;
+
+    mutex_lock(&g_process_lock);
+    mine = task->process->tty == tty;
+    mutex_unlock(&g_process_lock);
+    if (!mine && !process_capable(task->process, CAP_SYS_ADMIN))
+        return -EPERM;
+    int r = user_read(&key, arg, sizeof(key));
+    return r ? r : tty->driver->type ? tty->driver->type(tty, key) : -EIO;
+}
+
+static int tty_flow(struct task *task, struct tty_session *tty, int what)
+{
+    int r = tty_check_change(task, tty);
+
+    if (r)
+        return r;
+    if (what < TCOOFF || what > TCION)
+        return -EINVAL;
+    return tty->driver->flow ? tty->driver->flow(tty, what) : 0;
+}
+
+/* Bits a second of a CBAUD number: termios(3). */
+static uint32_t speed_of(uint32_t cflag)
+{
+    static const uint32_t plain[] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                     600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
+    static const uint32_t extra[] = {0,       57600,   115200,  230400,  460800,  500000,
+                                     576000,  921600,  1000000, 1152000, 1500000, 2000000,
+                                     2500000, 3000000, 3500000, 4000000};
+
+    return cflag & CBAUDEX ? extra[cflag & CBAUD & 15] : plain[cflag & CBAUD & 15];
+}
+
+/* struct termios2 is a struct termios and two speeds, which mean nothing here. */
+static int tty_get_attr2(struct tty_session *tty, uint64_t arg)
+{
+    struct termios2 two = {0};
+    struct termios attr;
+    int r = tty->driver->get_attr(tty, &attr);
+
+    if (r)
+        return r;
+    memcpy(&two, &attr, sizeof(attr));
+    two.c_ispeed = two.c_ospeed = speed_of(attr.c_cflag);
+    return user_write(arg, &two, sizeof(two));
+}
+
 int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
 {
     union {
@@ -281,6 +342,12 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
     case TCSETSW:
     case TCSETSF:
         return tty_set_attr(task, tty, request, arg);
+    case TCGETS2:
+        return tty_get_attr2(tty, arg);
+    case TCSETS2:
+    case TCSETSW2:
+    case TCSETSF2:
+        return tty_set_attr(task, tty, request - TCSETS2 + TCSETS, arg);
     case TIOCGWINSZ:
         r = tty->driver->get_winsize(tty, &out.size);
         return r ? r : user_write(arg, &out.size, sizeof(out.size));
@@ -304,12 +371,26 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
         return tty_set_controlling(task, tty);
     case TIOCNOTTY:
         return tty_give_up(task, tty);
-    case TCXONC: /* flow control and breaks mean nothing without a serial line */
-    case TCSBRK: /* also tcdrain(3): output was handed on already */
+    case TIOCSTI:
+        return tty_type(task, tty, arg);
+    case TCXONC:
+        return tty_flow(task, tty, (int)arg);
+    case TCSBRK: /* also tcdrain(3): output was handed on already; breaks need a serial line */
     case TCSBRKP:
+        return tty_check_change(task, tty);
     case TIOCEXCL:
     case TIOCNXCL:
+        __atomic_store_n(&tty->exclusive, request == TIOCEXCL, __ATOMIC_RELAXED);
         return 0;
+    case TIOCGEXCL:
+        out.number = __atomic_load_n(&tty->exclusive, __ATOMIC_RELAXED);
+        return user_write(arg, &out.number, sizeof(out.number));
+    case TIOCGDEV:
+        out.number = (int)tty->rdev;
+        return user_write(arg, &out.number, sizeof(out.number));
+    case TIOCSETD:
+        r = user_read(&out.number, arg, sizeof(out.number));
+        return r ? r : out.number ? -EINVAL : 0;
     case TIOCGETD:
         out.number = 0; /* N_TTY */
         return user_write(arg, &out.number, sizeof(out.number));

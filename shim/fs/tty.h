@@ -19,8 +19,9 @@ struct tty_driver;
 /* A terminal as job control sees it. Embedded in the console and in each pty; outlives every process that points to it. */
 struct tty_session {
     /* under g_process_lock */
-    int sid;  /* session it controls; 0: none */
-    int pgid; /* foreground group; 0: none */
+    int sid;        /* session it controls; 0: none */
+    int pgid;       /* foreground group; 0: none */
+    bool exclusive; /* TIOCEXCL: nobody else opens it. Atomic */
     /* fixed */
     const struct tty_driver *driver;
     uint64_t rdev; /* makedev encoding of stat(2) */
@@ -33,7 +34,10 @@ struct tty_driver {
                     const struct termios *attr);
     int (*get_winsize)(struct tty_session *tty, struct winsize *out);
     int (*set_winsize)(struct tty_session *tty, const struct winsize *size);
-    int (*flush)(struct tty_session *tty, int queue);       /* TCIFLUSH, TCOFLUSH, TCIOFLUSH */
+    int (*flush)(struct tty_session *tty, int queue); /* TCIFLUSH, TCOFLUSH, TCIOFLUSH */
+    int (*flow)(struct tty_session *tty,
+                int what); /* TCOOFF, TCOON, TCIOFF, TCION; NULL: nothing happens */
+    int (*type)(struct tty_session *tty, char key);         /* TIOCSTI; NULL: -EIO */
     int (*input_bytes)(struct tty_session *tty, int *out);  /* FIONREAD */
     int (*output_bytes)(struct tty_session *tty, int *out); /* TIOCOUTQ */
     void (*hang_up)(struct tty_session *tty); /* under g_process_lock: the session's leader died */
@@ -69,6 +73,8 @@ int tty_check_change(struct task *task, struct tty_session *tty);
 /* A key of the terminal: `sig` to the foreground group. */
 void tty_signal_foreground(struct tty_session *tty, int sig);
 
+/* May this task open it: 0 or -EBUSY. */
+int tty_check_open(const struct task *task, const struct tty_session *tty);
 /* The requests that all terminals share. -ENOTTY: unknown, counted. */
 int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg);
 

@@ -245,13 +245,19 @@ static int signal_key(const struct tty_line *l, unsigned char c)
     return is_key(l, VSUSP, c) ? SIGTSTP : 0;
 }
 
+static void start(struct tty_line *l)
+{
+    if (!l->held)
+        l->stopped = false;
+}
+
 /* Output flow control. true: consumed. */
 static bool flow_key(struct tty_line *l, unsigned char c)
 {
     if (!flag(l->attr.c_iflag, IXON))
         return false;
     if (is_key(l, VSTART, c) && l->stopped) {
-        l->stopped = false;
+        start(l);
         return true;
     }
     if (is_key(l, VSTOP, c)) {
@@ -261,7 +267,7 @@ static bool flow_key(struct tty_line *l, unsigned char c)
     if (is_key(l, VSTART, c))
         return true;
     if (l->stopped && flag(l->attr.c_iflag, IXANY))
-        l->stopped = false;
+        start(l);
     return false;
 }
 
@@ -303,7 +309,7 @@ int tty_line_key(struct tty_line *l, unsigned char c)
         return 0;
     sig = signal_key(l, c);
     if (sig) {
-        l->stopped = false;
+        start(l);
         if (!flag(l->attr.c_lflag, NOFLSH)) {
             tty_line_flush_input(l);
             if (l->output.used > l->batch_mark)
@@ -368,7 +374,7 @@ void tty_line_set_attr(struct tty_line *l, const struct termios *attr)
 
     l->attr = *attr;
     if (!flag(l->attr.c_iflag, IXON))
-        l->stopped = false;
+        start(l);
     if (was && !is) { /* what was typed so far can be read now */
         if (ring_free(&l->input) >= l->edit_length)
             ring_put(&l->input, mem_shim(l->edit, l->edit_length), l->edit_length);

@@ -26,6 +26,7 @@ struct tty_line {
     unsigned edit_length;
     bool literal; /* VLNEXT came: the next byte has no meaning of its own */
     bool stopped; /* VSTOP came: output waits */
+    bool held;    /* TCOOFF: it waits whatever is typed */
     unsigned column;
     size_t batch_mark; /* bytes in `output` when this batch of keys began */
 };

@@ -12,6 +12,7 @@
 #include <linux/in6.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 
 #include "platform/errno.h"
 #include "platform/host_socket.h"
@@ -23,6 +24,11 @@
 #include "shim/stats.h"
 #include "shim/syscall.h"
 
+#define SOL_NETLINK 270
+#define SOL_RAW 255
+#define ICMP_FILTER 1
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
 #define DATAGRAM_MAX                                                                               \
     65536u /* bytes that come through a buffer when a message lies in too many places */
 
@@ -276,35 +282,75 @@ static int check_request(struct mem_ref part)
     return 0;
 }
 
-static int64_t send_once(struct host_inet *s, struct socket_io *io, unsigned flags,
-                         const struct host_address *to)
+/*
+ * Control messages for the host: without those that would name its descriptors and users; sys_socket_control.c has looked at the others.
+ * Owner: caller; NULL: nothing is left, or *err.
+ */
+static char *clean_control(const struct socket_send *send, uint32_t *size, int *err)
+{
+    struct {
+        uint64_t size;
+        int32_t level, type;
+    } h;
+    char *out;
+
+    *size = 0;
+    if (!send->control_size)
+        return NULL;
+    out = shim_zalloc(send->control_size + 8);
+    if (!out) {
+        *err = -ENOBUFS;
+        return NULL;
+    }
+    for (size_t at = 0; send->control_size - at >= sizeof(h);) {
+        memcpy(&h, send->control + at, sizeof(h));
+        if (h.size < sizeof(h) || h.size > send->control_size - at)
+            break; /* cannot be: it was parsed */
+        if (h.level != SOL_SOCKET || (h.type != SCM_RIGHTS && h.type != SCM_CREDENTIALS)) {
+            memcpy(out + *size, send->control + at, h.size);
+            *size += (uint32_t)((h.size + 7) & ~7ull);
+        }
+        if (((h.size + 7) & ~7ull) >= send->control_size - at)
+            break;
+        at += (h.size + 7) & ~7ull;
+    }
+    return out;
+}
+
+static int64_t send_once(struct host_inet *s, struct socket_io *io, const struct socket_send *send,
+                         struct host_address *to)
 {
     struct mem_ref parts[HOST_SOCKET_PARTS];
-    unsigned count;
     int err = 0;
-    char *buffer = gather(s, io, parts, &err);
+    char *buffer = gather(s, io, parts, &err), *control = NULL;
+    struct host_message m = {
+        .parts = parts, .flags = (unsigned)send->flags & HOST_SOCKET_SEND_FLAGS, .address = to};
     struct socket_io copy = *io;
     int64_t n;
 
-    if (s->family == AF_NETLINK && io->left > DATAGRAM_MAX)
+    if (!err && s->family == AF_NETLINK && io->left > DATAGRAM_MAX)
         err = -EMSGSIZE;
+    if (!err)
+        control = clean_control(send, &m.control_size, &err);
+    m.control = control;
     if (s->family == AF_NETLINK && !buffer && !err) {
         buffer = shim_alloc(io->left + 1);
         err = buffer ? 0 : -ENOBUFS;
         if (buffer)
             parts[0] = mem_shim(buffer, io->left);
     }
+    m.count = buffer ? 1 : next_parts(io, parts);
     if (err)
-        return err;
-    count = buffer ? 1 : next_parts(io, parts);
-    if (buffer && io->left > parts[0].size)
+        n = err;
+    else if (buffer && io->left > parts[0].size)
         n = -EMSGSIZE;
     else if (buffer && socket_io_move(&copy, buffer, parts[0].size, IO_FROM_GUEST) != parts[0].size)
         n = -EFAULT;
     else if (s->family == AF_NETLINK && (err = check_request(parts[0])) != 0)
         n = err;
     else
-        n = host_socket_send(g_platform, s->host, parts, count, flags, to);
+        n = host_socket_send(g_platform, s->host, &m);
+    shim_free(control);
     shim_free(buffer);
     return n;
 }
@@ -325,7 +371,7 @@ static int64_t host_inet_send(struct task *task, struct file *f, struct socket_i
         return -EOPNOTSUPP;
     do {
         waited = false;
-        n = send_once(s, io, (unsigned)send->flags & HOST_SOCKET_SEND_FLAGS, send->to ? &to : NULL);
+        n = send_once(s, io, send, send->to ? &to : NULL);
         if (n >= 0) {
             done += n;
             advance(io, (size_t)n);
@@ -342,8 +388,7 @@ static int64_t host_inet_send(struct task *task, struct file *f, struct socket_i
     return done || n >= 0 ? done : n;
 }
 
-static int64_t receive_once(struct host_inet *s, struct socket_io *io, unsigned *flags,
-                            struct host_address *from)
+static int64_t receive_once(struct host_inet *s, struct socket_io *io, struct host_message *m)
 {
     struct mem_ref parts[HOST_SOCKET_PARTS];
     int err = 0;
@@ -352,8 +397,10 @@ static int64_t receive_once(struct host_inet *s, struct socket_io *io, unsigned 
 
     if (err)
         return err;
-    n = host_socket_receive(g_platform, s->host, parts, buffer ? 1 : next_parts(io, parts), flags,
-                            from);
+    m->parts = parts;
+    m->count = buffer ? 1 : next_parts(io, parts);
+    n = host_socket_receive(g_platform, s->host, m);
+    m->parts = NULL;
     if (n > 0 && buffer) {
         size_t got = (size_t)n < parts[0].size ? (size_t)n : parts[0].size;
         struct socket_io copy = *io;
@@ -371,16 +418,23 @@ static int64_t host_inet_receive(struct task *task, struct file *f, struct socke
     bool block = socket_blocks(f, receive->flags);
     bool whole = s->type == SOCK_STREAM && (receive->flags & MSG_WAITALL) &&
                  !(receive->flags & (MSG_PEEK | MSG_OOB));
-    unsigned asked = (unsigned)receive->flags & HOST_SOCKET_RECEIVE_FLAGS, flags = asked;
+    unsigned asked = (unsigned)receive->flags & HOST_SOCKET_RECEIVE_FLAGS;
     uint64_t deadline = block ? socket_deadline(s->set.receive_timeout_ns) : 0;
     struct host_address from = {0};
+    struct host_message m = {.address = &from};
     int64_t done = 0, n;
 
-    if (receive->flags & MSG_ERRQUEUE)
-        return -EAGAIN;
+    if (asked & MSG_ERRQUEUE) /* never waits */
+        block = false;
+    if (receive->control_room) {
+        m.control = receive->control = shim_zalloc(receive->control_room);
+        if (!m.control)
+            return -ENOBUFS;
+    }
     do {
-        flags = asked;
-        n = receive_once(s, io, &flags, &from);
+        m.flags = asked;
+        m.control_size = receive->control_room;
+        n = receive_once(s, io, &m);
         if (n)
             wait_queue_wake_all(&s->read);
         if (n > 0) {
@@ -395,7 +449,8 @@ static int64_t host_inet_receive(struct task *task, struct file *f, struct socke
         if (n <= 0)
             break;
     } while (!done || (whole && io->left));
-    receive->flags = (int)flags & (MSG_TRUNC | MSG_OOB | MSG_EOR);
+    receive->flags = (int)m.flags & (MSG_TRUNC | MSG_CTRUNC | MSG_OOB | MSG_EOR | MSG_ERRQUEUE);
+    receive->control_size = m.control_size;
     from_host(&from, &receive->from);
     return done ? done : n;
 }
@@ -405,7 +460,7 @@ static int64_t host_inet_receive(struct task *task, struct file *f, struct socke
 struct known_option {
     int level, option;
 };
-/* Plain values without addresses of memory, beyond those that inet_option_plain() knows. */
+/* Values without addresses of memory or descriptors, beyond those that inet_option_known() knows. */
 static const struct known_option k_known[] = {
     {SOL_SOCKET, SO_REUSEADDR},
     {SOL_SOCKET, SO_REUSEPORT},
@@ -425,6 +480,34 @@ static const struct known_option k_known[] = {
     {SOL_SOCKET, SO_ACCEPTCONN},
     {SOL_SOCKET, SO_INCOMING_CPU},
     {SOL_SOCKET, SO_SNDLOWAT},
+    {SOL_SOCKET, SO_TIMESTAMP_OLD},
+    {SOL_SOCKET, SO_TIMESTAMPNS_OLD},
+    {SOL_SOCKET, SO_TIMESTAMPING_OLD},
+    {SOL_SOCKET, SO_TIMESTAMP_NEW},
+    {SOL_SOCKET, SO_TIMESTAMPNS_NEW},
+    {SOL_SOCKET, SO_TIMESTAMPING_NEW},
+    {SOL_SOCKET, SO_RXQ_OVFL},
+    {SOL_SOCKET, SO_NO_CHECK},
+    {SOL_SOCKET, SO_PEEK_OFF},
+    {SOL_SOCKET, SO_BINDTODEVICE},
+    {SOL_SOCKET, SO_COOKIE},
+    {SOL_SOCKET, SO_MARK},
+    {IPPROTO_UDP, UDP_CORK},
+    {IPPROTO_UDP, UDP_SEGMENT},
+    {IPPROTO_UDP, UDP_GRO},
+    {IPPROTO_IP, IP_HDRINCL},
+    {IPPROTO_IP, IP_RECVORIGDSTADDR},
+    {IPPROTO_IP, IP_MINTTL},
+    {IPPROTO_IP, IP_UNICAST_IF},
+    {IPPROTO_IP, IP_MULTICAST_ALL},
+    {IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP},
+    {IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP},
+    {IPPROTO_IP, MCAST_JOIN_GROUP},
+    {IPPROTO_IP, MCAST_LEAVE_GROUP},
+    {IPPROTO_IPV6, MCAST_JOIN_GROUP},
+    {IPPROTO_IPV6, MCAST_LEAVE_GROUP},
+    {IPPROTO_IPV6, IPV6_CHECKSUM},
+    {SOL_RAW, ICMP_FILTER},
     {IPPROTO_IP, IP_ADD_MEMBERSHIP},
     {IPPROTO_IP, IP_DROP_MEMBERSHIP},
     {IPPROTO_IP, IP_MULTICAST_IF},
@@ -444,7 +527,7 @@ static bool passes(int level, int option)
     for (size_t i = 0; i < sizeof(k_known) / sizeof(k_known[0]); i++)
         if (k_known[i].level == level && k_known[i].option == option)
             return true;
-    return inet_option_plain(level, option);
+    return inet_option_known(level, option) || level == SOL_NETLINK;
 }
 
 static bool is_timeout(int level, int option)
@@ -490,6 +573,8 @@ static int host_inet_set_option(struct task *task, struct file *f, int level, in
         stats_unsupported("setsockopt: option");
         return -ENOPROTOOPT;
     }
+    if (level == SOL_SOCKET && option == SO_MARK && !process_capable(task->process, CAP_NET_ADMIN))
+        return -EPERM; /* whatever the host lets its user do */
     return host_socket_set_option(g_platform, s->host, level, option, value, size);
 }
 
@@ -511,13 +596,60 @@ static uint32_t host_inet_poll(struct task *task, struct file *f, struct poll_ta
     return host_file_poll(g_platform, s->host, events);
 }
 
+/* Where what is read or written goes through shim memory: a struct ifreq. */
+#define DEVICE_REQUEST 40
+#define DEVICE_LIST_MAX 16384
+
+static int64_t device_list(struct host_inet *s, uint64_t arg)
+{
+    struct {
+        int32_t size, padding;
+        uint64_t buffer;
+    } list;
+    uint32_t size;
+    char *all;
+    int r = user_read(&list, arg, sizeof(list));
+
+    if (r)
+        return r;
+    if (list.size < 0 && list.buffer)
+        return -EINVAL;
+    all = shim_zalloc(DEVICE_LIST_MAX);
+    if (!all)
+        return -ENOMEM;
+    size = list.buffer && list.size < DEVICE_LIST_MAX ? (uint32_t)list.size : DEVICE_LIST_MAX;
+    r = host_socket_device(g_platform, s->host, SIOCGIFCONF, all, &size);
+    if (!r && list.buffer)
+        r = user_write(list.buffer, all, size);
+    shim_free(all);
+    list.size = (int32_t)size;
+    return r ? r : user_write(arg, &list, sizeof(list));
+}
+
+static int64_t device_question(struct host_inet *s, unsigned request, uint64_t arg)
+{
+    char value[DEVICE_REQUEST];
+    uint32_t size = sizeof(value);
+    int r = user_read(value, arg, sizeof(value));
+
+    if (!r)
+        r = host_socket_device(g_platform, s->host, request, value, &size);
+    if (r == -EINVAL)
+        stats_unsupported("ioctl of a socket of the host");
+    return r == -EINVAL ? -ENOTTY : r ? r : user_write(arg, value, size);
+}
+
 static int64_t host_inet_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
 {
     int n = 0, r;
 
     (void)task;
+    if (request == SIOCGIFCONF)
+        return device_list(host_of(f), arg);
     if (request != FIONREAD && request != TIOCOUTQ && request != SIOCATMARK)
-        return -ENOTTY;
+        return request >= SIOCGIFNAME && request <= SIOCSIFMAP + 1
+                   ? device_question(host_of(f), request, arg)
+                   : -ENOTTY;
     r = host_socket_count(g_platform, host_of(f)->host, request, &n);
     return r ? r : user_write(arg, &n, sizeof(n));
 }

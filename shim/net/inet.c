@@ -83,6 +83,12 @@ struct file *inet_create(struct task *task, int family, int type, int protocol, 
     struct inet_socket *s;
     struct file *f;
 
+    if (g_config->net == SHIM_NET_HOST && type >= SOCK_STREAM && type <= SOCK_RAW) {
+        if (type != SOCK_RAW || process_capable(task->process, CAP_NET_RAW))
+            return host_inet_create(family, type, protocol, flags, err);
+        *err = -EPERM;
+        return NULL;
+    }
     if (type == SOCK_RAW) { /* what a process without CAP_NET_RAW hears */
         *err = -EPERM;
         return NULL;
@@ -98,8 +104,6 @@ struct file *inet_create(struct task *task, int family, int type, int protocol, 
                    : -EPROTONOSUPPORT;
         return NULL;
     }
-    if (g_config->net == SHIM_NET_HOST)
-        return host_inet_create(family, type, protocol_of[type], flags, err);
     s = inet_alloc(task, family, type, protocol_of[type]);
     if (!s) {
         *err = -ENOMEM;

@@ -207,8 +207,8 @@ void udp_close(struct inet_socket *s);
 
 /* A socket of the host (host.c). Errors: -EACCES (the platform gives none), and what the host says. */
 struct file *host_inet_create(int family, int type, int protocol, uint32_t flags, int *err);
-/* An option whose value is a number that the family keeps. */
-bool inet_option_plain(int level, int option);
+/* An option whose value is a number, of those that inet_option.c keeps or acts by. */
+bool inet_option_known(int level, int option);
 void inet_options_init(struct inet_options *o);
 int inet_get_option(struct file *f, int level, int option, void *value, unsigned *size);
 int inet_set_option(struct task *task, struct file *f, int level, int option, const void *value,

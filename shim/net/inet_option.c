@@ -103,11 +103,11 @@ static const struct option_row *find_row(const struct inet_socket *s, int level,
     return NULL;
 }
 
-bool inet_option_plain(int level, int option)
+bool inet_option_known(int level, int option)
 {
     for (unsigned i = 0; i < sizeof(k_rows) / sizeof(k_rows[0]); i++)
         if (k_rows[i].level == level && k_rows[i].option == option)
-            return k_rows[i].kind != KIND_FACT;
+            return true;
     return false;
 }
 

@@ -1,44 +1,29 @@
 /*
- * AF_NETLINK: what programs ask a kernel about its devices, addresses and routes (netlink(7), rtnetlink(7)). All of it can be read
- * and nothing changed, so nothing ever happens that a member of a group would be told.
+ * AF_NETLINK: what programs ask a kernel about its devices, addresses, routes and sockets (netlink(7)). All of it can be read and
+ * nothing changed, so nothing ever happens that a member of a group would be told.
  */
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/poll.h>
 #include <asm/socket.h>
-#include <linux/if_addr.h>
-#include <linux/if_link.h>
 #include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/net/device.h"
 #include "shim/net/inet.h"
+#include "shim/net/netlink.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
 #include "shim/syscall.h"
 
 #define REQUEST_MAX 32768u
-#define ANSWER_MAX 4096u /* of one request */
-#define HARDWARE_LOOPBACK 772
-#define OPERATIONAL_UNKNOWN 0
-#define OPERATIONAL_DOWN 2
-#define FLAG_LOWER_UP 0x10000u
-#define FOREVER 0xffffffffu
 #define SOL_NETLINK 270
-#define ROUTE_LOCAL 0x80000000u /* RTCF_LOCAL */
-
+#define GROUP_MAX 64
 #define ANSWER_COST                                                                                \
     (sizeof(struct answer) + ANSWER_MAX) /* in the receive buffer: what it takes up */
-
-struct answer {
-    struct answer *prev, *next;
-    size_t size;
-    char data[];
-};
 
 struct netlink {
     struct mutex lock;
@@ -47,7 +32,8 @@ struct netlink {
     size_t queued;
     bool tells_port;  /* NETLINK_PKTINFO */
     unsigned options; /* others that were set: bit by number */
-    uint32_t groups;
+    int protocol;     /* fixed */
+    uint32_t groups;  /* the first 32 of those it listens to; nothing is ever told there */
     struct wait_queue wait;
     /* under g_ports_lock */
     uint32_t port;
@@ -72,7 +58,8 @@ struct file *netlink_create(int type, int protocol, uint32_t flags, int *err)
         *err = -ESOCKTNOSUPPORT;
         return NULL;
     }
-    if (protocol != NETLINK_ROUTE) {
+    if (protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG &&
+        protocol != NETLINK_KOBJECT_UEVENT) {
         stats_unsupported("socket: netlink protocol");
         *err = -EPROTONOSUPPORT;
         return NULL;
@@ -84,6 +71,7 @@ struct file *netlink_create(int type, int protocol, uint32_t flags, int *err)
         *err = -ENOMEM;
         return NULL;
     }
+    n->protocol = protocol;
     socket_settings_init(&n->set);
     f = file_create(&netlink_file_ops, O_RDWR | flags, n, err);
     if (!f)
@@ -212,15 +200,6 @@ static int netlink_shutdown(struct file *f, int how)
 
 /* ---- answers ---------------------------------------------------------------------------------------------------- */
 
-/* Messages while they are written; the last one begins at `at`. */
-struct reply {
-    struct answer *answer;
-    size_t at;
-    const struct nlmsghdr *request;
-    uint32_t port, uid;
-    uint16_t flags;
-};
-
 static void *reply_room(struct reply *r, size_t size)
 {
     struct answer *a = r->answer;
@@ -233,14 +212,14 @@ static void *reply_room(struct reply *r, size_t size)
     return room;
 }
 
-static void reply_end(struct reply *r)
+void netlink_reply_end(struct reply *r)
 {
     struct nlmsghdr *h = (struct nlmsghdr *)(void *)(r->answer->data + r->at);
 
     h->nlmsg_len = (uint32_t)(r->answer->size - r->at);
 }
 
-static void reply_begin(struct reply *r, uint16_t type, const void *fixed, size_t size)
+void netlink_reply_begin(struct reply *r, uint16_t type, const void *fixed, size_t size)
 {
     struct nlmsghdr *h;
 
@@ -253,7 +232,7 @@ static void reply_begin(struct reply *r, uint16_t type, const void *fixed, size_
     memcpy(reply_room(r, size), fixed, size);
 }
 
-static void put(struct reply *r, uint16_t type, const void *data, size_t size)
+void netlink_put(struct reply *r, uint16_t type, const void *data, size_t size)
 {
     struct nlattr head = {.nla_len = (uint16_t)(sizeof(head) + size), .nla_type = type};
     char *room = reply_room(r, sizeof(head) + size);
@@ -262,124 +241,23 @@ static void put(struct reply *r, uint16_t type, const void *data, size_t size)
     memcpy(room + sizeof(head), data, size);
 }
 
-static void put_number(struct reply *r, uint16_t type, uint32_t number)
+void netlink_put_number(struct reply *r, uint16_t type, uint32_t number)
 {
-    put(r, type, &number, sizeof(number));
+    netlink_put(r, type, &number, sizeof(number));
 }
 
-static void put_byte(struct reply *r, uint16_t type, uint8_t byte)
+void netlink_put_byte(struct reply *r, uint16_t type, uint8_t byte)
 {
-    put(r, type, &byte, sizeof(byte));
+    netlink_put(r, type, &byte, sizeof(byte));
 }
 
-static void put_text(struct reply *r, uint16_t type, const char *text)
+void netlink_put_text(struct reply *r, uint16_t type, const char *text)
 {
-    put(r, type, text, str_length(text) + 1);
+    netlink_put(r, type, text, str_length(text) + 1);
 }
-
-static void link_put(struct reply *r)
-{
-    static const struct rtnl_link_stats64 no_traffic64;
-    static const struct rtnl_link_stats no_traffic;
-    static const struct rtnl_link_ifmap no_map;
-    static const unsigned char no_address[6];
-    bool down = inet_is_down();
-    struct ifinfomsg info = {.ifi_type = HARDWARE_LOOPBACK,
-                             .ifi_index = DEVICE_INDEX,
-                             .ifi_flags = device_flags() | (down ? 0 : FLAG_LOWER_UP)};
-
-    reply_begin(r, RTM_NEWLINK, &info, sizeof(info));
-    put_text(r, IFLA_IFNAME, DEVICE_NAME);
-    put_number(r, IFLA_TXQLEN, DEVICE_QUEUE);
-    put_byte(r, IFLA_OPERSTATE, down ? OPERATIONAL_DOWN : OPERATIONAL_UNKNOWN);
-    put_byte(r, IFLA_LINKMODE, 0);
-    put_number(r, IFLA_MTU, DEVICE_MTU);
-    put_number(r, IFLA_MIN_MTU, 0);
-    put_number(r, IFLA_MAX_MTU, 0);
-    put_number(r, IFLA_GROUP, 0);
-    put_number(r, IFLA_PROMISCUITY, 0);
-    put_number(r, IFLA_NUM_TX_QUEUES, 1);
-    put_number(r, IFLA_NUM_RX_QUEUES, 1);
-    put_byte(r, IFLA_CARRIER, 1);
-    put_text(r, IFLA_QDISC, down ? "noop" : "noqueue");
-    put(r, IFLA_MAP, &no_map, sizeof(no_map));
-    put(r, IFLA_ADDRESS, no_address, sizeof(no_address));
-    put(r, IFLA_BROADCAST, no_address, sizeof(no_address));
-    put(r, IFLA_STATS64, &no_traffic64, sizeof(no_traffic64));
-    put(r, IFLA_STATS, &no_traffic, sizeof(no_traffic));
-    reply_end(r);
-}
-
-static void address_put(struct reply *r, uint8_t family)
-{
-    static const struct ifa_cacheinfo for_ever = {.ifa_prefered = FOREVER, .ifa_valid = FOREVER};
-    bool v4 = family == AF_INET;
-    const void *ip = v4 ? g_ip_loopback4.b + 12 : g_ip_loopback6.b;
-    size_t size = v4 ? 4 : 16;
-    struct ifaddrmsg info = {.ifa_family = family,
-                             .ifa_prefixlen = v4 ? 8 : 128,
-                             .ifa_flags = IFA_F_PERMANENT,
-                             .ifa_scope = RT_SCOPE_HOST,
-                             .ifa_index = DEVICE_INDEX};
-
-    reply_begin(r, RTM_NEWADDR, &info, sizeof(info));
-    put(r, IFA_ADDRESS, ip, size);
-    if (v4) {
-        put(r, IFA_LOCAL, ip, size);
-        put_text(r, IFA_LABEL, DEVICE_NAME);
-    }
-    put_number(r, IFA_FLAGS, IFA_F_PERMANENT);
-    put(r, IFA_CACHEINFO, &for_ever, sizeof(for_ever));
-    reply_end(r);
-}
-
-struct route {
-    uint8_t family, bits, type, scope;
-    unsigned char to[16];
-};
-static const struct route k_routes[] = {
-    {AF_INET, 8, RTN_LOCAL, RT_SCOPE_HOST, {127}},
-    {AF_INET, 32, RTN_LOCAL, RT_SCOPE_HOST, {127, 0, 0, 1}},
-    {AF_INET, 32, RTN_BROADCAST, RT_SCOPE_LINK, {127, 255, 255, 255}},
-    {AF_INET6, 128, RTN_LOCAL, RT_SCOPE_UNIVERSE, {[15] = 1}},
-};
-
-/* `cloned`: as the answer to who asks for one address, which Linux makes from no table. */
-enum route_kind { ROUTE_OF_TABLE, ROUTE_CLONED };
-static void route_put(struct reply *r, const struct route *route, enum route_kind kind)
-{
-    bool v4 = route->family == AF_INET;
-    struct rta_cacheinfo cache = {0};
-    struct rtmsg info = {.rtm_family = route->family,
-                         .rtm_dst_len = route->bits,
-                         .rtm_table = kind == ROUTE_CLONED ? RT_TABLE_MAIN : RT_TABLE_LOCAL,
-                         .rtm_protocol = kind == ROUTE_CLONED ? RTPROT_UNSPEC : RTPROT_KERNEL,
-                         .rtm_flags = kind == ROUTE_CLONED ? RTM_F_CLONED | ROUTE_LOCAL : 0,
-                         .rtm_scope = route->scope,
-                         .rtm_type = route->type};
-
-    reply_begin(r, RTM_NEWROUTE, &info, sizeof(info));
-    put_number(r, RTA_TABLE, info.rtm_table);
-    put(r, RTA_DST, route->to, v4 ? 4 : 16);
-    if (v4)
-        put(r, RTA_PREFSRC, g_ip_loopback4.b + 12, 4);
-    else
-        put_number(r, RTA_PRIORITY, 0);
-    put_number(r, RTA_OIF, DEVICE_INDEX);
-    if (kind == ROUTE_CLONED && v4)
-        put_number(r, RTA_UID, r->uid);
-    if (!v4 || kind == ROUTE_CLONED)
-        put(r, RTA_CACHEINFO, &cache, sizeof(cache));
-    if (!v4)
-        put_byte(r, RTA_PREF, 0);
-    reply_end(r);
-}
-
-/* ---- requests --------------------------------------------------------------------------------------------------- */
 
 /* The attribute `type` of a request whose fixed part has `fixed` bytes; NULL: not there. */
-static const void *find_attribute(const struct nlmsghdr *h, size_t fixed, uint16_t type,
-                                  size_t *size)
+const void *netlink_find(const struct nlmsghdr *h, size_t fixed, uint16_t type, size_t *size)
 {
     const char *data = (const char *)h;
 
@@ -398,109 +276,6 @@ static const void *find_attribute(const struct nlmsghdr *h, size_t fixed, uint16
     return NULL;
 }
 
-/* Is the device that one asks for ours? 0, -ENODEV, -EINVAL. */
-static int check_link(const struct nlmsghdr *h)
-{
-    struct ifinfomsg info;
-    const char *name;
-    size_t size;
-
-    if (h->nlmsg_len < sizeof(*h) + sizeof(info))
-        return -EINVAL;
-    memcpy(&info, (const char *)h + sizeof(*h), sizeof(info));
-    if (info.ifi_index)
-        return info.ifi_index == DEVICE_INDEX ? 0 : -ENODEV;
-    name = find_attribute(h, sizeof(info), IFLA_IFNAME, &size);
-    if (!name)
-        return -EINVAL;
-    return size >= sizeof(DEVICE_NAME) && !memcmp(name, DEVICE_NAME, sizeof(DEVICE_NAME)) ? 0
-                                                                                          : -ENODEV;
-}
-
-/* Which route leads to an address: ours, or none. */
-static int find_route(const struct nlmsghdr *h, struct reply *r)
-{
-    struct rtmsg info;
-    struct route route = {0};
-    struct ip_address ip;
-    const void *to;
-    size_t size;
-
-    if (h->nlmsg_len < sizeof(*h) + sizeof(info))
-        return -EINVAL;
-    memcpy(&info, (const char *)h + sizeof(*h), sizeof(info));
-    to = find_attribute(h, sizeof(info), RTA_DST, &size);
-    if (info.rtm_family != AF_INET && info.rtm_family != AF_INET6)
-        return -EOPNOTSUPP;
-    if (!to || size != (info.rtm_family == AF_INET ? 4 : 16))
-        return -EINVAL;
-    ip = g_ip_any4;
-    memcpy(info.rtm_family == AF_INET ? ip.b + 12 : ip.b, to, size);
-    if (inet_is_down() || !ip_is_local(&ip))
-        return -ENETUNREACH;
-    route = (struct route){info.rtm_family, (uint8_t)(size * 8), RTN_LOCAL, RT_SCOPE_UNIVERSE, {0}};
-    memcpy(route.to, to, size);
-    route_put(r, &route, ROUTE_CLONED);
-    return 0;
-}
-
-static void dump_routes(const struct nlmsghdr *h, struct reply *r, uint8_t family)
-{
-    struct rtmsg info = {0};
-    uint32_t table = 0;
-    const void *given;
-    size_t size;
-
-    if (h->nlmsg_len >= sizeof(*h) + sizeof(info)) {
-        memcpy(&info, (const char *)h + sizeof(*h), sizeof(info));
-        table = info.rtm_table;
-        given = find_attribute(h, sizeof(info), RTA_TABLE, &size);
-        if (given && size == sizeof(table))
-            memcpy(&table, given, sizeof(table));
-    }
-    if (inet_is_down() || (table && table != RT_TABLE_LOCAL) || (info.rtm_flags & RTM_F_CLONED))
-        return;
-    for (size_t i = 0; i < sizeof(k_routes) / sizeof(k_routes[0]); i++)
-        if (!family || family == k_routes[i].family)
-            route_put(r, &k_routes[i], ROUTE_OF_TABLE);
-}
-
-/* 0 with the answer in *r; an error is the answer otherwise. */
-static int answer_request(const struct nlmsghdr *h, struct reply *r)
-{
-    bool dump = h->nlmsg_flags & NLM_F_DUMP;
-    uint8_t family = h->nlmsg_len > sizeof(*h) ? *((const uint8_t *)h + sizeof(*h)) : 0;
-    int err;
-
-    if ((h->nlmsg_type & 3) != 2) /* all but RTM_GET* change something */
-        return -EPERM;
-    switch (h->nlmsg_type) {
-    case RTM_GETLINK:
-        err = dump ? 0 : check_link(h);
-        if (!err)
-            link_put(r);
-        return err;
-    case RTM_GETADDR:
-        if (!dump)
-            return -EOPNOTSUPP;
-        if (!inet_is_down() && (!family || family == AF_INET))
-            address_put(r, AF_INET);
-        if (!inet_is_down() && (!family || family == AF_INET6))
-            address_put(r, AF_INET6);
-        return 0;
-    case RTM_GETROUTE:
-        if (!dump)
-            return find_route(h, r);
-        dump_routes(h, r, family);
-        return 0;
-    case RTM_GETNEIGH: /* nobody lives at a loopback */
-        return dump ? 0 : -ENOENT;
-    default:
-        stats_unsupported("netlink: request");
-        return -EOPNOTSUPP;
-    }
-}
-
 static struct answer *answer_alloc(void)
 {
     struct answer *a = shim_alloc(sizeof(*a) + ANSWER_MAX);
@@ -508,6 +283,22 @@ static struct answer *answer_alloc(void)
     if (a)
         a->size = 0;
     return a;
+}
+
+bool netlink_reply_next(struct reply *r)
+{
+    struct answer *next;
+
+    if (r->answer->size + ANSWER_ITEM_MAX <= ANSWER_MAX)
+        return true;
+    next = answer_alloc();
+    if (!next) {
+        r->failed = true;
+        return false;
+    }
+    DL_APPEND(r->full, r->answer);
+    r->answer = next;
+    return true;
 }
 
 static void queue_answer(struct netlink *n, struct answer *a)
@@ -573,14 +364,44 @@ static void put_end(struct reply *r, uint16_t type, int error)
     struct nlmsgerr body = {.error = error, .msg = *r->request};
 
     r->flags = type == NLMSG_DONE ? NLM_F_MULTI : error ? 0 : NLM_F_CAPPED;
-    reply_begin(r, type, &body, type == NLMSG_DONE ? sizeof(int32_t) : sizeof(body));
+    netlink_reply_begin(r, type, &body, type == NLMSG_DONE ? sizeof(int32_t) : sizeof(body));
     if (type == NLMSG_ERROR && error && r->request->nlmsg_len > sizeof(*r->request)) {
         size_t rest = r->request->nlmsg_len - sizeof(*r->request);
         if (rest > ANSWER_MAX / 2)
             rest = ANSWER_MAX / 2;
         memcpy(reply_room(r, rest), r->request + 1, rest);
     }
-    reply_end(r);
+    netlink_reply_end(r);
+}
+
+static void queue_answers(struct netlink *n, struct reply *r)
+{
+    struct answer *a, *tmp;
+
+    if (r->answer && r->answer->size)
+        DL_APPEND(r->full, r->answer);
+    else
+        shim_free(r->answer);
+    r->answer = NULL;
+    DL_FOREACH_SAFE(r->full, a, tmp)
+    {
+        DL_DELETE(r->full, a);
+        queue_answer(n, a);
+    }
+}
+
+static int answer_request(const struct netlink *n, const struct nlmsghdr *h, struct reply *r)
+{
+    if (h->nlmsg_type < NLMSG_MIN_TYPE)
+        return 0;
+    switch (n->protocol) {
+    case NETLINK_ROUTE:
+        return netlink_route_answer(h, r);
+    case NETLINK_SOCK_DIAG:
+        return netlink_diag_answer(h, r);
+    default:
+        return -EOPNOTSUPP;
+    }
 }
 
 static int serve_request(struct task *task, struct netlink *n, const struct nlmsghdr *h)
@@ -595,22 +416,17 @@ static int serve_request(struct task *task, struct netlink *n, const struct nlms
     if (!r.answer)
         return -ENOBUFS;
     r.flags = dump ? NLM_F_MULTI : 0;
-    err = h->nlmsg_type < NLMSG_MIN_TYPE ? 0 : answer_request(h, &r);
-    if (r.answer->size) {
-        queue_answer(n, r.answer);
-        r.answer = answer_alloc();
-        if (!r.answer)
-            return -ENOBUFS;
-    }
-    /* Each in a datagram of its own, as Linux has it. */
-    if (err || (!dump && (h->nlmsg_flags & NLM_F_ACK)))
-        put_end(&r, NLMSG_ERROR, err);
-    else if (dump)
-        put_end(&r, NLMSG_DONE, 0);
-    if (r.answer->size)
-        queue_answer(n, r.answer);
-    else
-        shim_free(r.answer);
+    err = answer_request(n, h, &r);
+    queue_answers(n, &r);
+    if (r.failed)
+        return -ENOBUFS;
+    if (!err && !dump && !(h->nlmsg_flags & NLM_F_ACK))
+        return 0;
+    r.answer = answer_alloc(); /* the end in a datagram of its own, as Linux has it */
+    if (!r.answer)
+        return -ENOBUFS;
+    put_end(&r, err || !dump ? NLMSG_ERROR : NLMSG_DONE, err);
+    queue_answers(n, &r);
     return 0;
 }
 
@@ -725,7 +541,7 @@ static int netlink_get_option(struct file *f, int level, int option, void *value
     case SO_DOMAIN:
         return socket_give_int(value, size, AF_NETLINK);
     case SO_PROTOCOL:
-        return socket_give_int(value, size, NETLINK_ROUTE);
+        return socket_give_int(value, size, n->protocol);
     case SO_ERROR:
     case SO_ACCEPTCONN:
         return socket_give_int(value, size, 0);
@@ -735,6 +551,16 @@ static int netlink_get_option(struct file *f, int level, int option, void *value
         mutex_unlock(&n->lock);
         return r;
     }
+}
+
+/* Under n->lock. */
+static int set_member(struct netlink *n, int group, bool member)
+{
+    if (group < 1 || group > GROUP_MAX)
+        return -EINVAL;
+    if (group <= 32)
+        n->groups = member ? n->groups | 1u << (group - 1) : n->groups & ~(1u << (group - 1));
+    return 0;
 }
 
 static int netlink_set_option(struct task *task, struct file *f, int level, int option,
@@ -756,7 +582,9 @@ static int netlink_set_option(struct task *task, struct file *f, int level, int 
         n->tells_port = number != 0;
     else if (option < 1 || option > NETLINK_GET_STRICT_CHK)
         r = -ENOPROTOOPT;
-    else if (option > NETLINK_DROP_MEMBERSHIP)
+    else if (option <= NETLINK_DROP_MEMBERSHIP)
+        r = set_member(n, number, option == NETLINK_ADD_MEMBERSHIP);
+    else
         n->options = number ? n->options | 1u << option : n->options & ~(1u << option);
     mutex_unlock(&n->lock);
     return r;

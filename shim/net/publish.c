@@ -55,16 +55,17 @@ static uint32_t g_drain;
 static int64_t from_host(struct relay *r)
 {
     struct mem_ref part = mem_shim(r->in.data, BUFFER);
-    unsigned flags = 0;
+    struct host_message m = {.parts = &part, .count = 1};
 
-    return host_socket_receive(g_platform, r->host, &part, 1, &flags, NULL);
+    return host_socket_receive(g_platform, r->host, &m);
 }
 
 static int64_t to_host(struct relay *r)
 {
     struct mem_ref part = mem_shim(r->out.data + r->out.at, r->out.used);
+    struct host_message m = {.parts = &part, .count = 1};
 
-    return host_socket_send(g_platform, r->host, &part, 1, 0, NULL);
+    return host_socket_send(g_platform, r->host, &m);
 }
 
 static int64_t from_guest(struct relay *r)

@@ -147,8 +147,12 @@ int64_t udp_send(struct task *task, struct file *f, struct socket_io *io, struct
     p = shim_alloc(sizeof(*p) + size);
     if (!p)
         return -ENOBUFS;
-    *p = (struct packet){.from = from, .to = to.ip, .size = size, .tos = (uint16_t)s->options.tos};
-    p->ttl = (uint16_t)(s->options.ttl > 0 ? s->options.ttl : 64);
+    *p = (struct packet){.from = from, .to = to.ip, .size = size};
+    bool v4 = ip_is_v4(&to.ip);
+    int ttl = v4 ? s->options.ttl : s->options.hops;
+    int tos = v4 ? s->options.tos : s->options.traffic_class;
+    p->ttl = (uint16_t)(ttl > 0 ? ttl : 64);
+    p->tos = (uint16_t)(tos > 0 ? tos : 0);
     if (socket_io_move(io, p->data, size, IO_FROM_GUEST) != size) {
         shim_free(p);
         return -EFAULT;

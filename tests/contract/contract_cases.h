@@ -211,6 +211,8 @@
     CASE(HostSocketContract, StreamsCarryBytesAndTheirEnd, PLATFORM_FEATURE_HOST_SOCKETS)          \
     CASE(HostSocketContract, SendingNeverBlocks, PLATFORM_FEATURE_HOST_SOCKETS)                    \
     CASE(HostSocketContract, DatagramsKeepTheirBordersAndSender, PLATFORM_FEATURE_HOST_SOCKETS)    \
+    CASE(HostSocketContract, ControlDataGoesAndComes, PLATFORM_FEATURE_HOST_SOCKETS)               \
+    CASE(HostSocketContract, DevicesCanBeLookedAt, PLATFORM_FEATURE_HOST_SOCKETS)                  \
     CASE(HostSocketContract, DataMovesStraightToAndFromGuestMemory, PLATFORM_FEATURE_HOST_SOCKETS) \
     CASE(HostSocketContract, OpenFailingAtAnyHostCallLeaksNothing, PLATFORM_FEATURE_HOST_SOCKETS)  \
     DEATH(HostSocketContractDeath, UnknownSendFlagAborts, PLATFORM_FEATURE_HOST_SOCKETS,           \

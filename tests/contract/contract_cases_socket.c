@@ -10,7 +10,10 @@
 
 enum { WAIT_IN = 1, WAIT_OUT = 4 }; /* POLLIN, POLLOUT */
 enum { INET = 2, STREAM = 1, DATAGRAM = 2 };
-enum { PEEK = 2, TRUNCATED = 0x20 };
+enum { PEEK = 2, CONTROL_TRUNCATED = 8, TRUNCATED = 0x20 };
+enum { LEVEL_IP = 0, OPTION_TTL = 2, OPTION_RECVTTL = 12 };
+#define DEVICE_FLAGS 0x8913 /* SIOCGIFFLAGS */
+#define DEVICE_LIST 0x8912  /* SIOCGIFCONF */
 
 /* 127.0.0.1:0 as a struct sockaddr_in. */
 static struct host_address loopback(void)
@@ -51,17 +54,33 @@ static void wait_for(struct contract *c, struct host_file *s, uint32_t events)
     CHECK_EQUAL(ret, 1);
 }
 
+static int64_t send_parts(struct contract *c, struct host_file *s, const struct mem_ref *parts,
+                          unsigned count, struct host_address *to)
+{
+    struct host_message m = {.parts = parts, .count = count, .address = to};
+    return host_socket_send(c->p, s, &m);
+}
+
+static int64_t receive_parts(struct contract *c, struct host_file *s, const struct mem_ref *parts,
+                             unsigned count, unsigned *flags, struct host_address *from)
+{
+    struct host_message m = {.parts = parts, .count = count, .flags = *flags, .address = from};
+    int64_t n = host_socket_receive(c->p, s, &m);
+    *flags = m.flags;
+    return n;
+}
+
 static int64_t sent(struct contract *c, struct host_file *s, const char *words)
 {
     struct mem_ref part = mem_shim((void *)(uintptr_t)words, __builtin_strlen(words));
-    return host_socket_send(c->p, s, &part, 1, 0, NULL);
+    return send_parts(c, s, &part, 1, NULL);
 }
 
 static int64_t received(struct contract *c, struct host_file *s, char *into, size_t size,
                         unsigned *flags)
 {
     struct mem_ref part = mem_shim(into, size);
-    return host_socket_receive(c->p, s, &part, 1, flags, NULL);
+    return receive_parts(c, s, &part, 1, flags, NULL);
 }
 
 struct pair {
@@ -165,7 +184,7 @@ void HostSocketContract_SendingNeverBlocks(struct contract *c)
     struct mem_ref part = mem_shim(block, sizeof(block));
     struct pair p = connected(c);
     int64_t n = 0, total = 0;
-    for (int i = 0; i < 4096 && (n = host_socket_send(c->p, p.client, &part, 1, 0, NULL)) > 0; i++)
+    for (int i = 0; i < 4096 && (n = send_parts(c, p.client, &part, 1, NULL)) > 0; i++)
         total += n;
     CHECK_EQUAL(n, -EAGAIN);
     CHECK(total > 0);
@@ -185,20 +204,77 @@ void HostSocketContract_DatagramsKeepTheirBordersAndSender(struct contract *c)
     CHECK_EQUAL(host_socket_bind(c->p, to, &at), 0);
     CHECK_EQUAL(host_socket_bind(c->p, s, &at), 0);
     at = name_of(c, to, HOST_SOCKET_LOCAL);
-    CHECK_EQUAL(host_socket_send(c->p, s, out, 2, 0, &at), 6);
-    CHECK_EQUAL(host_socket_send(c->p, s, out, 2, 0, &at), 6);
+    CHECK_EQUAL(send_parts(c, s, out, 2, &at), 6);
+    CHECK_EQUAL(send_parts(c, s, out, 2, &at), 6);
     wait_for(c, to, WAIT_IN);
-    CHECK_EQUAL(host_socket_receive(c->p, to, in, 2, &flags, &from), 6);
+    CHECK_EQUAL(receive_parts(c, to, in, 2, &flags, &from), 6);
     CHECK(__builtin_memcmp(a, "one", 3) == 0 && __builtin_memcmp(b, "two", 3) == 0);
     struct host_address mine = name_of(c, s, HOST_SOCKET_LOCAL);
     CHECK(same_port(&mine, &from));
     wait_for(c, to, WAIT_IN);
     flags = 0;
-    CHECK_EQUAL(host_socket_receive(c->p, to, in, 1, &flags, NULL), 3);
+    CHECK_EQUAL(receive_parts(c, to, in, 1, &flags, NULL), 3);
     CHECK_EQUAL(flags & TRUNCATED, TRUNCATED);
-    CHECK_EQUAL(host_socket_receive(c->p, to, in, 1, &(unsigned){0}, NULL), -EAGAIN);
+    CHECK_EQUAL(receive_parts(c, to, in, 1, &(unsigned){0}, NULL), -EAGAIN);
     host_file_close(c->p, s);
     host_file_close(c->p, to);
+}
+
+/* IP_TTL in, IP_RECVTTL out, with no more than there is room for. */
+void HostSocketContract_ControlDataGoesAndComes(struct contract *c)
+{
+    struct {
+        uint64_t size;
+        int32_t level, type, value, padding;
+    } ttl = {20, LEVEL_IP, OPTION_TTL, 33, 0}, got = {0};
+    int on = 1;
+    char byte = 'x';
+    struct mem_ref part = mem_shim(&byte, 1);
+    struct host_file *s = opened(c, DATAGRAM), *to = opened(c, DATAGRAM);
+    struct host_address at = loopback();
+    CHECK_EQUAL(host_socket_bind(c->p, to, &at), 0);
+    at = name_of(c, to, HOST_SOCKET_LOCAL);
+    CHECK_EQUAL(host_socket_set_option(c->p, to, LEVEL_IP, OPTION_RECVTTL, &on, sizeof(on)), 0);
+    struct host_message m = {
+        .parts = &part, .count = 1, .address = &at, .control = &ttl, .control_size = sizeof(ttl)};
+    CHECK_EQUAL(host_socket_send(c->p, s, &m), 1);
+    CHECK_EQUAL(host_socket_send(c->p, s, &m), 1);
+    wait_for(c, to, WAIT_IN);
+    m = (struct host_message){
+        .parts = &part, .count = 1, .control = &got, .control_size = sizeof(got)};
+    CHECK_EQUAL(host_socket_receive(c->p, to, &m), 1);
+    CHECK_EQUAL(got.type, OPTION_TTL);
+    CHECK_EQUAL(got.value, 33);
+    CHECK_EQUAL(m.control_size, sizeof(got));
+    wait_for(c, to, WAIT_IN);
+    m = (struct host_message){.parts = &part, .count = 1, .control = &got, .control_size = 8};
+    CHECK_EQUAL(host_socket_receive(c->p, to, &m), 1);
+    CHECK_EQUAL(m.flags & CONTROL_TRUNCATED, CONTROL_TRUNCATED);
+    CHECK(m.control_size <= 8);
+    host_file_close(c->p, s);
+    host_file_close(c->p, to);
+}
+
+void HostSocketContract_DevicesCanBeLookedAt(struct contract *c)
+{
+    struct {
+        char name[16];
+        union {
+            int16_t flags;
+            char room[24];
+        };
+    } all[8] = {{.name = "lo"}};
+    struct host_file *s = opened(c, DATAGRAM);
+    uint32_t size = sizeof(all[0]);
+    CHECK_EQUAL(host_socket_device(c->p, s, DEVICE_FLAGS, all, &size), 0);
+    CHECK_EQUAL(all[0].flags & 8, 8); /* it is the loopback */
+    all[0].name[0] = '?';
+    CHECK_EQUAL(host_socket_device(c->p, s, DEVICE_FLAGS, all, &size), -ENODEV);
+    size = sizeof(all);
+    CHECK_EQUAL(host_socket_device(c->p, s, DEVICE_LIST, all, &size), 0);
+    CHECK(size % sizeof(all[0]) == 0 && size <= sizeof(all));
+    CHECK_EQUAL(host_socket_device(c->p, s, FIONREAD, all, &size), -EINVAL);
+    host_file_close(c->p, s);
 }
 
 void HostSocketContract_DataMovesStraightToAndFromGuestMemory(struct contract *c)
@@ -211,14 +287,14 @@ void HostSocketContract_DataMovesStraightToAndFromGuestMemory(struct contract *c
     struct mem_ref number = mem_guest(guest_addr(AREA), 8),
                    hole = mem_guest(guest_addr(AREA + PAGE), 8);
     struct mem_ref shims = mem_guest(guest_addr((uint64_t)(uintptr_t)c), 8);
-    CHECK_EQUAL(host_socket_send(c->p, p.client, &hole, 1, 0, NULL), -EFAULT);
-    CHECK_EQUAL(host_socket_send(c->p, p.client, &shims, 1, 0, NULL), -EFAULT);
-    CHECK_EQUAL(host_socket_send(c->p, p.client, &number, 1, 0, NULL), 8);
+    CHECK_EQUAL(send_parts(c, p.client, &hole, 1, NULL), -EFAULT);
+    CHECK_EQUAL(send_parts(c, p.client, &shims, 1, NULL), -EFAULT);
+    CHECK_EQUAL(send_parts(c, p.client, &number, 1, NULL), 8);
     contract_put(c, AREA, 0);
     wait_for(c, p.server, WAIT_IN);
-    CHECK_EQUAL(host_socket_receive(c->p, p.server, &hole, 1, &flags, NULL), -EFAULT);
+    CHECK_EQUAL(receive_parts(c, p.server, &hole, 1, &flags, NULL), -EFAULT);
     flags = 0;
-    CHECK_EQUAL(host_socket_receive(c->p, p.server, &number, 1, &flags, NULL), 8);
+    CHECK_EQUAL(receive_parts(c, p.server, &number, 1, &flags, NULL), 8);
     CHECK_EQUAL(contract_get(c, AREA), 95);
     contract_leave_and_destroy(c, as);
     close_pair(c, &p);
@@ -245,5 +321,6 @@ void HostSocketContract_OpenFailingAtAnyHostCallLeaksNothing(struct contract *c)
 void HostSocketContractDeath_UnknownSendFlagAborts(struct contract *c)
 {
     struct host_file *s = opened(c, STREAM);
-    CHECK(host_socket_send(c->p, s, NULL, 0, 0x4000, NULL) < 0);
+    struct host_message m = {.flags = 0x4000};
+    CHECK(host_socket_send(c->p, s, &m) < 0);
 }

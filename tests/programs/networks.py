@@ -125,7 +125,51 @@ TOOLS = r"""
 ip addr; ip link; ip -s link show lo; ip -4 addr show scope host; ip link show eth9; echo $?
 ip route get 10.0.0.1; echo $?
 cat /proc/net/dev /proc/net/route /proc/net/if_inet6; hostname -I
+ip rule; ip -6 rule; ip neigh; ip -6 neigh
 """
+# ss asks by sock_diag; without it, it would read /proc/net and show neither queue lengths nor the ends of local sockets.
+SOCKETS = r"""
+import os, re, socket as S, subprocess, struct
+kept = []
+def keep(s): kept.append(s); return s
+for family, address in ((S.AF_INET, '127.0.0.1'), (S.AF_INET6, '::1')):
+    l = keep(S.socket(family, S.SOCK_STREAM)); l.bind((address, 0)); l.listen(3)
+    c = keep(S.create_connection(l.getsockname()[:2])); k = keep(S.create_connection(l.getsockname()[:2]))
+    a = keep(l.accept()[0]); c.send(b'12345')
+    u = keep(S.socket(family, S.SOCK_DGRAM)); u.bind((address, 0))
+    v = keep(S.socket(family, S.SOCK_DGRAM)); v.connect(u.getsockname()[:2]); v.send(b'datagram')
+x = keep(S.socket(S.AF_UNIX, S.SOCK_STREAM)); x.bind('\0of-this-test'); x.listen(7)
+y = keep(S.socket(S.AF_UNIX, S.SOCK_STREAM)); y.connect('\0of-this-test')
+for s in S.socketpair(S.AF_UNIX, S.SOCK_SEQPACKET): keep(s)
+inodes = {str(os.fstat(s.fileno()).st_ino): f'inode{i}' for i, s in enumerate(kept)}
+ports = {}
+for i, s in enumerate(kept):
+    if s.family != S.AF_UNIX: ports.setdefault(str(s.getsockname()[1]), f'port{i}')
+def named(words, options):
+    if 'x' in options[0]: return words[:5] + [inodes.get(w, 'other') if w.isdigit() else w for w in words[5:]]
+    return [re.sub(r':(\d+)$', lambda m: ':' + ports.get(m[1], m[1]), w) for w in words]
+def show(*options):
+    text = subprocess.run(['ss', *options], capture_output=True, text=True, env={'COLUMNS': '400', 'PATH': os.environ['PATH']}).stdout
+    print(*options); lines = []
+    for line in text.splitlines():
+        # How much memory a waiting datagram takes is the kernel's own affair.
+        line = ' '.join(named(re.sub(r'UNCONN +\d+', 'UNCONN', re.sub(r'pid=\d+,fd=\d+', 'pid,fd', line)).split(), options))
+        if 'inode' in line or 'port' in line: lines.append(line)
+    print('\n'.join(sorted(lines)))
+show('-Hltnup'); show('-Htan'); show('-Huan'); show('-H', '-tan', 'state', 'established'); show('-Htn', 'state', 'listening'); show('-Htan6'); show('-Hxa'); show('-Hxlp')
+n = S.socket(S.AF_NETLINK, S.SOCK_RAW, 4)
+def ask(kind, flags, body):
+    n.send(struct.pack('IHHII', 16 + len(body), kind, flags, 5, 0) + body)
+    d = n.recv(1 << 16); kind = struct.unpack('H', d[4:6])[0]
+    print(kind, struct.unpack('i', d[16:20])[0] if kind == 2 else '')
+port = kept[0].getsockname()[1]
+who = struct.pack('>HH', port, 0) + bytes([127, 0, 0, 1]) + bytes(12) + bytes(16) + struct.pack('III', 0, 0xffffffff, 0xffffffff)
+ask(20, 1, struct.pack('BBBBI', 2, 6, 0, 0, 0xfff) + who); ask(20, 1, struct.pack('BBBBI', 2, 6, 0, 0, 0xfff) + who[:2] + b'xx' + who[4:])
+ask(20, 1, b'\1'); ask(20, 0x301, struct.pack('BBBBI', 2, 77, 0, 0, 0xfff) + bytes(48)); ask(20, 1, struct.pack('BBHIIIII', 1, 0, 0, 0, 0x7fffffff, 0, 0, 0))
+g = S.socket(S.AF_NETLINK, S.SOCK_RAW, 0); g.bind((0, 5)); g.setsockopt(270, 1, 2); g.setsockopt(270, 2, 1); print(g.getsockname()[1])
+e = S.socket(S.AF_NETLINK, S.SOCK_DGRAM, 15); e.bind((0, 1)); print(e.getsockname()[1])
+"""
+script("sock-diag", "loopback", [PYTHON, "ss"], f"{PYTHON} - <<'END'\n{SOCKETS}\nEND\n")
 PROC = r"""
 import os, re, socket as S
 kept = []

@@ -228,6 +228,26 @@ def raw_mode(start):
     t.is_end("exited", 0)
 
 
+def modes_come_back(start):
+    """However pal ends, but by SIGKILL: the shell that started it finds its terminal as it was. Natively nothing undoes what a program did."""
+    if not start.prefix:
+        return
+    raw = "stty raw -echo; echo ready; exec sleep 60"
+    for stdin in ("<&3", "</dev/null"):
+        for sig in ("TERM", "HUP", "SEGV", "ABRT", "BUS"):
+            script = 'exec 3<&0; "$@" ' + stdin + ' & echo "pid $!"; wait $!; echo "status $?"; stty -a; echo over'
+            inside = raw if stdin == "<&3" else raw.replace("-echo", "-echo </dev/tty")
+            t = Terminal(["/bin/bash", "-c", script, "bash", *start.prefix, "/bin/bash", "-c", inside])
+            pid = int(t.expect(r"pid \d+")[4:])
+            t.expect("ready")
+            os.kill(pid, signal.Signals["SIG" + sig])
+            status = int(t.expect(r"status \d+")[7:])
+            assert status == 128 + signal.Signals["SIG" + sig], f"{sig}: ended with {status}"
+            t.expect(r"[ \n]icanon")
+            t.expect(r" echo ")
+            t.is_end("exited", 0)
+
+
 def hangup(start):
     t = start(["/bin/sleep", "60"])
     time.sleep(1)
