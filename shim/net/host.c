@@ -10,6 +10,8 @@
 #include <linux/capability.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
@@ -263,7 +265,7 @@ static char *gather(const struct host_inet *s, struct socket_io *io, struct mem_
 }
 
 /* Requests to the host's routing tables: a guest may ask and not change. */
-static int check_request(struct mem_ref part)
+static int check_request(int protocol, struct mem_ref part)
 {
     struct {
         uint32_t size;
@@ -275,7 +277,8 @@ static int check_request(struct mem_ref part)
         memcpy(&header, part.shim + at, sizeof(header));
         if (header.size < sizeof(header) || header.size > part.size - at)
             return 0; /* the host reads no further either */
-        if (header.type >= 16 && (header.type - 16) % 4 != 2)
+        if (header.type >= 16 && (protocol == NETLINK_SOCK_DIAG ? header.type != SOCK_DIAG_BY_FAMILY
+                                                                : (header.type - 16) % 4 != 2))
             return -EPERM;
         at += ((size_t)header.size + 3) & ~(size_t)3;
     }
@@ -346,7 +349,7 @@ static int64_t send_once(struct host_inet *s, struct socket_io *io, const struct
         n = -EMSGSIZE;
     else if (buffer && socket_io_move(&copy, buffer, parts[0].size, IO_FROM_GUEST) != parts[0].size)
         n = -EFAULT;
-    else if (s->family == AF_NETLINK && (err = check_request(parts[0])) != 0)
+    else if (s->family == AF_NETLINK && (err = check_request(s->protocol, parts[0])) != 0)
         n = err;
     else
         n = host_socket_send(g_platform, s->host, &m);

@@ -26,6 +26,8 @@
     (sizeof(struct answer) + ANSWER_MAX) /* in the receive buffer: what it takes up */
 
 struct netlink {
+    struct file *
+        host; /* owned; with --net=host: who answers. Only what the shim itself tells is queued here then */
     struct mutex lock;
     struct socket_settings set;
     struct answer *answers;
@@ -64,16 +66,23 @@ struct file *netlink_create(int type, int protocol, uint32_t flags, int *err)
         *err = -EPROTONOSUPPORT;
         return NULL;
     }
-    if (g_config->net == SHIM_NET_HOST)
-        return host_inet_create(AF_NETLINK, type, protocol, flags, err);
     n = shim_zalloc(sizeof(*n));
     if (!n) {
         *err = -ENOMEM;
         return NULL;
     }
+    if (g_config->net == SHIM_NET_HOST) {
+        n->host = host_inet_create(AF_NETLINK, type, protocol, flags, err);
+        if (!n->host) {
+            shim_free(n);
+            return NULL;
+        }
+    }
     n->protocol = protocol;
     socket_settings_init(&n->set);
     f = file_create(&netlink_file_ops, O_RDWR | flags, n, err);
+    if (!f && n->host)
+        file_put(n->host);
     if (!f)
         shim_free(n);
     return f;
@@ -90,6 +99,8 @@ static void netlink_release(struct file *f)
     mutex_unlock(&g_ports_lock);
     DL_FOREACH_SAFE(n->answers, a, next)
     shim_free(a);
+    if (n->host)
+        file_put(n->host);
     shim_free(n);
 }
 
@@ -148,6 +159,8 @@ static int netlink_bind(struct task *task, struct file *f, const struct socket_a
     struct sockaddr_nl name;
     int r = read_name(address, &name);
 
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)->bind(task, netlink_of(f)->host, address);
     if (!r)
         r = take_port(task, n, name.nl_pid);
     if (!r)
@@ -160,6 +173,8 @@ static int netlink_connect(struct task *task, struct file *f, const struct socke
     struct sockaddr_nl name;
     int r = address->family == AF_UNSPEC ? 0 : read_name(address, &name);
 
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)->connect(task, netlink_of(f)->host, address);
     if (!r && address->family != AF_UNSPEC && name.nl_pid)
         r = -ECONNREFUSED; /* only the kernel answers here */
     return r ? r : take_port(task, netlink_of(f), 0);
@@ -167,13 +182,16 @@ static int netlink_connect(struct task *task, struct file *f, const struct socke
 
 static int netlink_name(struct file *f, struct socket_address *out)
 {
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)->name(netlink_of(f)->host, out);
     write_name(netlink_of(f)->port, netlink_of(f)->groups, out);
     return 0;
 }
 
 static int netlink_peer_name(struct file *f, struct socket_address *out)
 {
-    (void)f;
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)->peer_name(netlink_of(f)->host, out);
     write_name(0, 0, out);
     return 0;
 }
@@ -439,6 +457,8 @@ static int64_t netlink_send(struct task *task, struct file *f, struct socket_io 
     char *data;
     int r = send->to ? read_name(send->to, &name) : 0;
 
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)->send(task, netlink_of(f)->host, io, send);
     if (send->flags & MSG_OOB)
         return -EOPNOTSUPP;
     if (!r && send->to && (name.nl_pid || name.nl_groups))
@@ -495,6 +515,53 @@ static int64_t take_answer(struct netlink *n, struct socket_io *io, struct socke
     return r;
 }
 
+/* What the shim tells comes before what the host answers. */
+static int64_t receive_either(struct task *task, struct netlink *n, struct socket_io *io,
+                              struct socket_receive *receive)
+{
+    const struct socket_receive asked = *receive;
+    int64_t r = take_answer(n, io, receive);
+
+    if (r != -EAGAIN)
+        return r;
+    *receive = asked;
+    receive->flags |= MSG_DONTWAIT;
+    r = socket_ops_of(n->host)->receive(task, n->host, io, receive);
+    if (r != -EAGAIN)
+        return r;
+    shim_free(receive->control);
+    *receive = asked;
+    return r;
+}
+
+static int64_t receive_with_host(struct task *task, struct file *f, struct socket_io *io,
+                                 struct socket_receive *receive)
+{
+    struct netlink *n = netlink_of(f);
+    bool block = socket_blocks(f, receive->flags) && !(receive->flags & MSG_ERRQUEUE);
+    uint64_t deadline = block ? socket_deadline(n->set.receive_timeout_ns) : 0;
+    struct poll_table table;
+    int64_t r;
+
+    poll_table_init(&table);
+    table.wanted = POLLIN;
+    if (block) {
+        poll_table_add(&table, &n->wait);
+        (void)file_poll(task, n->host, &table);
+    }
+    r = receive_either(task, n, io, receive);
+    while (r == -EAGAIN && block) {
+        int wait = table.failed ? -ENOMEM : poll_table_sleep(task, &table, deadline);
+        r = receive_either(task, n, io, receive);
+        if (r == -EAGAIN && wait) {
+            r = wait == -ETIMEDOUT ? -EAGAIN : wait;
+            break;
+        }
+    }
+    poll_table_end(&table);
+    return r;
+}
+
 static int64_t netlink_receive(struct task *task, struct file *f, struct socket_io *io,
                                struct socket_receive *receive)
 {
@@ -506,6 +573,8 @@ static int64_t netlink_receive(struct task *task, struct file *f, struct socket_
 
     if (receive->flags & MSG_OOB)
         return -EOPNOTSUPP;
+    if (n->host)
+        return receive_with_host(task, f, io, receive);
     r = take_answer(n, io, receive);
     while (r == -EAGAIN && block) {
         int wait = socket_wait(task, &n->wait, &w, deadline);
@@ -526,6 +595,9 @@ static int netlink_get_option(struct file *f, int level, int option, void *value
     struct netlink *n = netlink_of(f);
     int r;
 
+    if (netlink_of(f)->host)
+        return socket_ops_of(netlink_of(f)->host)
+            ->get_option(netlink_of(f)->host, level, option, value, size);
     if (level == SOL_NETLINK) {
         if (option < 1 || option > NETLINK_GET_STRICT_CHK)
             return -ENOPROTOOPT;
@@ -569,6 +641,15 @@ static int netlink_set_option(struct task *task, struct file *f, int level, int 
     struct netlink *n = netlink_of(f);
     int number = 0, r = 0;
 
+    if (n->host)
+        r = socket_ops_of(n->host)->set_option(task, n->host, level, option, value, size);
+    if (n->host && !r && level == SOL_SOCKET) { /* how long to wait is the shim's */
+        mutex_lock(&n->lock);
+        (void)socket_settings_set(task, &n->set, option, value, size);
+        mutex_unlock(&n->lock);
+    }
+    if (n->host)
+        return r;
     if (level != SOL_SOCKET && level != SOL_NETLINK)
         return -ENOPROTOOPT;
     if (level == SOL_NETLINK && size < sizeof(number))
@@ -595,8 +676,9 @@ static uint32_t netlink_poll(struct task *task, struct file *f, struct poll_tabl
     struct netlink *n = netlink_of(f);
     uint32_t mask = POLLOUT;
 
-    (void)task;
-    if (table)
+    if (n->host)
+        mask = file_poll(task, n->host, table);
+    if (table && !(n->host && table->add)) /* epoll has no room for one more queue */
         poll_table_add(table, &n->wait);
     mutex_lock(&n->lock);
     if (n->answers)
@@ -607,7 +689,10 @@ static uint32_t netlink_poll(struct task *task, struct file *f, struct poll_tabl
 
 static int64_t netlink_ioctl(struct task *task, struct file *f, unsigned request, uint64_t arg)
 {
-    (void)task, (void)f;
+    const struct netlink *n = netlink_of(f);
+
+    if (n->host)
+        return n->host->ops->ioctl(task, n->host, request, arg);
     return device_ioctl(AF_NETLINK, request, arg);
 }
 
