@@ -117,6 +117,7 @@ enum kvm_operation {
     KVM_OP_SOCKET_GET_OPTION, /* a1: level << 32 | option; buffer: for the value. result: its size */
     KVM_OP_SOCKET_SET_OPTION, /* a1: likewise; buffer: the value */
     KVM_OP_SOCKET_COUNT,      /* a1: FIONREAD, TIOCOUTQ or SIOCATMARK. result: the number */
+    KVM_OP_SOCKET_DEVICE, /* a1: a request of netdevice(7); buffer: what it takes, filled. result: bytes used */
     KVM_OP_COUNT,
 };
 
@@ -150,9 +151,13 @@ struct kvm_wait_file {
 };
 #define KVM_WAIT_FILES_MAX 64u
 
+#define KVM_SOCKET_CONTROL_MAX 512u
 struct kvm_socket_message {
-    uint32_t flags, reserved;
+    uint32_t flags;
+    uint32_t control_size;       /* of a received one: room in, used out */
     struct host_address address; /* size 0: none */
+    uint32_t reserved;
+    unsigned char control[KVM_SOCKET_CONTROL_MAX];
 };
 #define KVM_SOCKET_OPTION_MAX 1024u
 

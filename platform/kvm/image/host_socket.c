@@ -119,21 +119,25 @@ static int move_parts(struct platform *p, const struct mem_ref *parts, char *bou
 }
 
 static int64_t kvm_socket_send(struct platform *p, struct host_file *file,
-                               const struct mem_ref *parts, unsigned count, unsigned flags,
-                               const struct host_address *to)
+                               const struct host_message *m)
 {
-    struct kvm_socket_message message = {.flags = flags};
-    char *bounce = host_bounce_get();
+    struct kvm_socket_message message = {.flags = m->flags, .control_size = m->control_size};
+    char *bounce;
+    if (m->control_size > sizeof(message.control))
+        return -ENOBUFS;
+    bounce = host_bounce_get();
     if (!bounce)
         return -ENOMEM;
-    if (to)
-        message.address = *to;
+    if (m->address)
+        message.address = *m->address;
+    if (m->control_size)
+        __builtin_memcpy(message.control, m->control, m->control_size);
     struct kvm_request request = {.op = KVM_OP_SOCKET_SEND,
                                   .a0 = kvm_file_handle(file),
                                   .a1 = image_physical(&message),
                                   .buffer = image_physical(bounce),
-                                  .size = size_of_parts(parts, count)};
-    int64_t result = move_parts(p, parts, bounce, request.size, KVM_OP_SOCKET_SEND);
+                                  .size = size_of_parts(m->parts, m->count)};
+    int64_t result = move_parts(p, m->parts, bounce, request.size, KVM_OP_SOCKET_SEND);
     if (result == 0)
         result = host_call(request);
     host_bounce_put(bounce);
@@ -153,12 +157,13 @@ static bool can_take(struct platform *p, const struct mem_ref *parts, size_t siz
 }
 
 static int64_t kvm_socket_receive(struct platform *p, struct host_file *file,
-                                  const struct mem_ref *parts, unsigned count, unsigned *flags,
-                                  struct host_address *from)
+                                  struct host_message *m)
 {
-    struct kvm_socket_message message = {.flags = *flags};
-    const size_t size = size_of_parts(parts, count);
-    if (!can_take(p, parts, size))
+    struct kvm_socket_message message = {.flags = m->flags};
+    const size_t size = size_of_parts(m->parts, m->count);
+    message.control_size =
+        m->control_size < sizeof(message.control) ? m->control_size : sizeof(message.control);
+    if (!can_take(p, m->parts, size))
         return -EFAULT;
     char *bounce = host_bounce_get();
     if (!bounce)
@@ -168,12 +173,17 @@ static int64_t kvm_socket_receive(struct platform *p, struct host_file *file,
                                                     .a1 = image_physical(&message),
                                                     .buffer = image_physical(bounce),
                                                     .size = size});
-    *flags = message.flags;
-    if (from)
-        *from = message.address;
+    m->flags = message.flags;
+    if (m->address)
+        *m->address = message.address;
+    if (result < 0 || message.control_size > m->control_size)
+        message.control_size = 0;
+    m->control_size = message.control_size;
+    if (m->control_size)
+        __builtin_memcpy(m->control, message.control, m->control_size);
     if (result >= 0) { /* with MSG_TRUNC it is what the message had */
         size_t got = (size_t)result < size ? (size_t)result : size;
-        int err = move_parts(p, parts, bounce, got, KVM_OP_SOCKET_RECEIVE);
+        int err = move_parts(p, m->parts, bounce, got, KVM_OP_SOCKET_RECEIVE);
         if (err)
             result = err;
     }
@@ -228,6 +238,24 @@ static int kvm_socket_count(struct platform *p UNUSED, struct host_file *file, u
     return 0;
 }
 
+static int kvm_socket_device(struct platform *p UNUSED, struct host_file *file, unsigned request,
+                             void *value, uint32_t *size)
+{
+    char shared[KVM_SOCKET_OPTION_MAX];
+    const uint32_t room = *size < sizeof(shared) ? *size : (uint32_t)sizeof(shared);
+    __builtin_memcpy(shared, value, room);
+    int64_t result = host_call((struct kvm_request){.op = KVM_OP_SOCKET_DEVICE,
+                                                    .a0 = kvm_file_handle(file),
+                                                    .a1 = request,
+                                                    .buffer = image_physical(shared),
+                                                    .size = room});
+    if (result < 0)
+        return (int)result;
+    *size = (uint32_t)result < room ? (uint32_t)result : room;
+    __builtin_memcpy(value, shared, *size);
+    return 0;
+}
+
 const struct host_socket_ops kvm_host_socket_ops = {
     .published = kvm_socket_published,
     .open = kvm_socket_open,
@@ -242,4 +270,5 @@ const struct host_socket_ops kvm_host_socket_ops = {
     .get_option = kvm_socket_get_option,
     .set_option = kvm_socket_set_option,
     .count = kvm_socket_count,
+    .device = kvm_socket_device,
 };

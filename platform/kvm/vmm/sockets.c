@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,19 +125,42 @@ static int64_t serve_name(int fd, const struct kvm_request *r, void *buffer)
     return 0;
 }
 
+/* Descriptors and identities would be this process's. */
+static bool control_ok(const struct kvm_socket_message *message)
+{
+    struct cmsghdr h;
+    for (size_t at = 0; message->control_size - at >= sizeof(h);) {
+        memcpy(&h, message->control + at, sizeof(h));
+        if (h.cmsg_len < sizeof(h) || h.cmsg_len > message->control_size - at)
+            return false;
+        if (h.cmsg_level == SOL_SOCKET &&
+            (h.cmsg_type == SCM_RIGHTS || h.cmsg_type == SCM_CREDENTIALS))
+            return false;
+        if (CMSG_ALIGN(h.cmsg_len) >= message->control_size - at)
+            break;
+        at += CMSG_ALIGN(h.cmsg_len);
+    }
+    return true;
+}
+
 static int64_t serve_send(int fd, const struct kvm_request *r, void *buffer,
                           const struct kvm_socket_message *shared)
 {
     struct kvm_socket_message message;
     memcpy(&message, shared, sizeof(message));
     if ((message.flags & ~HOST_SOCKET_SEND_FLAGS) ||
-        message.address.size > sizeof(message.address.bytes))
+        message.address.size > sizeof(message.address.bytes) ||
+        message.control_size > sizeof(message.control) || !control_ok(&message))
         return -EINVAL;
     struct iovec part = {.iov_base = buffer, .iov_len = r->size};
     struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
     if (message.address.size > 0) {
         header.msg_name = message.address.bytes;
         header.msg_namelen = message.address.size;
+    }
+    if (message.control_size > 0) {
+        header.msg_control = message.control;
+        header.msg_controllen = message.control_size;
     }
     ssize_t done = sendmsg(fd, &header, (int)message.flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     return done < 0 ? -errno : done;
@@ -148,14 +172,20 @@ static int64_t serve_receive(int fd, const struct kvm_request *r, void *buffer,
     struct kvm_socket_message message;
     struct sockaddr_storage from;
     memcpy(&message, shared, sizeof(message));
-    if (message.flags & ~HOST_SOCKET_RECEIVE_FLAGS)
+    if ((message.flags & ~HOST_SOCKET_RECEIVE_FLAGS) ||
+        message.control_size > sizeof(message.control))
         return -EINVAL;
     struct iovec part = {.iov_base = buffer, .iov_len = r->size};
     struct msghdr header = {
         .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &part, .msg_iovlen = 1};
+    if (message.control_size > 0) {
+        header.msg_control = message.control;
+        header.msg_controllen = message.control_size;
+    }
     ssize_t done = recvmsg(fd, &header, (int)message.flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (done < 0)
         return -errno;
+    message.control_size = (uint32_t)header.msg_controllen;
     message.flags = (uint32_t)header.msg_flags & ~(uint32_t)MSG_CMSG_CLOEXEC;
     give_address(&message.address, &from, header.msg_namelen);
     memcpy(shared, &message, sizeof(message));
@@ -214,6 +244,44 @@ static int64_t serve_count(int fd, uint64_t request)
     return ioctl(fd, request, &count) < 0 ? -errno : count;
 }
 
+static int64_t serve_device(int fd, const struct kvm_request *r, void *buffer)
+{
+    char value[KVM_SOCKET_OPTION_MAX];
+    struct ifconf list = {.ifc_len = (int)r->size, .ifc_buf = value};
+    size_t size = sizeof(struct ifreq);
+    if (!buffer || r->size > sizeof(value))
+        return -EINVAL;
+    memcpy(value, buffer, r->size);
+    switch (r->a1) {
+    case SIOCGIFCONF:
+        if (ioctl(fd, SIOCGIFCONF, &list) < 0)
+            return -errno;
+        size = (size_t)list.ifc_len;
+        break;
+    case SIOCGIFNAME:
+    case SIOCGIFFLAGS:
+    case SIOCGIFADDR:
+    case SIOCGIFDSTADDR:
+    case SIOCGIFBRDADDR:
+    case SIOCGIFNETMASK:
+    case SIOCGIFMETRIC:
+    case SIOCGIFMTU:
+    case SIOCGIFHWADDR:
+    case SIOCGIFINDEX:
+    case SIOCGIFTXQLEN:
+    case SIOCGIFMAP:
+        if (r->size < size)
+            return -EINVAL;
+        if (ioctl(fd, r->a1, value) < 0)
+            return -errno;
+        break;
+    default:
+        return -EINVAL;
+    }
+    memcpy(buffer, value, size < r->size ? size : r->size);
+    return (int64_t)size;
+}
+
 static int64_t serve_one(struct vm_files *files, int fd, const struct kvm_request *r, void *buffer,
                          struct kvm_socket_message *message)
 {
@@ -243,6 +311,8 @@ static int64_t serve_one(struct vm_files *files, int fd, const struct kvm_reques
         return serve_option(fd, r, buffer);
     case KVM_OP_SOCKET_COUNT:
         return serve_count(fd, r->a1);
+    case KVM_OP_SOCKET_DEVICE:
+        return serve_device(fd, r, buffer);
     default:
         return -ENOSYS;
     }
@@ -251,7 +321,8 @@ static int64_t serve_one(struct vm_files *files, int fd, const struct kvm_reques
 /* Of a listener nothing but connections is to be had: the calls that make sockets of one's own are not in the sandbox. */
 static bool needs_network(uint32_t op)
 {
-    return op == KVM_OP_SOCKET_BIND || op == KVM_OP_SOCKET_LISTEN || op == KVM_OP_SOCKET_CONNECT;
+    return op == KVM_OP_SOCKET_BIND || op == KVM_OP_SOCKET_LISTEN || op == KVM_OP_SOCKET_CONNECT ||
+           op == KVM_OP_SOCKET_DEVICE;
 }
 
 int64_t vm_sockets_serve(const struct vm_sockets *sockets, struct vm_files *files,
