@@ -86,6 +86,7 @@ static struct process *child_process(struct process *parent, const struct clone_
     p->exit_signal = req->exit_signal;
     p->dumpable = parent->dumpable;
     p->no_new_privs = parent->no_new_privs;
+    p->became_one_too_many = parent->became_one_too_many;
     p->thp_disable = parent->thp_disable;
     memcpy(p->rlimits, parent->rlimits, sizeof(p->rlimits));
     p->uid = parent->uid;
@@ -202,6 +203,7 @@ static int join_tree(struct task *parent, struct task *child, struct process *pr
         mutex_unlock(&g_process_lock);
         return -EAGAIN;
     }
+    self->became_one_too_many = false; /* there was room for one more */
     int id = req->set_tid ? process_claim_id(req->set_tid) : process_new_id();
     if (id < 0) {
         mutex_unlock(&g_process_lock);

@@ -174,6 +174,8 @@ static void capabilities_follow_ids(struct process *p, const uint32_t before[4])
     const uint32_t before[4] = {p->uid, p->euid, p->suid, p->fsuid};                               \
     long r = (expression);                                                                         \
     capabilities_follow_ids(p, before);                                                            \
+    if (before[0] != p->uid)                                                                       \
+        process_changed_user(p);                                                                   \
     if (before[1] != p->euid || before[3] != p->fsuid)                                             \
         became_another(p);                                                                         \
     mutex_unlock(&g_process_lock);                                                                 \

@@ -101,16 +101,40 @@ bool process_room_for_task(void)
     return g_config->pid_limit == 0 || HASH_COUNT(g_tasks) + g_zombies < g_config->pid_limit;
 }
 
+/* As RLIMIT_NPROC counts: threads, and zombies as one. */
+static uint64_t tasks_of_user(uint32_t uid, const struct process *but)
+{
+    uint64_t count = 0;
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (p != but && p->uid == uid)
+            count += p->task_count ? p->task_count : 1;
+    return count;
+}
+
 bool process_room_for_user(const struct process *process)
 {
-    uint64_t limit = process->rlimits[RLIMIT_NPROC].cur, count = 0;
+    uint64_t limit = process->rlimits[RLIMIT_NPROC].cur;
     if (limit == RLIM_INFINITY || process->uid == 0 || process_capable(process, CAP_SYS_RESOURCE) ||
         process_capable(process, CAP_SYS_ADMIN))
         return true;
-    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
-        if (p->uid == process->uid)
-            count += p->task_count ? p->task_count : 1;
-    return count < limit;
+    return tasks_of_user(process->uid, NULL) < limit;
+}
+
+void process_changed_user(struct process *process)
+{
+    process->became_one_too_many = process->uid != 0 && tasks_of_user(process->uid, process) >
+                                                            process->rlimits[RLIMIT_NPROC].cur;
+}
+
+bool process_may_exec(struct process *process)
+{
+    mutex_lock(&g_process_lock);
+    if (process->became_one_too_many &&
+        tasks_of_user(process->uid, NULL) <= process->rlimits[RLIMIT_NPROC].cur)
+        process->became_one_too_many = false;
+    bool may = !process->became_one_too_many;
+    mutex_unlock(&g_process_lock);
+    return may;
 }
 
 void task_insert(struct task *task, struct process *process)

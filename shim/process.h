@@ -144,6 +144,7 @@ struct process {
     bool stop_requested;
     int pdeath_signal;
     bool child_subreaper, dumpable, no_new_privs, thp_disable;
+    bool became_one_too_many; /* of its user's processes, by a change of ids; execve asks again */
     struct shim_rlimit {
         uint64_t cur, max;
     } rlimits[16];
@@ -211,6 +212,8 @@ MUST_USE int process_kill_other_tasks(struct task *task);
 void task_release_mm(struct task *task);
 /* Whether that would do anything; its space need not be active. */
 bool task_must_release_mm(struct task *task);
+/* false: a change of ids made it one too many of its user's processes (RLIMIT_NPROC), and it still is: EAGAIN. No lock. */
+bool process_may_exec(struct process *process);
 /* What the program's set-user-ID and set-group-ID bits make of a process, execve(2). */
 struct exec_ids {
     uint32_t euid, egid;

@@ -18,6 +18,8 @@ int process_claim_id(int id);
 bool process_room_for_task(void);
 /* The same as RLIMIT_NPROC says of the real user: root and the capable are free. */
 bool process_room_for_user(const struct process *process);
+/* Its real user is another one now; whether that is one too many is for execve to say: process_may_exec(). */
+void process_changed_user(struct process *process);
 void process_counts_as_zombie(void);
 /* Under g_process_lock, or before the process is known to anybody. */
 void process_set_parent(struct process *process, struct process *parent);

@@ -138,6 +138,10 @@ static long exec_at(struct task *task, int dirfd, uint64_t guest_path, uint64_t 
         shim_free(path);
         return -ENOENT;
     }
+    if (!process_may_exec(task->process)) {
+        shim_free(path);
+        return -EAGAIN;
+    }
     long result;
     struct file *file = vfs_open_exec(task, dirfd, path, flags, &err);
     char *visible = visible_path(dirfd, path);

@@ -9,8 +9,8 @@
 
 #include "child.h"
 
-/* Nobody else's, so that the machine's own processes do not count. */
-#define USER 54321
+/* Nobody else's, no other test's either: their processes would count. */
+#define USER 54399
 
 static long result(long r)
 {
@@ -65,6 +65,117 @@ static void processes_of_a_user(void)
     r.rlim_cur = 9;
     printf("soft above hard %ld\n", result(setrlimit(RLIMIT_NPROC, &r)));
     printf("of another user %ld\n", result(prlimit(getppid(), RLIMIT_NPROC, NULL, &r)));
+}
+
+static pid_t sleeper(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        CHECK(setresuid(USER, USER, USER) == 0);
+        pause();
+    }
+    CHECK(pid > 0);
+    until_asleep(pid, pid);
+    return pid;
+}
+
+static void end(pid_t pid)
+{
+    CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+/* In a child beside two processes of the user's: each time it stops there is one less. */
+static void beside_two(void (*run)(void))
+{
+    pid_t others[2] = {sleeper(), sleeper()};
+    int left = 2, status;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        run();
+        fflush(stdout);
+        _exit(0);
+    }
+    CHECK(pid > 0);
+    while (waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status)) {
+        CHECK(left > 0);
+        end(others[--left]);
+        CHECK(kill(pid, SIGCONT) == 0);
+    }
+    printf("status %x\n", status);
+    while (left > 0)
+        end(others[--left]);
+}
+
+static void run_true(const char *when)
+{
+    char name[] = "true";
+    char *const words[] = {name, NULL};
+    printf("%s: ", when);
+    fflush(stdout);
+    execv("/bin/true", words);
+    printf("%s\n", strerror(errno));
+}
+
+static void become_user(rlim_t processes)
+{
+    limit(RLIMIT_NPROC, processes, 5);
+    CHECK(setresuid(USER, USER, USER) == 0);
+}
+
+/* execve(2), EAGAIN: a process that setuid made one too many, as long as it is. */
+static void one_too_many(void)
+{
+    become_user(1);
+    run_true("one too many");
+    limit(RLIMIT_NPROC, 2, 5);
+    run_true("still");
+    limit(RLIMIT_NPROC, 3, 5);
+    run_true("room by a limit");
+}
+
+static void at_the_limit(void)
+{
+    become_user(2);
+    run_true("was not one too many");
+}
+
+static void lowered_afterwards(void)
+{
+    become_user(5);
+    limit(RLIMIT_NPROC, 0, 5);
+    run_true("lowered afterwards");
+}
+
+static void effective_only(void)
+{
+    limit(RLIMIT_NPROC, 0, 0);
+    CHECK(setresuid(0, USER, USER) == 0);
+    run_true("the real user is root");
+}
+
+static void room_again(void)
+{
+    become_user(1);
+    raise(SIGSTOP);
+    run_true("one less");
+    raise(SIGSTOP);
+    run_true("two less");
+}
+
+static void forgotten_by_fork(void)
+{
+    become_user(1);
+    run_true("one too many");
+    raise(SIGSTOP);
+    raise(SIGSTOP);
+    limit(RLIMIT_NPROC, 2, 5);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(0);
+    CHECK(pid > 0 && waitpid(pid, NULL, 0) == pid);
+    limit(RLIMIT_NPROC, 0, 5);
+    run_true("room was seen by fork");
 }
 
 static void root_is_free(void)
@@ -148,6 +259,10 @@ static void file_size(void)
 int main(void)
 {
     printf("processes_of_a_user: status %x\n", in_child(processes_of_a_user));
+    void (*const programs[])(void) = {one_too_many,   at_the_limit, lowered_afterwards,
+                                      effective_only, room_again,   forgotten_by_fork};
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        beside_two(programs[i]);
     printf("root_is_free: status %x\n", in_child(root_is_free));
     printf("processor_time: status %x\n", in_child(processor_time));
     printf("space: status %x\n", in_child(space));
