@@ -1,7 +1,7 @@
 /*
  * An item hangs on the wait queues of the file it watches; a wake puts it on the ready list, and epoll_wait asks the items on that
- * list only. Files of the host have no queue here: items over them, and over timers, are asked each time. For EPOLLET an item over
- * a host file remembers what it told, until that holds no more or the file says that somebody has read
+ * list only. Files of the host have no queue here: items over them, and over timers, are asked each time. For EPOLLET such an item
+ * remembers what it told, until that holds no more or the file says that somebody has read
  * (by its first queue) or wanted to write more than it took (by its second).
  *
  * Lock order: g_epoll_lock (which items exist), epoll.lock (one instance), queue locks of files, epoll.ready_lock, epoll.wait.
@@ -47,7 +47,7 @@ struct epoll_item {
     unsigned hook_count;
     struct host_file *host; /* owned; NULL: none */
     uint32_t host_events;
-    uint32_t told; /* EPOLLET over a host file; atomic */
+    uint32_t told; /* EPOLLET over what is asked each time; atomic */
     bool polled;   /* on ep->polled */
     struct epoll_item *polled_prev, *polled_next;
     /* under ep->ready_lock */
@@ -66,6 +66,7 @@ struct epoll {
     unsigned nested;         /* items that watch epoll files; under lock */
     const struct file *file; /* the one that has this instance */
 };
+#define EVENTS_MAX (0x7fffffff / (int)sizeof(struct epoll_event)) /* of one wait, as in Linux */
 #define NESTING_MAX 5 /* epoll instances one in the other, as in Linux */
 
 static struct mutex g_epoll_lock;
@@ -347,18 +348,18 @@ static struct epoll_item *pop_ready(struct epoll *ep)
     return item;
 }
 
-/* What is news, for an edge-triggered item over a host file that says when it was used; of others everything is. */
-static uint32_t item_news(struct epoll_item *item, uint32_t mask)
+/* Under ep->lock. What is news: for an edge-triggered item that is asked each time, what was not told since somebody used the file;
+ * of others everything is. */
+static uint32_t item_news(struct task *task, struct epoll_item *item)
 {
-    uint32_t told;
+    uint32_t told, mask;
 
-    if (!item->host || item->hook_count < ITEM_HOOKS || !(item->events & EPOLLET))
-        return mask;
-    told = __atomic_load_n(&item->told, __ATOMIC_ACQUIRE);
-    /* Somebody used the file meanwhile: then it stands, and all is news the next time. */
-    if (told != mask)
-        (void)__atomic_compare_exchange_n(&item->told, &told, mask, false, __ATOMIC_ACQ_REL,
-                                          __ATOMIC_ACQUIRE);
+    if (!(item->events & EPOLLET) || (item->host ? item->hook_count < ITEM_HOOKS : !item->polled))
+        return item_ask(task, item, NULL);
+    told = __atomic_exchange_n(&item->told, ~0u, __ATOMIC_ACQ_REL);
+    mask = item_ask(task, item, NULL);
+    /* What somebody used while we asked is news the next time, too. */
+    __atomic_fetch_and(&item->told, mask, __ATOMIC_ACQ_REL);
     return mask & ~told ? mask : 0;
 }
 
@@ -375,7 +376,7 @@ static int collect(struct task *task, struct epoll *ep, uint64_t addr, int max)
         last = ep->ready->ready_prev;
     mutex_unlock(&ep->ready_lock);
     while (last && count < max && (item = pop_ready(ep))) {
-        uint32_t mask = item_news(item, item_ask(task, item, NULL));
+        uint32_t mask = item_news(task, item);
         if (mask) {
             struct epoll_event event = {.events = mask, .data = item->data};
             r = user_write(addr + (uint64_t)count * sizeof(event), &event, sizeof(event));
@@ -440,7 +441,7 @@ int epoll_wait_events(struct task *task, struct file *epf, uint64_t addr, int ma
     struct poll_table table;
     int n, r = 0;
 
-    if (epf->ops != &epoll_ops || max <= 0)
+    if (epf->ops != &epoll_ops || max <= 0 || max > EVENTS_MAX)
         return -EINVAL;
     poll_table_init(&table);
     if (deadline_ns)
@@ -474,7 +475,7 @@ static uint32_t epoll_poll(struct task *task, struct file *f, struct poll_table 
     mutex_lock(&ep->lock);
     for (item = ep->items; item && !mask; item = item->next)
         if ((item->polled || __atomic_load_n(&item->on_ready, __ATOMIC_RELAXED)) &&
-            item_ask(task, item, NULL))
+            (item_ask(task, item, NULL) & ~__atomic_load_n(&item->told, __ATOMIC_ACQUIRE)))
             mask = POLLIN;
     if (table) {
         DL_FOREACH2(ep->polled, item, polled_next)

@@ -17,7 +17,7 @@ struct timerfd {
     uint64_t expiry;        /* in `clock`; 0: disarmed */
     uint64_t interval;      /* 0: once */
     uint64_t ticks;         /* expiries not read yet */
-    struct wait_queue wait; /* woken by a new setting */
+    struct wait_queue wait; /* woken by a new setting and by a read */
     enum clock_kind clock;
 };
 
@@ -89,6 +89,7 @@ static int64_t timerfd_read(struct task *task, struct file *f, struct mem_ref in
     wait_queue_remove(&w);
     if (r)
         return r;
+    wait_queue_wake_all(&t->wait); /* what an epoll set told of the ticks is over */
     return transfer_out(into, &ticks, sizeof(ticks)) == sizeof(ticks) ? (int64_t)sizeof(ticks)
                                                                       : -EFAULT;
 }

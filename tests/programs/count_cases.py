@@ -23,10 +23,10 @@ FAMILIES = {"processes": {
     "files": "files file_attributes file_data file_flags file_locks file_mapped file_paths file_stress file_xattr file_corners large_trees mounts"
              " inotify memfd",
     "pipes": "pipes pipe_writers splices",
-    "events": "events polling epoll",
+    "events": "events events_corners polling",
     "sockets": "sockets local_sockets socket_calls socket_cycles tcp udp",
-    "terminals": "ptys",
-    "proc": "procfs proc_files",
+    "terminals": "ptys terminals tty_corners",
+    "proc": "procfs proc_corners",
 }}
 FUNCTION = re.compile(r"^(?:static )?(?:__attribute__\(\(.*?\)\) )?(?:static )?[\w ]+[ *]\**(\w+)\([^;{]*?\)\n?\s*\{\n(.*?)^\}", re.M | re.S)
 ASSERTS = re.compile(r"\b(CHECK|FAILS\w*|SHOW|printf|puts|show\w*)\(")
