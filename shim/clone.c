@@ -134,6 +134,7 @@ static int fill_task(struct task *child, struct task *parent, const struct clone
         child->sched_priority = parent->sched_priority;
     }
     child->affinity = parent->affinity;
+    child->memory_policy = parent->memory_policy;
     child->ioprio = parent->ioprio;
     child->timer_slack_ns = parent->timer_slack_ns;
 

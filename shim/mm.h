@@ -39,7 +39,8 @@ struct vma {
 #define VMA_VDSO 128u
 #define VMA_SHM 256u       /* SysV segment */
 #define VMA_PROMISED 1024u /* private and was writable at some time: it may hold pages of its own */
-#define VMA_SEALED 2048u   /* a shared mapping that may never become writable */
+#define VMA_POLICY_SHIFT 12u /* from there MM_POLICY_*, mbind(2) */
+#define VMA_SEALED 2048u     /* a shared mapping that may never become writable */
 #define VMA_SMALL_PAGES 512u /* large pages would only waste memory here (stacks) */
 
 /* Pages of a set of VMAs, by what limits count. */
@@ -116,6 +117,22 @@ int mm_lock_all(struct mm *mm, unsigned flags);
 /* msync(2) in the space of `task`; mincore(2) into vec, one byte a page. Requires for mm_resident: page aligned, size > 0. */
 int mm_sync(struct task *task, uint64_t addr, uint64_t size, unsigned flags);
 int mm_resident(struct mm *mm, uint64_t addr, uint64_t size, unsigned char *vec);
+/*
+ * A memory policy of set_mempolicy(2) or mbind(2): MPOL_*, its flags, whether node 0 is among the nodes. 0: none.
+ * mm_set_policy: none_there: -EIO when a page of [start, end) is present. Errors: -EFAULT (a hole; for policy 0: nothing but one), -ENOMEM.
+ */
+#define MM_POLICY_MODE 7u
+#define MM_POLICY_FLAGS 0x38u
+#define MM_POLICY_NODE 64u
+#define MM_POLICY (MM_POLICY_MODE | MM_POLICY_FLAGS | MM_POLICY_NODE)
+int mm_set_policy(struct mm *mm, uint64_t start, uint64_t end, uint32_t policy, bool none_there);
+int mm_policy_at(struct mm *mm, uint64_t addr, uint32_t *policy); /* -EFAULT: nothing is mapped */
+/* 0; -ENOENT: not brought in yet; -EFAULT: nothing is mapped. */
+int mm_page_present(struct mm *mm, uint64_t page);
+static inline uint32_t mm_policy_of(const struct vma *v)
+{
+    return v->flags >> VMA_POLICY_SHIFT & MM_POLICY;
+}
 /* A free place as mmap would choose it, for `size` bytes aligned to `align` (a power of two), or VMA_NO_PLACE. Takes mm->lock. */
 uint64_t mm_place(struct mm *mm, uint64_t size, uint64_t align);
 /* Under mm->lock: the VMA that holds addr, or NULL. */

@@ -292,3 +292,59 @@ int mm_resident(struct mm *mm, uint64_t addr, uint64_t size, unsigned char *vec)
     mutex_unlock(&mm->lock);
     return err;
 }
+
+/* Whether any page of a mapped range is there. -ENOMEM. */
+static int any_resident(const struct mm *mm, uint64_t start, uint64_t end)
+{
+    unsigned char vec[512];
+    for (uint64_t part; start < end; start += part) {
+        part = end - start < sizeof(vec) * VMA_PAGE ? end - start : sizeof(vec) * VMA_PAGE;
+        int err = memory_resident(g_platform, mm->as, guest_addr(start), part, vec);
+        if (err < 0)
+            return err;
+        for (uint64_t i = 0; i < part / VMA_PAGE; i++)
+            if (vec[i] & 1)
+                return 1;
+    }
+    return 0;
+}
+
+int mm_set_policy(struct mm *mm, uint64_t start, uint64_t end, uint32_t policy, bool none_there)
+{
+    mutex_lock(&mm->lock);
+    const struct vma *first = vma_above(mm, start);
+    /* Taking policies away may go over holes: only something must be there. */
+    bool fits = policy == 0 ? first && first->start < end : mapped_until(mm, start, end) == end;
+    int err = fits ? 0 : -EFAULT;
+    if (err == 0 && none_there) {
+        err = any_resident(mm, start, end);
+        err = err > 0 ? -EIO : err;
+    }
+    if (err == 0)
+        err = vma_reserve(mm, 2);
+    if (err == 0)
+        vma_change_range(mm, start, end, VMA_KEEP_PROT, policy << VMA_POLICY_SHIFT,
+                         MM_POLICY << VMA_POLICY_SHIFT);
+    vma_unlock(mm);
+    return err;
+}
+
+int mm_policy_at(struct mm *mm, uint64_t addr, uint32_t *policy)
+{
+    mutex_lock(&mm->lock);
+    const struct vma *v = mm_find(mm, addr);
+    *policy = v ? mm_policy_of(v) : 0;
+    mutex_unlock(&mm->lock);
+    return v ? 0 : -EFAULT;
+}
+
+int mm_page_present(struct mm *mm, uint64_t page)
+{
+    unsigned char present = 0;
+    mutex_lock(&mm->lock);
+    int err = mm_find(mm, page) ? 0 : -EFAULT;
+    if (err == 0)
+        err = memory_resident(g_platform, mm->as, guest_addr(page), VMA_PAGE, &present);
+    mutex_unlock(&mm->lock);
+    return err == 0 && !(present & 1) ? -ENOENT : err;
+}

@@ -96,6 +96,7 @@ struct task {
     int sched_policy, sched_priority; /* told back, without effect */
     bool sched_reset_on_fork;         /* children are ordinary again */
     uint64_t affinity;                /* of the first 64 processors, told back; 0: all */
+    uint32_t memory_policy;           /* MM_POLICY_*, told back */
     int ioprio;
     uint64_t timer_slack_ns;
 

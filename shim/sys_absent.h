@@ -16,12 +16,6 @@
     X(memfd_secret, "as a kernel without it")                                                      \
     X(process_madvise, "as a kernel before 5.10")                                                  \
     X(process_mrelease, "as a kernel before 5.15")                                                 \
-    X(mbind, "one memory node: as a kernel without NUMA")                                          \
-    X(set_mempolicy, "one memory node: as a kernel without NUMA")                                  \
-    X(get_mempolicy, "one memory node: as a kernel without NUMA")                                  \
-    X(set_mempolicy_home_node, "one memory node: as a kernel without NUMA")                        \
-    X(migrate_pages, "one memory node: as a kernel without NUMA")                                  \
-    X(move_pages, "one memory node: as a kernel without NUMA")                                     \
     X(modify_ldt, "no 16-bit and 32-bit segments")                                                 \
     X(set_thread_area, "of 32-bit programs only")                                                  \
     X(get_thread_area, "of 32-bit programs only")                                                  \

@@ -26,7 +26,13 @@
     X(munlockall, 0, FULL, "")                                                                     \
     X(remap_file_pages, 5, FULL, "")                                                               \
     X(process_vm_readv, 6, FULL, "")                                                               \
-    X(process_vm_writev, 6, FULL, "")
+    X(process_vm_writev, 6, FULL, "")                                                              \
+    X(set_mempolicy, 3, PARTIAL, "one node; nodes that are not there are not told back")           \
+    X(get_mempolicy, 5, PARTIAL, "one node; nodes that are not there are not told back")           \
+    X(mbind, 6, PARTIAL, "one node; of shared memory, each mapping has a policy of its own")       \
+    X(set_mempolicy_home_node, 4, FULL, "")                                                        \
+    X(migrate_pages, 4, FULL, "")                                                                  \
+    X(move_pages, 6, PARTIAL, "one node; of the caller's own memory only")
 
 SHIM_SYSCALLS_MM(SYSCALL_PROTOTYPE)
 

@@ -29,6 +29,14 @@ static const struct sys_entry k_entries[] = {
     {"devices", NULL},
     {"devices/system", NULL},
     {"devices/system/cpu", NULL},
+    {"devices/system/node", NULL},
+    {"devices/system/node/has_cpu", "0\n"},
+    {"devices/system/node/has_memory", "0\n"},
+    {"devices/system/node/has_normal_memory", "0\n"},
+    {"devices/system/node/online", "0\n"},
+    {"devices/system/node/possible", "0\n"},
+    {"devices/system/node/node0", NULL},
+    {"devices/system/node/node0/distance", "10\n"},
     {"devices/virtual", NULL},
     {"devices/virtual/net", NULL},
     {"firmware", NULL},
@@ -134,6 +142,8 @@ static int add_processors(struct inode *root)
     }
     if (err == 0)
         err = add(root, "devices/system/cpu/offline", "\n");
+    if (err == 0)
+        err = add(root, "devices/system/node/node0/cpulist", text);
     for (unsigned i = 0; i < count && err == 0; i++) {
         shim_snprintf(path, sizeof(path), "devices/system/cpu/cpu%u", i);
         err = add(root, path, NULL);

@@ -7,6 +7,7 @@
 
 #include <linux/netlink.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct task;
