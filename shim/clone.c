@@ -85,6 +85,8 @@ static struct process *child_process(struct process *parent, const struct clone_
     mutex_unlock(&parent->info_lock);
     p->exit_signal = req->exit_signal;
     p->dumpable = parent->dumpable;
+    p->oom_score_adj = parent->oom_score_adj;
+    p->oom_score_adj_min = parent->oom_score_adj_min;
     p->no_new_privs = parent->no_new_privs;
     p->became_one_too_many = parent->became_one_too_many;
     p->thp_disable = parent->thp_disable;

@@ -144,6 +144,7 @@ struct process {
     /* Tasks stop at their next look; cleared by SIGCONT and SIGKILL */
     bool stop_requested;
     int pdeath_signal;
+    int16_t oom_score_adj, oom_score_adj_min; /* proc(5) */
     bool child_subreaper, dumpable, no_new_privs, thp_disable;
     bool became_one_too_many; /* of its user's processes, by a change of ids; execve asks again */
     struct shim_rlimit {

@@ -15,6 +15,8 @@
 #include "platform/host_file.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
+#include "shim/base/string.h"
+#include "shim/fs/vfs.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/syscall.h"
@@ -503,8 +505,26 @@ static void epoll_release(struct file *f)
     shim_free(ep);
 }
 
+static void epoll_print_info(struct file *f, struct str_buf *out)
+{
+    struct epoll *ep = f->data;
+    const struct epoll_item *item;
+
+    mutex_lock(&ep->lock);
+    for (item = ep->items; item; item = item->next) {
+        const struct inode *inode = item->file->inode;
+        str_buf_printf(out, "tfd: %8d events: %8x data: %16llx  pos:%llu ino:%llx sdev:%x\n",
+                       item->fd, item->events, (unsigned long long)item->data,
+                       (unsigned long long)item->file->pos,
+                       (unsigned long long)(inode ? inode->ino : item->file->id),
+                       inode ? (unsigned)inode->sb->dev : 0);
+    }
+    mutex_unlock(&ep->lock);
+}
+
 static const struct file_ops epoll_ops = {
     .kind = "eventpoll",
+    .print_info = epoll_print_info,
     .ignores_seek = true,
     .poll = epoll_poll,
     .release = epoll_release,

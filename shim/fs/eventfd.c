@@ -3,6 +3,7 @@
 
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
+#include "shim/base/string.h"
 #include "shim/fs/event_files.h"
 #include "shim/fs/transfer.h"
 #include "shim/process.h"
@@ -114,8 +115,21 @@ static void eventfd_release(struct file *f)
     shim_free(f->data);
 }
 
+static void eventfd_print_info(struct file *f, struct str_buf *out)
+{
+    struct eventfd *e = f->data;
+
+    mutex_lock(&e->lock);
+    uint64_t count = e->count;
+    mutex_unlock(&e->lock);
+    str_buf_printf(out, "eventfd-count: %16llx\neventfd-id: %llu\neventfd-semaphore: %d\n",
+                   (unsigned long long)count, (unsigned long long)f->id,
+                   e->kind == EVENTFD_SEMAPHORE);
+}
+
 static const struct file_ops eventfd_ops = {
     .kind = "eventfd",
+    .print_info = eventfd_print_info,
     .ignores_seek = true,
     .read = eventfd_read,
     .write = eventfd_write,

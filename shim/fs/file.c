@@ -250,6 +250,8 @@ int file_describe(struct task *task, struct file *f, char *out, size_t size)
     int n;
     if (str_equal(kind, "pipe") || str_equal(kind, "socket"))
         n = shim_snprintf(out, size, "%s:[%llu]", kind, (unsigned long long)ino);
+    else if (str_equal(kind, "inotify")) /* the one without brackets, in Linux as well */
+        n = shim_snprintf(out, size, "anon_inode:%s", kind);
     else
         n = shim_snprintf(out, size, "anon_inode:[%s]", kind);
     return (size_t)n < size ? n : -ENAMETOOLONG;

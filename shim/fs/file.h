@@ -72,6 +72,8 @@ typedef int (*dir_emit)(void *arg, const char *name, size_t length, uint64_t ino
  * readv and writev move everything in one call.
  */
 #define FILE_AT_END UINT64_MAX
+struct str_buf;
+
 struct file_ops {
     const char *kind;                /* "pipe", "regular", "tty"... for /proc/PID/fd and traces */
     const struct socket_ops *socket; /* fs/socket.h; NULL: not a socket */
@@ -107,6 +109,8 @@ struct file_ops {
     int (*sync)(struct task *task, struct file *f);     /* NULL: 0 */
     int (*stat)(struct file *f, struct file_stat *out); /* NULL: the inode's */
     void (*flags_changed)(struct file *f);              /* after F_SETFL; may be NULL */
+    /* Its own lines of /proc/PID/fdinfo; only descriptors of events have some. May be NULL. */
+    void (*print_info)(struct file *f, struct str_buf *out);
     /* A descriptor (not the last reference) was closed by `task`: POSIX locks. May be NULL. */
     void (*flush)(struct task *task, struct file *f);
     void (*release)(struct file *f); /* last reference gone */

@@ -13,6 +13,7 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/hash.h"
+#include "shim/base/string.h"
 #include "shim/fs/dentry.h"
 #include "shim/fs/transfer.h"
 #include "shim/fs/vfs.h"
@@ -386,8 +387,22 @@ static void inotify_release(struct file *f)
     shim_free(in);
 }
 
+static void inotify_print_info(struct file *f, struct str_buf *out)
+{
+    const struct instance *in = f->data;
+    const struct watch *w;
+
+    mutex_lock(&g_lock);
+    for (w = in->watches; w; w = w->next)
+        str_buf_printf(out, "inotify wd:%x ino:%llx sdev:%x mask:%x ignored_mask:0\n",
+                       (unsigned)w->wd, (unsigned long long)w->inode->ino,
+                       (unsigned)w->inode->sb->dev, w->mask);
+    mutex_unlock(&g_lock);
+}
+
 static const struct file_ops inotify_ops = {
     .kind = "inotify",
+    .print_info = inotify_print_info,
     .ignores_seek = true,
     .read = inotify_read,
     .poll = inotify_poll,

@@ -518,6 +518,10 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
     struct inode *inode = path->dentry->inode;
     if (path->mount == &g_anon_mount && !(flags & O_PATH)) {
         struct file *f = inode->data;
+        if (f->ops->socket || f->ops->print_info) { /* they are made, not opened */
+            *err = -ENXIO;
+            return NULL;
+        }
         file_get(f);
         return f;
     }

@@ -8,6 +8,7 @@
 
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
+#include "shim/base/string.h"
 #include "shim/fs/file.h"
 #include "shim/process_internal.h"
 #include "shim/shim.h"
@@ -67,8 +68,18 @@ static void pidfd_release(struct file *f)
     mutex_unlock(&g_process_lock);
 }
 
+static void pidfd_print_info(struct file *f, struct str_buf *out)
+{
+    mutex_lock(&g_process_lock);
+    const struct process *p = pidfd_process(f);
+    int pid = p ? p->pid : -1;
+    mutex_unlock(&g_process_lock);
+    str_buf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_ops pidfd_ops = {
     .kind = "pidfd",
+    .print_info = pidfd_print_info,
     .poll = pidfd_poll,
     .release = pidfd_release,
 };

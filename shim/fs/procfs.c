@@ -145,8 +145,25 @@ static struct inode *proc_lookup(struct inode *dir, const char *name, struct fil
     }
     if (alive && t->entry->dynamic && t->entry->dynamic->lookup(t, name, &target))
         return proc_inode(dir->sb, &target, err);
-    *err = -ENOENT;
+    *err = alive || t->entry != &g_proc_process ? -ENOENT : -ESRCH;
     return NULL;
+}
+
+/* 0, -EACCES, or -ESRCH. */
+static int may_look_into(const struct task *task, const struct proc_target *t)
+{
+    int r = 0;
+
+    if (!t->pid)
+        return 0;
+    mutex_lock(&g_process_lock);
+    const struct process *p = proc_process(t);
+    if (!p)
+        r = -ESRCH;
+    else if (!process_may_look_into(task->process, p))
+        r = -EACCES;
+    mutex_unlock(&g_process_lock);
+    return r;
 }
 
 /* What the tables do not have cannot be made: Linux says that it is not there, not that it is forbidden. */
@@ -167,6 +184,12 @@ static int proc_getattr(struct inode *inode, struct file_stat *out)
     out->block_size = 1024;
     if (S_ISDIR(inode->mode))
         out->nlink = 2;
+    if (t->entry->dynamic == &g_proc_task_dynamic) {
+        uint64_t offset = 0;
+        unsigned tid;
+        while (g_proc_task_dynamic.next(t, &offset, &tid))
+            out->nlink++;
+    }
     if (S_ISLNK(inode->mode))
         out->size = 64;
     if (t->pid) {
@@ -191,15 +214,18 @@ static int proc_setattr(struct inode *inode, unsigned mask, const struct file_st
 static int proc_readlink(struct inode *inode, char *out, size_t size)
 {
     const struct proc_target *t = inode->data;
+    struct task *task = task_current();
+    int r = may_look_into(task, t);
 
-    return t->entry->readlink(task_current(), t, out, size);
+    return r ? r : t->entry->readlink(task, t, out, size);
 }
 
 static int proc_follow(struct task *task, struct inode *inode, struct path *out)
 {
     const struct proc_target *t = inode->data;
+    int r = may_look_into(task, t);
 
-    return t->entry->follow(task, t, out);
+    return r ? r : t->entry->follow(task, t, out);
 }
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
@@ -231,10 +257,10 @@ struct process *proc_file_process(const struct file *f)
 static int proc_open(struct task *task, struct inode *inode, struct file *f)
 {
     const struct proc_target *t = inode->data;
+    int r = t->entry->guarded ? may_look_into(task, t) : 0;
 
-    (void)task;
-    if (!S_ISREG(inode->mode) || t->entry->file_ops)
-        return 0;
+    if (r || !S_ISREG(inode->mode) || t->entry->file_ops)
+        return r;
     f->data = shim_zalloc(sizeof(struct proc_text));
     return f->data ? 0 : -ENOMEM;
 }

@@ -44,6 +44,8 @@ struct proc_entry {
     int (*readlink)(struct task *task, const struct proc_target *t, char *out, size_t size);
     int (*follow)(struct task *task, const struct proc_target *t, struct path *out);
     const struct file_ops *file_ops; /* regular files that are not text (mem); NULL: text */
+    /* Files: only who may look into the process opens it, as ptrace(2) says. Links of a process are all like that. */
+    bool guarded;
 };
 
 #define PROC_DIR(n, ...)                                                                           \
@@ -53,6 +55,10 @@ struct proc_entry {
 #define PROC_TEXT(n, fn)                                                                           \
     {                                                                                              \
         .name = n, .mode = S_IFREG | 0444, .print = fn                                             \
+    }
+#define PROC_GUARDED_TEXT(n, bits, fn)                                                             \
+    {                                                                                              \
+        .name = n, .mode = S_IFREG | (bits), .print = fn, .guarded = true                          \
     }
 #define PROC_LINK(n, ...)                                                                          \
     {                                                                                              \

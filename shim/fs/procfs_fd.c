@@ -6,7 +6,6 @@
 
 #include "platform/errno.h"
 #include "shim/base/string.h"
-#include "shim/fs/pidfd.h"
 #include "shim/fs/procfs.h"
 #include "shim/process.h"
 
@@ -98,12 +97,13 @@ static int fd_follow(struct task *task, const struct proc_target *t, struct path
     return r;
 }
 
-/* The permission bits say how the descriptor was opened (proc(5)). */
+/* The permission bits say how the descriptor was opened (proc(5)); for O_PATH it was not. */
 #define FD_LINK(bits)                                                                              \
     {                                                                                              \
         .name = "", .mode = S_IFLNK | (bits), .readlink = fd_readlink, .follow = fd_follow         \
     }
 static const struct proc_entry fd_links[3] = {FD_LINK(0500), FD_LINK(0300), FD_LINK(0700)};
+static const struct proc_entry path_link = FD_LINK(0);
 
 static bool fd_lookup(const struct proc_target *dir, const char *name, struct proc_target *out)
 {
@@ -112,7 +112,10 @@ static bool fd_lookup(const struct proc_target *dir, const char *name, struct pr
     if (!parse_fd(name, &s.wanted) || !fd_search(dir, &s))
         return false;
     *out = *dir;
-    out->entry = &fd_links[(s.flags & O_ACCMODE) > O_RDWR ? O_RDWR : s.flags & O_ACCMODE];
+    if (s.flags & O_PATH)
+        out->entry = &path_link;
+    else
+        out->entry = &fd_links[(s.flags & O_ACCMODE) > O_RDWR ? O_RDWR : s.flags & O_ACCMODE];
     out->fd = s.wanted;
     return true;
 }
@@ -134,13 +137,8 @@ static int print_fdinfo(struct task *task, const struct proc_target *t, struct s
                    (unsigned long long)pos,
                    s.flags | (s.fd_flags == FD_CLOSE_ON_EXEC ? O_CLOEXEC : 0),
                    (unsigned long long)(s.file->inode ? s.file->inode->ino : s.file->id));
-    if (pidfd_check(s.file) == 0) {
-        mutex_lock(&g_process_lock);
-        const struct process *p = pidfd_process(s.file);
-        int pid = p ? p->pid : -1;
-        mutex_unlock(&g_process_lock);
-        str_buf_printf(out, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
-    }
+    if (s.file->ops->print_info)
+        s.file->ops->print_info(s.file, out);
     file_put(s.file);
     return 0;
 }

@@ -4,7 +4,9 @@
 #include "shim/fs/procfs.h"
 
 #include <asm/fcntl.h>
+#include <linux/capability.h>
 #include <linux/fcntl.h>
+#include <linux/oom.h>
 #include <linux/stat.h>
 
 #include "platform/clock.h"
@@ -29,6 +31,11 @@ struct snapshot {
     uint64_t pending, shared_pending, blocked, ignored, caught;
     uint64_t rss_limit;
 };
+
+static bool char_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
 
 static const char *name_of(const struct process *p, const struct task *task)
 {
@@ -61,6 +68,16 @@ static void snapshot_signals(struct snapshot *s, const struct process *p, const 
         else if (p->sighand->action[i].handler)
             s->caught |= 1ull << i;
     }
+}
+
+/* As stat and status write a name: in one line. */
+static void print_name(struct str_buf *out, const char *name)
+{
+    for (; *name; name++)
+        if (*name == '\n' || *name == '\\')
+            str_buf_append(out, *name == '\n' ? "\\n" : "\\\\", 2);
+        else
+            str_buf_append(out, name, 1);
 }
 
 /* 0 or -ESRCH. */
@@ -155,8 +172,10 @@ static int print_stat(struct task *task, const struct proc_target *t, struct str
     if (r)
         return r;
     memory_numbers(t, &m);
-    str_buf_printf(out, "%d (%s) %c %d %d %d %llu %d %u 0 0 0 0 ", s.tid, s.comm, s.state, s.ppid,
-                   s.pgid, s.sid, LLU(s.tty_rdev), s.tty_pgid, 0x400000u);
+    str_buf_printf(out, "%d (", s.tid);
+    print_name(out, s.comm);
+    str_buf_printf(out, ") %c %d %d %d %llu %d %u 0 0 0 0 ", s.state, s.ppid, s.pgid, s.sid,
+                   LLU(s.tty_rdev), s.tty_pgid, 0x400000u);
     str_buf_printf(out, "%llu %llu %llu %llu %d %d %d 0 %llu ", LLU(s.utime_ns / NS_PER_TICK),
                    LLU(s.stime_ns / NS_PER_TICK), LLU(s.children_utime_ns / NS_PER_TICK),
                    LLU(s.children_stime_ns / NS_PER_TICK), 20 + s.nice, s.nice, s.threads,
@@ -237,9 +256,10 @@ static int print_status(struct task *task, const struct proc_target *t, struct s
     (void)task;
     if (r)
         return r;
-    str_buf_printf(
-        out, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n",
-        s.comm, umask_of(t), state_word(s.state), s.pid, s.tid, s.ppid);
+    str_buf_append(out, "Name:\t", 6);
+    print_name(out, s.comm);
+    str_buf_printf(out, "\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\n",
+                   umask_of(t), state_word(s.state), s.pid, s.tid, s.ppid);
     str_buf_printf(
         out, "TracerPid:\t0\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t64\nGroups:\t",
         s.uid[0], s.uid[1], s.uid[2], s.uid[3], s.gid[0], s.gid[1], s.gid[2], s.gid[3]);
@@ -294,10 +314,7 @@ static int64_t write_comm(struct task *task, const struct proc_target *t, const 
     else if (target->process != task->process)
         r = -EINVAL;
     else
-        str_copy(target->comm, text, sizeof(target->comm));
-    for (size_t i = 0; !r && target->comm[i]; i++)
-        if (target->comm[i] == '\n')
-            target->comm[i] = 0;
+        str_copy(target->comm, text, sizeof(target->comm)); /* a line's end with it, as in Linux */
     mutex_unlock(&g_process_lock);
     return r;
 }
@@ -357,7 +374,6 @@ static int print_constant(struct task *task, const struct proc_target *t, struct
         {"gid_map", "         0          0 4294967295\n"},
         {"setgroups", "allow\n"},
         {"oom_score", "0\n"},
-        {"oom_score_adj", "0\n"},
         {"oom_adj", "0\n"},
         {"loginuid", "4294967295"},
         {"sessionid", "4294967295"},
@@ -375,12 +391,52 @@ static int print_constant(struct task *task, const struct proc_target *t, struct
     return 0;
 }
 
-/* Accepted and without effect: nothing here kills by score. */
-static int64_t write_ignored(struct task *task, const struct proc_target *t, const char *text,
-                             size_t size)
+/* Kept and handed on to children, without effect: nothing here kills by score. */
+static int print_oom_score_adj(struct task *task, const struct proc_target *t, struct str_buf *out)
 {
-    (void)task, (void)t, (void)text, (void)size;
+    (void)task;
+    mutex_lock(&g_process_lock);
+    const struct process *p = proc_process(t);
+    int score = p ? p->oom_score_adj : 0;
+    mutex_unlock(&g_process_lock);
+    if (!p)
+        return -ESRCH;
+    str_buf_printf(out, "%d\n", score);
     return 0;
+}
+
+/* proc(5). Only CAP_SYS_RESOURCE makes a process less likely to go than who had it set it before. */
+static int64_t write_oom_score_adj(struct task *task, const struct proc_target *t, const char *text,
+                                   size_t size)
+{
+    char number[16];
+    int64_t score;
+    int r = 0;
+
+    while (size && char_is_space(text[size - 1]))
+        size--;
+    for (; size && char_is_space(*text); text++)
+        size--;
+    if (size >= sizeof(number))
+        return -EINVAL;
+    memcpy(number, text, size);
+    number[size] = 0;
+    if (!str_to_i64(number, &score) || score < OOM_SCORE_ADJ_MIN || score > OOM_SCORE_ADJ_MAX)
+        return -EINVAL;
+    mutex_lock(&g_process_lock);
+    struct process *p = proc_process(t);
+    bool privileged = process_capable(task->process, CAP_SYS_RESOURCE);
+    if (!p)
+        r = -ESRCH;
+    else if (score < p->oom_score_adj_min && !privileged)
+        r = -EACCES;
+    if (!r) {
+        p->oom_score_adj = (int16_t)score;
+        if (privileged)
+            p->oom_score_adj_min = (int16_t)score;
+    }
+    mutex_unlock(&g_process_lock);
+    return r;
 }
 
 /* ---- mounts ----------------------------------------------------------------------------------------------------- */
@@ -496,7 +552,7 @@ static int place_readlink(struct task *task, const struct proc_target *t, char *
         return r;
     r = path_to_string(task, &path, out, size);
     path_put(&path);
-    return r;
+    return r == -ENOENT ? (int)str_length(out) : r; /* removed, and the text says so */
 }
 
 static int ns_readlink(struct task *task, const struct proc_target *t, char *out, size_t size)
@@ -516,32 +572,32 @@ static const struct proc_entry ns_children[] = {
 };
 
 #define PROC_COMMON_CHILDREN                                                                       \
-    PROC_TEXT("auxv", proc_print_auxv), PROC_TEXT("cgroup", print_constant),                       \
+    PROC_GUARDED_TEXT("auxv", 0400, proc_print_auxv), PROC_TEXT("cgroup", print_constant),         \
         PROC_TEXT("cmdline", proc_print_cmdline),                                                  \
         {.name = "comm", .mode = S_IFREG | 0644, .print = print_comm, .write = write_comm},        \
         PROC_LINK("cwd", .readlink = place_readlink, .follow = place_follow),                      \
-        PROC_TEXT("environ", proc_print_environ),                                                  \
+        PROC_GUARDED_TEXT("environ", 0400, proc_print_environ),                                    \
         PROC_LINK("exe", .readlink = exe_readlink, .follow = exe_follow),                          \
-        PROC_DIR("fd", .dynamic = &g_proc_fd_dynamic),                                             \
+        {.name = "fd", .mode = S_IFDIR | 0500, .dynamic = &g_proc_fd_dynamic},                     \
         PROC_DIR("fdinfo", .dynamic = &g_proc_fdinfo_dynamic),                                     \
         PROC_TEXT("gid_map", print_constant), PROC_TEXT("io", print_constant),                     \
         PROC_TEXT("limits", print_limits), PROC_TEXT("loginuid", print_constant),                  \
-        PROC_TEXT("maps", proc_print_maps),                                                        \
-        {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &g_proc_mem_ops},                      \
+        PROC_GUARDED_TEXT("maps", 0444, proc_print_maps),                                          \
+        {.name = "mem", .mode = S_IFREG | 0600, .file_ops = &g_proc_mem_ops, .guarded = true},     \
         PROC_TEXT("mountinfo", print_mountinfo), PROC_TEXT("mounts", print_mounts),                \
         PROC_DIR("net", .children = g_proc_net_children), PROC_DIR("ns", .children = ns_children), \
         PROC_TEXT("oom_adj", print_constant), PROC_TEXT("oom_score", print_constant),              \
         {.name = "oom_score_adj",                                                                  \
          .mode = S_IFREG | 0644,                                                                   \
-         .print = print_constant,                                                                  \
-         .write = write_ignored},                                                                  \
+         .print = print_oom_score_adj,                                                             \
+         .write = write_oom_score_adj},                                                            \
         PROC_TEXT("personality", print_constant),                                                  \
         PROC_LINK("root", .readlink = place_readlink, .follow = place_follow),                     \
         PROC_TEXT("schedstat", print_constant), PROC_TEXT("sessionid", print_constant),            \
-        PROC_TEXT("setgroups", print_constant), PROC_TEXT("smaps", proc_print_smaps),              \
-        PROC_TEXT("stat", print_stat), PROC_TEXT("statm", print_statm),                            \
-        PROC_TEXT("status", print_status), PROC_TEXT("uid_map", print_constant),                   \
-        PROC_TEXT("wchan", print_constant)
+        PROC_TEXT("setgroups", print_constant),                                                    \
+        PROC_GUARDED_TEXT("smaps", 0444, proc_print_smaps), PROC_TEXT("stat", print_stat),         \
+        PROC_TEXT("statm", print_statm), PROC_TEXT("status", print_status),                        \
+        PROC_TEXT("uid_map", print_constant), PROC_TEXT("wchan", print_constant)
 
 static const struct proc_entry task_children[] = {PROC_COMMON_CHILDREN, {0}};
 static const struct proc_entry process_children[] = {

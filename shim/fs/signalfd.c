@@ -8,6 +8,7 @@
 
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
+#include "shim/base/string.h"
 #include "shim/fs/event_files.h"
 #include "shim/fs/transfer.h"
 #include "shim/process.h"
@@ -101,8 +102,14 @@ static void signalfd_release(struct file *f)
     shim_free(f->data);
 }
 
+static void signalfd_print_info(struct file *f, struct str_buf *out)
+{
+    str_buf_printf(out, "sigmask:\t%016llx\n", (unsigned long long)signalfd_mask(f->data).bits);
+}
+
 static const struct file_ops signalfd_ops = {
     .kind = "signalfd",
+    .print_info = signalfd_print_info,
     .ignores_seek = true,
     .read = signalfd_read,
     .poll = signalfd_poll,

@@ -3,13 +3,17 @@
  */
 #include <asm/fcntl.h>
 #include <asm/poll.h>
+#include <linux/time.h>
+#include <linux/timerfd.h>
 
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
+#include "shim/base/string.h"
 #include "shim/fs/event_files.h"
 #include "shim/fs/transfer.h"
 #include "shim/process.h"
 #include "shim/shim.h"
+#include "shim/time_convert.h"
 
 struct timerfd {
     struct mutex lock;
@@ -17,6 +21,7 @@ struct timerfd {
     uint64_t expiry;        /* in `clock`; 0: disarmed */
     uint64_t interval;      /* 0: once */
     uint64_t ticks;         /* expiries not read yet */
+    enum timerfd_mode mode; /* of the last setting */
     struct wait_queue wait; /* woken by a new setting and by a read */
     enum clock_kind clock;
 };
@@ -116,8 +121,53 @@ static void timerfd_release(struct file *f)
     shim_free(f->data);
 }
 
+/* Under lock. timerfd_create(2): the value is always relative, also of an absolute timer. */
+static struct timerfd_setting setting_now(const struct timerfd *t)
+{
+    uint64_t now = clock_now(g_platform, t->clock);
+    struct timerfd_setting s = {.interval = t->interval};
+
+    if (t->expiry)
+        s.value = t->expiry > now ? t->expiry - now : 1;
+    return s;
+}
+
+static int clock_number(enum clock_kind clock)
+{
+    switch (clock) {
+    case CLOCK_KIND_MONOTONIC:
+        return CLOCK_MONOTONIC;
+    case CLOCK_KIND_BOOTTIME:
+        return CLOCK_BOOTTIME;
+    default:
+        return CLOCK_REALTIME;
+    }
+}
+
+static void timerfd_print_info(struct file *f, struct str_buf *out)
+{
+    struct timerfd *t = f->data;
+
+    mutex_lock(&t->lock);
+    timerfd_catch_up(t);
+    struct timerfd_setting now = setting_now(t);
+    uint64_t ticks = t->ticks;
+    enum timerfd_mode mode = t->mode;
+    mutex_unlock(&t->lock);
+    str_buf_printf(out,
+                   "clockid: %d\nticks: %llu\nsettime flags: 0%o\nit_value: (%llu, %llu)\n"
+                   "it_interval: (%llu, %llu)\n",
+                   clock_number(t->clock), (unsigned long long)ticks,
+                   mode == TIMERFD_ABSOLUTE ? TFD_TIMER_ABSTIME : 0,
+                   (unsigned long long)(now.value / NS_PER_SEC),
+                   (unsigned long long)(now.value % NS_PER_SEC),
+                   (unsigned long long)(now.interval / NS_PER_SEC),
+                   (unsigned long long)(now.interval % NS_PER_SEC));
+}
+
 static const struct file_ops timerfd_ops = {
     .kind = "timerfd",
+    .print_info = timerfd_print_info,
     .ignores_seek = true,
     .read = timerfd_read,
     .poll = timerfd_poll,
@@ -140,17 +190,6 @@ struct file *timerfd_create_file(enum clock_kind clock, uint32_t flags, int *err
     return f;
 }
 
-/* Under lock. timerfd_create(2): the value is always relative, also of an absolute timer. */
-static struct timerfd_setting setting_now(const struct timerfd *t)
-{
-    uint64_t now = clock_now(g_platform, t->clock);
-    struct timerfd_setting s = {.interval = t->interval};
-
-    if (t->expiry)
-        s.value = t->expiry > now ? t->expiry - now : 1;
-    return s;
-}
-
 int timerfd_set(struct file *f, enum timerfd_mode mode, const struct timerfd_setting *set,
                 struct timerfd_setting *old)
 {
@@ -162,6 +201,7 @@ int timerfd_set(struct file *f, enum timerfd_mode mode, const struct timerfd_set
     timerfd_catch_up(t);
     *old = setting_now(t);
     t->ticks = 0;
+    t->mode = mode;
     t->interval = set->interval;
     t->expiry = set->value;
     if (set->value && mode == TIMERFD_RELATIVE &&
