@@ -778,31 +778,6 @@ static void processes_polled(void)
     close(ep);
 }
 
-/* Readiness is that of the open file; who was told keeps it after a fork. */
-static void sets_and_forks(void)
-{
-    int p[2], ep = epoll_create1(EPOLL_CLOEXEC), status;
-
-    CHECK(pipe(p) == 0 && add(ep, p[0], EPOLLIN, 1) == 0);
-    fflush(stdout);
-    if (fork() == 0) {
-        int fd = eventfd(1, 0);
-        close(p[0]);
-        CHECK(add(ep, fd, EPOLLIN, 2) == 0);
-        CHECK(write(p[1], "x", 1) == 1);
-        _exit(0);
-    }
-    wait(&status);
-    printf("child %d\n", status);
-    look("the child's is gone with it", ep, 0);
-    SHOW(fcntl(ep, F_GETFD));
-    SHOW(fcntl(ep, F_GETFL) & O_ACCMODE);
-    close(p[0]);
-    look("closed", ep, 0);
-    close(p[1]);
-    close(ep);
-}
-
 static void run(void)
 {
     static void (*const cases[])(void) = {
@@ -810,8 +785,7 @@ static void run(void)
         exclusive_entries, entries_and_duplicates, nested_sets,       sizes_of_waits,
         several_waiters,   full_counters,          semaphores,        alarms_by_the_clock,
         ticks_that_gather, timers_set_anew,        signals_read,      signals_of_threads,
-        limits_of_poll,    limits_of_select,       masks_of_waits,    processes_polled,
-        sets_and_forks};
+        limits_of_poll,    limits_of_select,       masks_of_waits,    processes_polled};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         printf("case %d\n", (int)i);
         cases[i]();
