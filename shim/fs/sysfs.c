@@ -129,6 +129,20 @@ static int add_link(struct inode *root, const char *path, const char *target)
     return err;
 }
 
+/* The first `count` bits, as Linux writes masks: words of 32 bits in hexadecimal, the highest first. */
+static int add_mask(struct inode *root, const char *path, unsigned count)
+{
+    struct str_buf text = {0};
+    for (unsigned words = (count + 31) / 32, i = words; i-- > 0;) {
+        unsigned bits = i == words - 1 && count % 32 ? count % 32 : 32;
+        str_buf_printf(&text, i == words - 1 ? "%x" : ",%x", (unsigned)((1ull << bits) - 1));
+    }
+    str_buf_printf(&text, "\n");
+    int err = text.failed ? -ENOMEM : add(root, path, text.data);
+    str_buf_free(&text);
+    return err;
+}
+
 static int add_processors(struct inode *root)
 {
     static const char *const lists[] = {"online", "possible", "present"};
@@ -144,6 +158,8 @@ static int add_processors(struct inode *root)
         err = add(root, "devices/system/cpu/offline", "\n");
     if (err == 0)
         err = add(root, "devices/system/node/node0/cpulist", text);
+    if (err == 0)
+        err = add_mask(root, "devices/system/node/node0/cpumap", count);
     for (unsigned i = 0; i < count && err == 0; i++) {
         shim_snprintf(path, sizeof(path), "devices/system/cpu/cpu%u", i);
         err = add(root, path, NULL);
