@@ -186,8 +186,6 @@ void thread_reschedule(void);
 void thread_timer(void);
 /* Before another thread's registers come in: keep this one's extended state. guest_run.c */
 void context_save_live(struct thread *t);
-/* sequence.c: before the thread enters ring 3 again. Interrupts off before and after. Result: false: the area is bad, and forgotten. */
-bool sequence_resume(struct thread *t, struct guest_regs *regs);
 
 /* kernel_map.c: the kernel's half of every space. */
 void kernel_map_setup(uint64_t *next_free);
