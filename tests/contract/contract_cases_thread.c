@@ -256,6 +256,7 @@ static void run_and_leave(void *arg)
 {
     struct spawn_probe *probe = arg;
     struct platform *p = probe->c->p;
+    contract_activate(probe->c, NULL); /* who waits for `ran` may destroy the space at once */
     __atomic_store_n(&probe->ran, 1, __ATOMIC_RELEASE);
     thread_exit(p, NULL);
 }
