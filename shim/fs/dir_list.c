@@ -1,5 +1,5 @@
 /*
- * dir_list.c: growing lists of directory entries.
+ * dir_list.c: growing lists of directory entries, and open directories that are read from them.
  */
 #include "shim/fs/dir_list.h"
 
@@ -55,7 +55,7 @@ int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_
     return 0;
 }
 
-int dir_list_emit(const struct dir_list *list, uint64_t *offset, dir_emit emit, void *arg)
+static int emit_from(const struct dir_list *list, uint64_t *offset, dir_emit emit, void *arg)
 {
     while (*offset < list->count) {
         const struct dir_list_entry *e = &list->entries[*offset];
@@ -64,4 +64,30 @@ int dir_list_emit(const struct dir_list *list, uint64_t *offset, dir_emit emit, 
         (*offset)++;
     }
     return 0;
+}
+
+int dir_snapshot_read(struct file *f, dir_fill fill, uint64_t *offset, dir_emit emit, void *arg)
+{
+    if (*offset == 0 || !f->data) {
+        struct dir_list *list = dir_list_create();
+        int err = list ? fill(f->inode, list) : -ENOMEM;
+        if (err) {
+            dir_list_free(list);
+            return err;
+        }
+        dir_list_free(f->data);
+        f->data = list;
+    }
+    return emit_from(f->data, offset, emit, arg);
+}
+
+int64_t dir_snapshot_seek(struct task *task, struct file *f, int64_t offset, int whence)
+{
+    (void)task;
+    return file_seek_in(f, offset, whence, 0);
+}
+
+void dir_snapshot_release(struct file *f)
+{
+    dir_list_free(f->data);
 }

@@ -25,8 +25,14 @@ MUST_USE struct dir_list *dir_list_create(void);
 void dir_list_free(struct dir_list *list); /* NULL is fine */
 MUST_USE int dir_list_add(struct dir_list *list, const char *name, size_t length, uint64_t ino,
                           unsigned type);
-/* file_ops.readdir over a finished list. */
-int dir_list_emit(const struct dir_list *list, uint64_t *offset, dir_emit emit, void *arg);
+/*
+ * A directory's open file whose entries are read when the reading begins, and kept in file.data until it begins anew or the file
+ * goes. `fill` adds what the directory holds now.
+ */
+typedef int (*dir_fill)(struct inode *dir, struct dir_list *list);
+int dir_snapshot_read(struct file *f, dir_fill fill, uint64_t *offset, dir_emit emit, void *arg);
+int64_t dir_snapshot_seek(struct task *task, struct file *f, int64_t offset, int whence);
+void dir_snapshot_release(struct file *f);
 /* DT_* of a mode. */
 static inline unsigned dir_type(uint32_t mode)
 {

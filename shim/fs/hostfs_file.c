@@ -87,37 +87,22 @@ const struct file_ops g_hostfs_regular_ops = {
     .release = regular_release,
 };
 
-static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
+static int list_directory(struct inode *dir, struct dir_list *list)
 {
-    return file_seek_in(f, offset, whence, 0);
+    return hostfs_list(dir, list, NULL, NULL);
 }
 
 static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset,
                              dir_emit emit, void *arg)
 {
-    if (*offset == 0 || !f->data) {
-        struct dir_list *list = dir_list_create();
-        int err = list ? hostfs_list(f->inode, list, NULL, NULL) : -ENOMEM;
-        if (err) {
-            dir_list_free(list);
-            return err;
-        }
-        dir_list_free(f->data);
-        f->data = list;
-    }
-    return dir_list_emit(f->data, offset, emit, arg);
-}
-
-static void directory_release(struct file *f)
-{
-    dir_list_free(f->data);
+    return dir_snapshot_read(f, list_directory, offset, emit, arg);
 }
 
 const struct file_ops g_hostfs_directory_ops = {
     .kind = "directory",
-    .seek = directory_seek,
+    .seek = dir_snapshot_seek,
     .readdir = directory_readdir,
-    .release = directory_release,
+    .release = dir_snapshot_release,
 };
 
 /* Fifos and devices of the host are names only: what is behind them is the guest's own. */

@@ -616,37 +616,17 @@ const struct file_ops g_memfs_regular_ops = {
     .fallocate = regular_fallocate,
 };
 
-static int64_t directory_seek(struct task *task UNUSED, struct file *f, int64_t offset, int whence)
-{
-    return file_seek_in(f, offset, whence, 0);
-}
-
 static int directory_readdir(struct task *task UNUSED, struct file *f, uint64_t *offset,
                              dir_emit emit, void *arg)
 {
-    if (*offset == 0 || !f->data) {
-        struct dir_list *list = dir_list_create();
-        int err = list ? mem_list(f->inode, list) : -ENOMEM;
-        if (err) {
-            dir_list_free(list);
-            return err;
-        }
-        dir_list_free(f->data);
-        f->data = list;
-    }
-    return dir_list_emit(f->data, offset, emit, arg);
-}
-
-static void directory_release(struct file *f)
-{
-    dir_list_free(f->data);
+    return dir_snapshot_read(f, mem_list, offset, emit, arg);
 }
 
 const struct file_ops g_memfs_directory_ops = {
     .kind = "directory",
-    .seek = directory_seek,
+    .seek = dir_snapshot_seek,
     .readdir = directory_readdir,
-    .release = directory_release,
+    .release = dir_snapshot_release,
 };
 
 int mem_open(struct task *task, struct inode *inode, struct file *f)
