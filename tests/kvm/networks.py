@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""networks.py PAL: what --net and --publish give a guest on the platform kvm. Status 77: this machine cannot; a line with SKIP says why."""
+"""networks.py PAL LINGER_GUEST: what --net and --publish give a guest on the platform kvm. Status 77: this machine cannot; a line with SKIP says why."""
 import os
 import re
 import signal
@@ -61,6 +61,18 @@ def host_is_out_of_reach_otherwise(pal):
     assert status == 1 and not out and "Connection refused" in err, (status, out, err)
 
 
+def close_that_lingers_holds_up_nobody_else(pal):
+    program = os.path.abspath(sys.argv[2])
+    with socket.socket() as server: # its backlog takes the connection; nobody takes the data
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        done = subprocess.run([pal, "run", "--platform=kvm", "--vcpus", "1", "--net=host", "--mount", os.path.dirname(program) + ":/program", "--",
+                               "/program/" + os.path.basename(program), str(server.getsockname()[1])],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stdout) == (0, b"the close waited, the others did not\n"), done
+
+
 def published_server_answers_the_host(pal):
     with tempfile.TemporaryFile() as log:
         guest = subprocess.Popen(command(pal, ["--publish", "0:80"], "httpd", "-f", "-p", "80", "-h", os.path.dirname(os.path.abspath(__file__))),
@@ -108,7 +120,8 @@ def main():
     if line.split()[1] != "available":
         print(f"SKIP: {line}")
         sys.exit(77)
-    for check in (host_server_answers_a_guest, host_is_out_of_reach_otherwise, published_server_answers_the_host):
+    for check in (host_server_answers_a_guest, host_is_out_of_reach_otherwise, close_that_lingers_holds_up_nobody_else,
+                  published_server_answers_the_host):
         check(pal)
         print(f"passed {check.__name__}")
 

@@ -24,6 +24,7 @@ struct host_file {
     unsigned access;   /* HOST_OPEN_READ, WRITE */
     uint64_t dev, ino; /* of a regular file: pages of memory objects over it must agree with it */
     bool regular;
+    bool lingers; /* a socket whose close waits for its data to be taken */
     struct host_file *next_free;
 };
 
@@ -224,8 +225,15 @@ static void kvm_file_close(struct platform *p UNUSED, struct host_file *file)
 {
     if (__atomic_sub_fetch(&file->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
-    image_call(&(struct kvm_request){.op = KVM_OP_FILE_CLOSE, .a0 = file->handle});
+    struct kvm_request request = {.op = KVM_OP_FILE_CLOSE, .a0 = file->handle};
+    if (!file->lingers || image_submit(&request) == -EAGAIN) /* nobody there to wait in our place */
+        image_call(&request);
     file_free(file);
+}
+
+void kvm_file_set_lingers(struct host_file *file)
+{
+    __atomic_store_n(&file->lingers, true, __ATOMIC_RELAXED);
 }
 
 uint64_t kvm_file_handle(const struct host_file *file)

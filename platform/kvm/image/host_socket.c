@@ -1,8 +1,11 @@
 /*
- * host_socket.c: sockets of the host by hypercalls. They never block there, so the VMM answers at once. Data goes through a buffer of the
+ * host_socket.c: sockets of the host by hypercalls. They never block there, so the VMM answers at once; only a
+ * close that lingers is waited for. Data goes through a buffer of the
  * kernel's own: the parts of one message one after the other.
  */
 #include "platform/host_socket.h"
+
+#include <asm/socket.h>
 
 #include "platform/errno.h"
 #include "platform/kvm/image/host_inside.h"
@@ -220,6 +223,8 @@ static int kvm_socket_set_option(struct platform *p UNUSED, struct host_file *fi
     if (size > sizeof(shared))
         return -EINVAL;
     __builtin_memcpy(shared, value, size);
+    if (level == SOL_SOCKET && option == SO_LINGER)
+        kvm_file_set_lingers(file);
     return (int)host_call((struct kvm_request){.op = KVM_OP_SOCKET_SET_OPTION,
                                                .a0 = kvm_file_handle(file),
                                                .a1 = level_and_option(level, option),

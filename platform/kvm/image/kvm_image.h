@@ -42,6 +42,8 @@ bool kvm_fault_due(void);
 /* The VMM's number of a file; host_file.c. */
 struct host_file;
 uint64_t kvm_file_handle(const struct host_file *file);
+/* Its close may take long (SO_LINGER): it will be done by a thread of the VMM's, not in the processor's place. */
+void kvm_file_set_lingers(struct host_file *file);
 uint64_t kvm_files_open(void); /* how many there are now */
 /* HOST_OPEN_READ, HOST_OPEN_WRITE: what it was opened for. */
 unsigned kvm_file_access(const struct host_file *file);
