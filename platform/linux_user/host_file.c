@@ -8,13 +8,12 @@
 #include <linux/poll.h>
 #include <linux/stat.h>
 #include <linux/uio.h>
-#include <asm/stat.h>
-#include <asm/statfs.h>
 #include <asm/termios.h>
 
 #include "platform/front.h"
 #include "platform/linux_user/lu.h"
 #include "platform/stock/linux_open.h"
+#include "platform/stock/linux_stat.h"
 
 #define AT_EMPTY_PATH_FLAG 0x1000
 #define AT_SYMLINK_NOFOLLOW_FLAG 0x100
@@ -171,32 +170,13 @@ static void lu_file_close(struct platform *p UNUSED, struct host_file *file)
     lu_pool_put(&g_files, file);
 }
 
-static int64_t nanoseconds(uint64_t sec, uint64_t nsec)
-{
-    return (int64_t)sec * 1000000000 + (int64_t)nsec;
-}
-
 static int stat_below(int fd, const char *name, int flags, struct host_stat *out)
 {
     struct stat st;
     long err = lu_host(__NR_newfstatat, fd, name, &st, flags);
     if (err < 0)
         return (int)err;
-    *out = (struct host_stat){
-        .dev = st.st_dev,
-        .ino = st.st_ino,
-        .size = (uint64_t)st.st_size,
-        .blocks = (uint64_t)st.st_blocks,
-        .mode = st.st_mode,
-        .nlink = (uint32_t)st.st_nlink,
-        .uid = st.st_uid,
-        .gid = st.st_gid,
-        .rdev = st.st_rdev,
-        .block_size = (uint32_t)st.st_blksize,
-        .atime_ns = nanoseconds(st.st_atime, st.st_atime_nsec),
-        .mtime_ns = nanoseconds(st.st_mtime, st.st_mtime_nsec),
-        .ctime_ns = nanoseconds(st.st_ctime, st.st_ctime_nsec),
-    };
+    *out = linux_host_stat(&st);
     return 0;
 }
 
@@ -327,19 +307,8 @@ static int64_t lu_file_readlink(struct platform *p UNUSED, struct host_file *lin
 
 static int set_times(const char *path, const struct host_stat *attr)
 {
-    struct {
-        int64_t sec, nsec;
-    } times[2];
-    const int64_t wanted[2] = {attr->atime_ns, attr->mtime_ns};
-    for (int i = 0; i < 2; i++) {
-        int64_t sec = wanted[i] / 1000000000, nsec = wanted[i] % 1000000000;
-        if (nsec < 0) {
-            nsec += 1000000000;
-            sec--;
-        }
-        times[i].sec = wanted[i] == INT64_MIN ? 0 : sec;
-        times[i].nsec = wanted[i] == INT64_MIN ? (1l << 30) - 2 /* UTIME_OMIT */ : nsec;
-    }
+    const struct linux_time times[2] = {linux_time_of(attr->atime_ns),
+                                        linux_time_of(attr->mtime_ns)};
     return (int)lu_host(__NR_utimensat, AT_FDCWD, path, times, 0);
 }
 
@@ -414,16 +383,7 @@ static int lu_file_statfs(struct platform *p UNUSED, struct host_file *file,
     long err = lu_host(__NR_fstatfs, file->fd, &sf);
     if (err < 0)
         return (int)err;
-    *out = (struct host_statfs){
-        .type = (uint64_t)sf.f_type,
-        .block_size = (uint64_t)sf.f_bsize,
-        .blocks = (uint64_t)sf.f_blocks,
-        .blocks_free = (uint64_t)sf.f_bfree,
-        .blocks_available = (uint64_t)sf.f_bavail,
-        .files = (uint64_t)sf.f_files,
-        .files_free = (uint64_t)sf.f_ffree,
-        .name_max = (uint64_t)sf.f_namelen,
-    };
+    *out = linux_host_statfs(&sf);
     return 0;
 }
 

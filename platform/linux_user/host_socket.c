@@ -3,13 +3,12 @@
  */
 #include "platform/host_socket.h"
 
-#include <asm/ioctls.h>
 #include <linux/fcntl.h>
-#include <linux/sockios.h>
 #include <linux/uio.h>
 
 #include "platform/linux_user/host_file.h"
 #include "platform/linux_user/lu.h"
+#include "platform/stock/linux_device.h"
 
 /* The kernel's socket.h keeps these to itself; values of the x86-64 ABI. */
 #define SOCK_NONBLOCK_FLAG 04000
@@ -183,7 +182,7 @@ static int lu_socket_set_option(struct platform *p UNUSED, struct host_file *fil
 static int lu_socket_count(struct platform *p UNUSED, struct host_file *file, unsigned request,
                            int *out)
 {
-    if (request != FIONREAD && request != TIOCOUTQ && request != SIOCATMARK)
+    if (!linux_counts(request))
         return -EINVAL;
     return (int)lu_host(__NR_ioctl, file->fd, request, out);
 }
@@ -199,30 +198,15 @@ static int lu_socket_device(struct platform *p UNUSED, struct host_file *file, u
     } list = {.size = (int32_t)*size, .buffer = value};
     int r;
 
-    switch (request) {
-    case SIOCGIFCONF:
+    if (request == SIOCGIFCONF) {
         r = (int)lu_host(__NR_ioctl, file->fd, request, &list);
         *size = r < 0 ? 0 : (uint32_t)list.size;
         return r;
-    case SIOCGIFNAME:
-    case SIOCGIFFLAGS:
-    case SIOCGIFADDR:
-    case SIOCGIFDSTADDR:
-    case SIOCGIFBRDADDR:
-    case SIOCGIFNETMASK:
-    case SIOCGIFMETRIC:
-    case SIOCGIFMTU:
-    case SIOCGIFHWADDR:
-    case SIOCGIFINDEX:
-    case SIOCGIFTXQLEN:
-    case SIOCGIFMAP:
-        if (*size < DEVICE_REQUEST_SIZE)
-            return -EINVAL;
-        *size = DEVICE_REQUEST_SIZE;
-        return (int)lu_host(__NR_ioctl, file->fd, request, value);
-    default:
-        return -EINVAL;
     }
+    if (!linux_asks_of_device(request) || *size < DEVICE_REQUEST_SIZE)
+        return -EINVAL;
+    *size = DEVICE_REQUEST_SIZE;
+    return (int)lu_host(__NR_ioctl, file->fd, request, value);
 }
 
 const struct host_socket_ops lu_host_socket_ops = {

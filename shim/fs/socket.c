@@ -153,6 +153,25 @@ int socket_wait(struct task *task, struct wait_queue *q, struct waiter *w, uint6
     return r == -ETIMEDOUT ? -EAGAIN : r;
 }
 
+void *socket_await(struct task *task, struct file *f, struct wait_queue *q, uint64_t timeout_ns,
+                   void *(*take)(struct file *f, int *err), int *err)
+{
+    uint64_t deadline = socket_deadline(timeout_ns);
+    struct waiter w = {0};
+    void *taken = take(f, err);
+
+    while (!taken && *err == -EAGAIN && socket_blocks(f, 0)) {
+        int wait = socket_wait(task, q, &w, deadline);
+        taken = take(f, err);
+        if (!taken && *err == -EAGAIN && wait) {
+            *err = wait;
+            break;
+        }
+    }
+    wait_queue_remove(&w);
+    return taken;
+}
+
 bool socket_blocks(const struct file *f, int flags)
 {
     return !(flags & MSG_DONTWAIT) && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK);

@@ -165,6 +165,12 @@ int socket_pair(struct task *task, int family, int type, int protocol, uint32_t 
  * deadline passed. */
 int socket_wait(struct task *task, struct wait_queue *q, struct waiter *w, uint64_t deadline_ns);
 uint64_t socket_deadline(uint64_t timeout_ns); /* 0: for ever */
+/*
+ * What `take` has of a socket, asked again each time `q` is woken if the socket blocks and the answer was NULL with -EAGAIN.
+ * NULL: *err is what take said last, or why the sleep ended. Called without locks, as is take.
+ */
+void *socket_await(struct task *task, struct file *f, struct wait_queue *q, uint64_t timeout_ns,
+                   void *(*take)(struct file *f, int *err), int *err);
 bool socket_blocks(const struct file *f, int flags);
 /* SIGURG to who owns a file: F_SETOWN's number. Takes g_process_lock. */
 void socket_tell_urgent(int owner);

@@ -398,9 +398,9 @@ static int unix_connect(struct task *task, struct file *f, const struct socket_a
     return r;
 }
 
-static struct unix_socket *take_pending(struct unix_socket *listener, int *err)
+static void *take_pending(struct file *f, int *err)
 {
-    struct unix_socket *end = NULL;
+    struct unix_socket *listener = unix_of(f), *end = NULL;
 
     mutex_lock(&listener->lock);
     if (listener->state != SOCKET_LISTENING) {
@@ -420,29 +420,16 @@ static struct file *unix_accept(struct task *task, struct file *f, uint32_t flag
                                 struct socket_address *from, int *err)
 {
     struct unix_socket *listener = unix_of(f), *end;
-    uint64_t deadline = socket_deadline(listener->set.receive_timeout_ns);
-    struct waiter w = {0};
     struct file *made;
-    int r;
 
     if (listener->type == SOCK_DGRAM) {
         *err = -EOPNOTSUPP;
         return NULL;
     }
-    end = take_pending(listener, &r);
-    while (!end && r == -EAGAIN && socket_blocks(f, 0)) {
-        int wait = socket_wait(task, &listener->wait, &w, deadline);
-        end = take_pending(listener, &r);
-        if (!end && r == -EAGAIN && wait) {
-            r = wait;
-            break;
-        }
-    }
-    wait_queue_remove(&w);
-    if (!end) {
-        *err = r;
+    end =
+        socket_await(task, f, &listener->wait, listener->set.receive_timeout_ns, take_pending, err);
+    if (!end)
         return NULL;
-    }
     wait_queue_wake_all(&listener->wait); /* room for another connect */
     made = unix_file(end, flags, err);
     if (!made) {

@@ -261,9 +261,9 @@ static void establish(struct inet_socket *client)
         wait_queue_wake_all(&client->wait);
 }
 
-static struct inet_socket *take_pending(struct inet_socket *listener, int *err)
+static void *take_pending(struct file *f, int *err)
 {
-    struct inet_socket *end = NULL, *next = NULL;
+    struct inet_socket *listener = inet_of(f), *end = NULL, *next = NULL;
 
     mutex_lock(&listener->lock);
     if (listener->state != STATE_LISTEN) {
@@ -294,25 +294,12 @@ struct file *tcp_accept(struct task *task, struct file *f, uint32_t flags,
                         struct socket_address *from, int *err)
 {
     struct inet_socket *listener = inet_of(f), *end;
-    uint64_t deadline = socket_deadline(listener->set.receive_timeout_ns);
-    struct waiter w = {0};
     struct file *made;
-    int r = 0;
 
-    end = take_pending(listener, &r);
-    while (!end && r == -EAGAIN && socket_blocks(f, 0)) {
-        int wait = socket_wait(task, &listener->wait, &w, deadline);
-        end = take_pending(listener, &r);
-        if (!end && r == -EAGAIN && wait) {
-            r = wait;
-            break;
-        }
-    }
-    wait_queue_remove(&w);
-    if (!end) {
-        *err = r;
+    end =
+        socket_await(task, f, &listener->wait, listener->set.receive_timeout_ns, take_pending, err);
+    if (!end)
         return NULL;
-    }
     made = inet_file(end, flags, err);
     if (!made) {
         tcp_close(end);

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "passed_fds.h"
 #include "show.h"
 
 #ifndef SO_PEERGROUPS
@@ -249,23 +250,6 @@ static void who(void)
 
 /* ---- cycles ------------------------------------------------------------------------------------------------------- */
 
-static void pass(int over, const int *fds, unsigned count)
-{
-    char control[CMSG_SPACE(8 * sizeof(int))] = {0};
-    struct iovec v = {"d", 1};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = control,
-                       .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(h), fds, count * sizeof(int));
-    CHECK(sendmsg(over, &m, 0) == 1);
-}
-
 static int take(int over, int flags)
 {
     char control[CMSG_SPACE(8 * sizeof(int))] = {0}, c;
@@ -399,18 +383,7 @@ static void too_many(void)
         CHECK(getuid() || setresuid(54321, 54321, 54321) == 0);
         CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
         int many[8] = {p[0], p[0], p[0], p[0], p[0], p[0], p[0], p[0]}, sent = 0;
-        char control[CMSG_SPACE(sizeof(many))] = {0};
-        struct iovec v = {"d", 1};
-        struct msghdr m = {.msg_iov = &v,
-                           .msg_iovlen = 1,
-                           .msg_control = control,
-                           .msg_controllen = sizeof(control)};
-        struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-        h->cmsg_level = SOL_SOCKET;
-        h->cmsg_type = SCM_RIGHTS;
-        h->cmsg_len = CMSG_LEN(sizeof(many));
-        memcpy(CMSG_DATA(h), many, sizeof(many));
-        while (sent < 8 && sendmsg(s[0], &m, MSG_DONTWAIT) == 1)
+        while (sent < 8 && try_pass(s[0], many, 8, MSG_DONTWAIT) == 1)
             sent++;
         printf("sent %d: %s\n", sent, strerror(errno));
         _exit(0);

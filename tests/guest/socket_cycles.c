@@ -8,24 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "guest.h"
-
-static void pass(int over, const int *fds, unsigned count)
-{
-    char control[CMSG_SPACE(4 * sizeof(int))] = {0};
-    struct iovec v = {"d", 1};
-    struct msghdr m = {.msg_iov = &v,
-                       .msg_iovlen = 1,
-                       .msg_control = control,
-                       .msg_controllen = CMSG_SPACE(count * sizeof(int))};
-    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-
-    h->cmsg_level = SOL_SOCKET;
-    h->cmsg_type = SCM_RIGHTS;
-    h->cmsg_len = CMSG_LEN(count * sizeof(int));
-    memcpy(CMSG_DATA(h), fds, count * sizeof(int));
-    CHECK(sendmsg(over, &m, 0) == 1);
-}
+#include "passed_fds.h"
 
 static void leave_a_cycle(int i)
 {

@@ -8,19 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/host_file.h"
 #include "platform/kvm/vmm/files.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
+#include "tests/kvm_host/cases.h"
 
 static const char g_text[] = "written before";
 static char g_base[] = "/tmp/vmm-files.XXXXXX", g_log[64], g_granted[64];
@@ -133,10 +125,7 @@ static void what_nobody_granted_gets_no_name(void)
     }
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} g_cases[] = {
+static const struct test_case g_cases[] = {
     {"what was opened for writing is not read", what_was_opened_for_writing_is_not_read},
     {"what was opened for reading is not written", what_was_opened_for_reading_is_not_written},
     {"what was opened for appending is not changed", what_was_opened_for_appending_is_not_changed},
@@ -159,31 +148,17 @@ static void run_case(void (*run)(void))
     CHECK(vm_files_open(&g_files, &options, why, sizeof(why)) == 0);
     run();
     vm_files_close(&g_files);
-    _exit(0);
 }
 
 int main(void)
 {
-    int failed = 0;
     CHECK(mkdtemp(g_base));
     snprintf(g_log, sizeof(g_log), "%s/log", g_base);
     snprintf(g_granted, sizeof(g_granted), "%s/granted", g_base);
     CHECK(mkdir(g_granted, 0755) == 0);
-    for (size_t i = 0; i < sizeof(g_cases) / sizeof(g_cases[0]); i++) {
-        int status = 0;
-        prepare();
-        fflush(NULL);
-        pid_t pid = fork();
-        if (pid == 0)
-            run_case(g_cases[i].run);
-        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-            printf("failed: %s (status %#x)\n", g_cases[i].name, (unsigned)status);
-            failed++;
-        }
-    }
+    int status = run_cases(g_cases, sizeof(g_cases) / sizeof(g_cases[0]), prepare, run_case);
     unlink(g_log);
     rmdir(g_granted);
     rmdir(g_base);
-    printf("%zu cases, %d failed\n", sizeof(g_cases) / sizeof(g_cases[0]), failed);
-    return failed != 0;
+    return status;
 }

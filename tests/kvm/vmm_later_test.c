@@ -10,18 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/kvm/vmm/vm.h"
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
+#include "tests/kvm_host/cases.h"
 
 static void on_kick(int signal)
 {
@@ -137,10 +129,7 @@ static void a_worker_is_inside_a_call_at_the_end(void)
     CHECK(!is_done(0));
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} g_cases[] = {
+static const struct test_case g_cases[] = {
     {"more is waited for than the host polls", more_is_waited_for_than_the_host_polls},
     {"a terminal never keeps a call", a_terminal_never_keeps_a_call},
     {"a worker is inside a call at the end", a_worker_is_inside_a_call_at_the_end},
@@ -168,23 +157,9 @@ static void run_case(void (*run)(void))
     run();
     later_close(&g_vm);
     vm_files_close(&g_vm.files);
-    _exit(0);
 }
 
 int main(void)
 {
-    int failed = 0;
-    for (size_t i = 0; i < sizeof(g_cases) / sizeof(g_cases[0]); i++) {
-        int status = 0;
-        fflush(NULL);
-        pid_t pid = fork();
-        if (pid == 0)
-            run_case(g_cases[i].run);
-        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-            printf("failed: %s (status %#x)\n", g_cases[i].name, (unsigned)status);
-            failed++;
-        }
-    }
-    printf("%zu cases, %d failed\n", sizeof(g_cases) / sizeof(g_cases[0]), failed);
-    return failed != 0;
+    return run_cases(g_cases, sizeof(g_cases) / sizeof(g_cases[0]), NULL, run_case);
 }

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "platform/kvm/image/kvm_aspace.h"
 #include "platform/kvm/image/mm.h"
+#include "tests/kvm_host/cases.h"
 #include "tests/kvm_host/kvm_host.h"
 
 #define PAGE UINT64_C(4096)
@@ -22,14 +22,6 @@ static struct platform *const g_p = &g_kvm_host;
 static unsigned char g_bytes[CAPACITY];
 static struct kvm_host_file g_file; /* five pages and a half, page i filled with 'a' + i */
 static struct aspace *g_space;
-
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "line %d: %s\n", __LINE__, #condition);                                \
-            _exit(1);                                                                              \
-        }                                                                                          \
-    } while (0)
 
 static struct host_file *handle(struct kvm_host_file *file)
 {
@@ -365,10 +357,7 @@ static void a_flush_before_the_bytes_come_does_not_lose_them(void)
     CHECK(memcmp(g_bytes + PAGE, "bytesb", 6) == 0);
 }
 
-static const struct {
-    const char *name;
-    void (*run)(void);
-} g_cases[] = {
+static const struct test_case g_cases[] = {
     {"pages are read once for all views", pages_are_read_once_for_all_views},
     {"shared writes reach the file at the end", shared_writes_reach_the_file_at_the_end},
     {"private writes never reach the file", private_writes_never_reach_the_file},
@@ -414,23 +403,9 @@ static void run_case(void (*run)(void))
     if (left)
         fprintf(stderr, "%s\n", left);
     CHECK(!left);
-    _exit(0);
 }
 
 int main(void)
 {
-    int failed = 0;
-    for (size_t i = 0; i < sizeof(g_cases) / sizeof(g_cases[0]); i++) {
-        int status = 0;
-        fflush(NULL);
-        pid_t pid = fork();
-        if (pid == 0)
-            run_case(g_cases[i].run);
-        if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-            printf("failed: %s (status %#x)\n", g_cases[i].name, (unsigned)status);
-            failed++;
-        }
-    }
-    printf("%zu cases, %d failed\n", sizeof(g_cases) / sizeof(g_cases[0]), failed);
-    return failed != 0;
+    return run_cases(g_cases, sizeof(g_cases) / sizeof(g_cases[0]), NULL, run_case);
 }

@@ -22,6 +22,7 @@
 
 #include "platform/host_file.h"
 #include "platform/stock/linux_open.h"
+#include "platform/stock/linux_stat.h"
 
 #define NAME_SIZE_MAX 256u /* a component with its NUL */
 #define TARGET_SIZE_MAX 4096u
@@ -342,31 +343,12 @@ static int64_t serve_reopen(struct vm_files *files, struct vm_file *file, uint64
     return wrap(files, open(path, host), file->limits);
 }
 
-static int64_t nanoseconds(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static int64_t stat_below(int fd, const char *name, int flags, struct host_stat *out)
 {
     struct stat st;
     if (fstatat(fd, name, &st, flags) < 0)
         return -errno;
-    *out = (struct host_stat){
-        .dev = st.st_dev,
-        .ino = st.st_ino,
-        .size = (uint64_t)st.st_size,
-        .blocks = (uint64_t)st.st_blocks,
-        .mode = st.st_mode,
-        .nlink = (uint32_t)st.st_nlink,
-        .uid = st.st_uid,
-        .gid = st.st_gid,
-        .rdev = st.st_rdev,
-        .block_size = (uint32_t)st.st_blksize,
-        .atime_ns = nanoseconds(st.st_atim),
-        .mtime_ns = nanoseconds(st.st_mtim),
-        .ctime_ns = nanoseconds(st.st_ctim),
-    };
+    *out = linux_host_stat(&st);
     return 0;
 }
 
@@ -467,18 +449,8 @@ static int64_t serve_readdir(struct vm_file *dir, const struct kvm_request *r, v
 
 static int set_times(const char *path, const struct host_stat *attr)
 {
-    struct timespec times[2];
-    const int64_t wanted[2] = {attr->atime_ns, attr->mtime_ns};
-    for (int i = 0; i < 2; i++) {
-        int64_t sec = wanted[i] / 1000000000, nsec = wanted[i] % 1000000000;
-        if (nsec < 0) {
-            nsec += 1000000000;
-            sec--;
-        }
-        times[i] = (struct timespec){.tv_sec = sec, .tv_nsec = nsec};
-        if (wanted[i] == INT64_MIN)
-            times[i] = (struct timespec){.tv_nsec = UTIME_OMIT};
-    }
+    struct linux_time a = linux_time_of(attr->atime_ns), m = linux_time_of(attr->mtime_ns);
+    const struct timespec times[2] = {{a.sec, a.nsec}, {m.sec, m.nsec}};
     return utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 0;
 }
 
@@ -508,16 +480,7 @@ static int64_t serve_statfs(struct vm_file *file, struct host_statfs *out)
     struct statfs sf;
     if (fstatfs(file->fd, &sf) < 0)
         return -errno;
-    *out = (struct host_statfs){
-        .type = (uint64_t)sf.f_type,
-        .block_size = (uint64_t)sf.f_bsize,
-        .blocks = (uint64_t)sf.f_blocks,
-        .blocks_free = (uint64_t)sf.f_bfree,
-        .blocks_available = (uint64_t)sf.f_bavail,
-        .files = (uint64_t)sf.f_files,
-        .files_free = (uint64_t)sf.f_ffree,
-        .name_max = (uint64_t)sf.f_namelen,
-    };
+    *out = linux_host_statfs(&sf);
     return 0;
 }
 

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -14,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "platform/stock/linux_device.h"
 
 #define NAME_SIZE_MAX 64u
 #define LEVEL_NETLINK 270
@@ -239,7 +240,7 @@ static int64_t serve_option(int fd, const struct kvm_request *r, void *buffer)
 static int64_t serve_count(int fd, uint64_t request)
 {
     int count = 0;
-    if (request != FIONREAD && request != TIOCOUTQ && request != SIOCATMARK)
+    if (!linux_counts(request))
         return -EINVAL;
     return ioctl(fd, request, &count) < 0 ? -errno : count;
 }
@@ -252,31 +253,14 @@ static int64_t serve_device(int fd, const struct kvm_request *r, void *buffer)
     if (!buffer || r->size > sizeof(value))
         return -EINVAL;
     memcpy(value, buffer, r->size);
-    switch (r->a1) {
-    case SIOCGIFCONF:
+    if (r->a1 == SIOCGIFCONF) {
         if (ioctl(fd, SIOCGIFCONF, &list) < 0)
             return -errno;
         size = (size_t)list.ifc_len;
-        break;
-    case SIOCGIFNAME:
-    case SIOCGIFFLAGS:
-    case SIOCGIFADDR:
-    case SIOCGIFDSTADDR:
-    case SIOCGIFBRDADDR:
-    case SIOCGIFNETMASK:
-    case SIOCGIFMETRIC:
-    case SIOCGIFMTU:
-    case SIOCGIFHWADDR:
-    case SIOCGIFINDEX:
-    case SIOCGIFTXQLEN:
-    case SIOCGIFMAP:
-        if (r->size < size)
-            return -EINVAL;
-        if (ioctl(fd, r->a1, value) < 0)
-            return -errno;
-        break;
-    default:
+    } else if (!linux_asks_of_device(r->a1) || r->size < size) {
         return -EINVAL;
+    } else if (ioctl(fd, r->a1, value) < 0) {
+        return -errno;
     }
     memcpy(buffer, value, size < r->size ? size : r->size);
     return (int64_t)size;
