@@ -3,6 +3,7 @@
  * files.
  */
 #include <asm/fcntl.h>
+#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <linux/inotify.h>
 #include <linux/uio.h>
@@ -509,6 +510,16 @@ long sys_ftruncate(struct task *task, const struct syscall_args *args)
     return err;
 }
 
+/* RLIMIT_FSIZE holds for what makes the file longer: not with FALLOC_FL_KEEP_SIZE, nor for what makes it shorter. */
+static int may_allocate(struct task *task, struct file *f, int mode, uint64_t end)
+{
+    struct file_stat now;
+    if (mode != 0 && mode != FALLOC_FL_ZERO_RANGE)
+        return 0;
+    int err = file_stat(f, &now);
+    return err ? err : file_may_grow(task, now.size, end);
+}
+
 long sys_fallocate(struct task *task, const struct syscall_args *args)
 {
     int64_t offset = (int64_t)args->a[2], size = (int64_t)args->a[3], end;
@@ -522,9 +533,11 @@ long sys_fallocate(struct task *task, const struct syscall_args *args)
     long err;
     if ((f->flags & O_PATH) || (f->flags & O_ACCMODE) == O_RDONLY)
         err = -EBADF;
-    else if (f->ops->fallocate)
-        err = f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size);
-    else if (!f->inode || S_ISFIFO(f->inode->mode))
+    else if (f->ops->fallocate) {
+        err = may_allocate(task, f, (int)args->a[1], (uint64_t)end);
+        if (err == 0)
+            err = f->ops->fallocate(task, f, (int)args->a[1], (uint64_t)offset, (uint64_t)size);
+    } else if (!f->inode || S_ISFIFO(f->inode->mode))
         err = -ESPIPE;
     else
         err = S_ISREG(f->inode->mode) ? -EOPNOTSUPP : -ENODEV;

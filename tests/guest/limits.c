@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -250,6 +251,22 @@ static void file_size(void)
         printf("write %ld\n", r);
     }
     printf("truncate %ld\n", result(ftruncate(fd, 151)));
+    printf("allocate %ld\n", result(fallocate(fd, 0, 149, 2)));
+    printf("within %ld\n", result(fallocate(fd, 0, 100, 50)));
+    printf("behind the end %ld\n", result(fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 5000)));
+    struct stat st;
+    CHECK(fstat(fd, &st) == 0);
+    printf("size %lld\n", (long long)st.st_size);
+    signal(SIGXFSZ, SIG_DFL);
+    sigset_t blocked, pending;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGXFSZ);
+    CHECK(sigprocmask(SIG_BLOCK, &blocked, NULL) == 0);
+    long r = result(fallocate(fd, 0, 0, 5000));
+    CHECK(sigpending(&pending) == 0);
+    printf("allocate %ld, pending %d\n", r, sigismember(&pending, SIGXFSZ));
+    signal(SIGXFSZ, SIG_IGN);
+    CHECK(sigprocmask(SIG_UNBLOCK, &blocked, NULL) == 0);
     signal(SIGXFSZ, SIG_DFL);
     fflush(stdout);
     if (write(fd, text, 1) < 0)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""A stressor of Debian's stress-ng under pal: it must end well and find nothing to complain about.
+"""Stressors of Debian's stress-ng under pal, at once: they must end well and find nothing to complain about.
 
-    stress.py --pal build/pal --seconds N STRESSOR
+    stress.py --pal build/pal --seconds N STRESSOR...
 """
 import argparse
 import os
@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
     parser.add_argument("--seconds", type=int, default=1)
-    parser.add_argument("stressor")
+    parser.add_argument("stressor", nargs="+")
     args = parser.parse_args()
     if not shutil.which("stress-ng"):
         print("skipped: stress-ng is not installed")
@@ -31,27 +31,29 @@ def main():
     support.adopt_orphans()
     # It asks /sys how many processors and caches there are.
     options = ["--mount", "/sys:/sys", "--cwd", "/tmp", "--pids", "3000", "--memory", "2G"]
+    # Two of the same kind get into each other's way; several kinds do so anyway.
+    instances = [word for name in args.stressor for word in (f"--{name}", "2" if len(args.stressor) == 1 else "1")]
     seconds = args.seconds
     while True:
         argv = support.pal_run(args.pal, options) + [
             "/usr/bin/python3", "-c", AS_SOMEBODY,
-            "stress-ng", f"--{args.stressor}", "2", "--timeout", str(seconds), "--temp-path", "/tmp", "--verify", "--metrics-brief"]
+            "stress-ng", *instances, "--timeout", str(seconds), "--temp-path", "/tmp", "--verify", "--metrics-brief"]
         # What it has begun it ends, which takes long on a slow machine.
         result = support.run(argv, timeout=100 + 10 * seconds, cwd="/")
         text = (result.out + result.err).decode(errors="replace")
         sys.stdout.write(text)
         complaints = [line for line in text.splitlines() if COMPLAINT.search(line)]
         _, left = support.leftovers()
-        work = re.search(rf"\b{args.stressor} +(\d+) +[0-9.]+ ", text)
+        work = [re.search(rf"\] {name} +(\d+) +[0-9.]+ ", text) for name in args.stressor]
         print(f"status {result.status} after {result.seconds:.1f} s, {len(complaints)} complaints, left running: {left}")
-        if result.status != 0 or complaints or left or not work:
+        if result.status != 0 or complaints or left or not all(work):
             sys.exit(1)
-        if int(work[1]) > 0:
+        if all(int(done[1]) > 0 for done in work):
             return
-        # One of its operations can be long: on a loaded machine the time was over before one was done.
+        # One of their operations can be long: on a loaded machine the time was over before one was done.
         seconds *= 2
         if seconds > 40:
-            sys.exit("it did nothing")
+            sys.exit("nothing done by " + " ".join(name for name, done in zip(args.stressor, work) if int(done[1]) == 0))
 
 
 if __name__ == "__main__":
