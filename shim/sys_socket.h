@@ -7,7 +7,8 @@
 #include "shim/syscall.h"
 
 #define SHIM_SYSCALLS_SOCKET(X)                                                                    \
-    X(socket, 3, PARTIAL, "AF_UNIX, and AF_INET, AF_INET6 with TCP and UDP; no raw sockets")       \
+    X(socket, 3, PARTIAL,                                                                          \
+      "AF_UNIX, and AF_INET, AF_INET6 with TCP and UDP; raw ones with --net=host only")            \
     X(socketpair, 4, FULL, "")                                                                     \
     X(bind, 3, FULL, "")                                                                           \
     X(listen, 2, FULL, "")                                                                         \
