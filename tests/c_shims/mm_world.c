@@ -230,6 +230,8 @@ int memory_move(struct platform *p UNUSED, const struct aspace *as UNUSED, struc
     if (call_fails())
         return -ENOMEM;
     struct told *moved = calloc(new_size / 4096, sizeof(*moved));
+    if (!moved)
+        abort();
     memcpy(moved, &g_world->pages[source], old * sizeof(*moved));
     for (uint64_t i = old; i < new_size / 4096; i++) {
         moved[i] = moved[i - 1];

@@ -130,6 +130,7 @@ static void scripts(void)
 static void limits(void)
 {
     char *big = malloc(256 * 1024);
+    CHECK(big);
     memset(big, 'b', 256 * 1024);
     big[128 * 1024] = '\0';
     char *argv[] = {"me", "count", big, NULL};

@@ -28,10 +28,12 @@ static void show_ids(void)
            prctl(PR_GET_DUMPABLE), open("/etc/shadow", O_RDONLY) >= 0);
     FILE *f = fopen("/proc/self/status", "r");
     char line[128];
-    while (f && fgets(line, sizeof(line), f))
+    CHECK(f);
+    while (fgets(line, sizeof(line), f))
         if (!strncmp(line, "CapPrm", 6) || !strncmp(line, "CapEff", 6) ||
             !strncmp(line, "CapAmb", 6))
             printf("  %.7s %llx\n", line, strtoull(line + 7, NULL, 16) & 0x3ff);
+    fclose(f);
     int death = -1;
     CHECK(prctl(PR_GET_PDEATHSIG, &death) == 0);
     printf("  signal at the parent's death %d\n", death);

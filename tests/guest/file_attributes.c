@@ -178,6 +178,7 @@ static void big_directory(void)
     DIR *d = opendir(".");
     const struct dirent *e;
     int twice = 0, others = 0, removed = 0;
+    CHECK(d);
     while ((e = readdir(d))) {
         int i;
         if (sscanf(e->d_name, "entry-%d", &i) != 1) {

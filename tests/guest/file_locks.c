@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "guest.h"
 
 static int set(int fd, int cmd, int type, off_t start, off_t length)
@@ -25,7 +26,7 @@ static void query(int fd, const char *what, int type, off_t start, off_t length)
 }
 
 /* What another process sees. */
-static void in_child(void (*body)(int), int fd)
+static void in_child_with(void (*body)(int), int fd)
 {
     fflush(stdout);
     pid_t pid = fork();
@@ -69,15 +70,15 @@ int main(void)
     int fd = open("lock", O_RDWR | O_CREAT, 0600);
     CHECK(fd >= 0 && ftruncate(fd, 50) == 0);
     printf("%d %d\n", set(fd, F_SETLK, F_WRLCK, 10, 10), set(fd, F_SETLK, F_RDLCK, 20, 10));
-    in_child(look, fd);
+    in_child_with(look, fd);
     printf("split %d\n", set(fd, F_SETLK, F_UNLCK, 14, 2));
-    in_child(look, fd);
+    in_child_with(look, fd);
     printf("merge %d %d\n", set(fd, F_SETLK, F_RDLCK, 0, 0), set(fd, F_SETLK, F_UNLCK, 0, 12));
-    in_child(look, fd);
+    in_child_with(look, fd);
     /* Closing any descriptor of the file drops what the process holds. */
     int other = open("lock", O_RDONLY);
     close(other);
-    in_child(look, fd);
+    in_child_with(look, fd);
     int reader = open("lock", O_RDONLY), writer = open("lock", O_WRONLY);
     printf("modes %d %d %d\n", set(reader, F_SETLK, F_WRLCK, 0, 1),
            set(writer, F_SETLK, F_RDLCK, 0, 1), set(fd, F_SETLK, 7, 0, 1));
@@ -85,20 +86,22 @@ int main(void)
            set(fd, F_SETLK, F_WRLCK, 3, -5));
 
     /* A waiter gets it when the holder ends. */
-    int p[2];
-    CHECK(pipe(p) == 0);
+    int p[2], q[2];
+    CHECK(pipe(p) == 0 && pipe(q) == 0);
     fflush(stdout);
     pid_t holder = fork();
     if (holder == 0) {
         int own = open("lock", O_RDWR);
         CHECK(set(own, F_SETLK, F_WRLCK, 30, 1) == 0 && write(p[1], "x", 1) == 1);
-        usleep(500000);
+        CHECK(read(q[0], &(char){0}, 1) == 1);
+        until_asleep(getppid(), getppid());
         _exit(0);
     }
     char c;
     CHECK(read(p[0], &c, 1) == 1);
-    printf("busy %d, waited %d\n", set(fd, F_SETLK, F_WRLCK, 30, 1),
-           set(fd, F_SETLKW, F_WRLCK, 30, 1));
+    int busy = set(fd, F_SETLK, F_WRLCK, 30, 1);
+    CHECK(write(q[1], "x", 1) == 1);
+    printf("busy %d, waited %d\n", busy, set(fd, F_SETLKW, F_WRLCK, 30, 1));
     CHECK(waitpid(holder, NULL, 0) == holder);
 
     /* A signal ends the wait. */
@@ -124,11 +127,11 @@ int main(void)
     close(b);
 
     printf("flock %d\n", flock(fd, LOCK_EX));
-    in_child(try_flock, fd);
+    in_child_with(try_flock, fd);
     printf("flock %d\n", flock(fd, LOCK_SH));
-    in_child(try_flock, fd);
+    in_child_with(try_flock, fd);
     printf("flock %d\n", flock(fd, LOCK_UN));
-    in_child(try_flock, fd);
+    in_child_with(try_flock, fd);
     printf("flock %d %d\n", flock(fd, 77) < 0 ? errno : 0, flock(99, LOCK_SH) < 0 ? errno : 0);
     CHECK(unlink("lock") == 0 && chdir("/") == 0 && rmdir(dir) == 0);
     return 0;

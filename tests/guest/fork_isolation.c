@@ -11,6 +11,7 @@ int main(void)
 {
     int *heap = malloc(sizeof(int));
     int stack = 1;
+    CHECK(heap);
     *heap = 1;
     int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(shared != MAP_FAILED);

@@ -62,6 +62,7 @@ static void positions(void)
     static char names[64][32];
     struct dirent *e;
     int kept = 0, count = 0, wrong = 0;
+    CHECK(dir);
     while ((e = readdir(dir))) {
         if (count++ % 2000 == 0 && kept < 64) {
             /* The position of an entry is where the one before ends. */

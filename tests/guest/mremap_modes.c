@@ -182,6 +182,7 @@ static void heap_and_stack(void)
 {
     /* realloc of large blocks is mremap. */
     char *p = malloc(1 << 20);
+    CHECK(p);
     memset(p, 1, 1 << 20);
     for (int i = 0; i < 20; i++) {
         p = realloc(p, (1 << 20) + i * 300000);

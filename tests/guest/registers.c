@@ -67,6 +67,7 @@ static void *spin(void *arg)
     for (int i = 0; i < 3000000; i++)
         x = x * 1.0000001 + (double)n * 1e-9;
     double *result = malloc(sizeof(double));
+    CHECK(result);
     *result = x;
     return result;
 }

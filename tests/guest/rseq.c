@@ -150,6 +150,7 @@ static void preemption(void)
     long count = sysconf(_SC_NPROCESSORS_ONLN) + 2;
     pthread_t *threads = calloc((size_t)count, sizeof(*threads));
     int *through = calloc((size_t)count, sizeof(*through)), sum = 0;
+    CHECK(threads && through);
     g_waiting = (int)count;
     for (long i = 0; i < count; i++)
         CHECK(pthread_create(&threads[i], NULL, be_preempted, &through[i]) == 0);

@@ -504,6 +504,10 @@ int main(int argc, char **argv)
     const char *call = argv[1];
     uint64_t end = now_ms() + strtoull(argv[2], NULL, 10) * 1000;
     char **command = calloc((size_t)argc + 1, sizeof(*command));
+    if (!command) {
+        perror("stepper");
+        return 2;
+    }
     for (int i = 3; i < argc; i++)
         command[i - 3] = argv[i];
     command[argc - 3] = argv[1];

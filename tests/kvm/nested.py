@@ -38,7 +38,7 @@ sys.path.insert(0, os.path.join(TOP, "tests", "programs"))
 import cases
 
 SKIPPED, BROKEN = 77, 125
-SILENT = 150 # seconds without a sign of life (one is due every 5, from one processor), or without a processor, after which a machine stands still
+SILENT = 300 # seconds without a sign of life (one is due every 5, from one processor), or without a processor, after which a machine stands still
 MACHINES = 4 # at most, one after the other
 NOT_RUN = (126, 127, 134) # statuses of programs that could not start or gave up, which a test natively must not have
 BUSYBOX = "/bin/busybox"
@@ -251,9 +251,9 @@ class Watch(threading.Thread):
     """Ends QEMU at the deadline, or when nothing has come on the machine's console for long, or when its kernel says there that a processor
     has been out of its reach for long: no program can keep one so."""
 
-    def __init__(self, qemu, console, monitor, deadline):
+    def __init__(self, qemu, console, monitor, deadline, silent):
         super().__init__(daemon=True)
-        self.qemu, self.console, self.monitor, self.deadline = qemu, console, monitor, deadline
+        self.qemu, self.console, self.monitor, self.deadline, self.silent = qemu, console, monitor, deadline, silent
         self.stuck = None # where the processors were
 
     def _where(self):
@@ -284,7 +284,7 @@ class Watch(threading.Thread):
             now = time.monotonic()
             if os.path.getsize(self.console) != size:
                 size, seen = os.path.getsize(self.console), now
-            if now > seen + SILENT or self._longest() > SILENT:
+            if now > seen + self.silent or self._longest() > self.silent:
                 try:
                     self.stuck = self._where()
                 except (OSError, ValueError) as error:
@@ -310,7 +310,8 @@ def boot(arguments, folder, first, deadline):
          "-drive", f"file={os.path.join(folder, 'disk')},if=none,id=disk,format=raw,cache=unsafe,snapshot=on", "-device", "nvme,drive=disk,serial=disk",
          "-append", f"root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check first={first}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    watch = Watch(qemu, console, monitor, deadline)
+    # Where instructions are counted, the machine's seconds may be minutes, and one processor has nobody to race with.
+    watch = Watch(qemu, console, monitor, deadline, deadline if arguments.count else SILENT)
     watch.start()
     said = []
     with open(os.path.join(folder, "said"), "ab", buffering=0) as so_far: # for whoever looks on

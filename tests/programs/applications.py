@@ -224,7 +224,7 @@ go build -o program main.go; echo built $?; timeout 60 ./program; echo status $?
 script("tmux", ["tmux"], r"""
 export TMUX_TMPDIR=$dir HOME=$dir TERM=xterm-256color LC_ALL=C.UTF-8
 t() { tmux -f /dev/null "$@"; }
-shows() { for i in $(seq 100); do t capture-pane -p -t s.0 | grep -q "$1" && return 0; sleep 0.1; done; echo "never shown: $1"; t capture-pane -p -t s.0; return 1; }
+shows() { for i in $(seq 600); do t capture-pane -p -t s.0 | grep -q "$1" && return 0; sleep 0.1; done; echo "never shown: $1"; t capture-pane -p -t s.0; return 1; }
 runs() { wait_for eval "[ \$(t display-message -p -t s.0 '#{pane_current_command}') = $1 ]"; }
 t new-session -d -s s -x 80 -y 24 'env PS1="ready> " bash --norc --noprofile -i'; echo $?
 shows 'ready>'
@@ -277,6 +277,7 @@ exec 7> written 8< /etc/passwd
 lsof -w -p $$ | awk 'NR == 1 { print $1, $2, $3, $4, $5, $9 } $4 ~ /^(cwd|rtd|txt|7w|8r)$/ { print $4, $5 }'
 lsof -w -p $$ -a -d 7,8 -Fn | grep '^n' | sed 's,.*/,,'
 sleep 600 | cat > /dev/null & last=$!
+until [ "$(ps -o comm= -p $last)" = cat ]; do sleep 0.05; done
 lsof -w -p $last -a -d 0,1 -Ft | grep '^t'
 lsof -w -t written > found; [ "$(head -n 1 found)" = $$ ]; echo $?
 pkill -P $$; wait

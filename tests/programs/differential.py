@@ -73,7 +73,7 @@ def main():
     if left:
         sys.stdout.write(f"left running: {left}\n")
         equal = False
-    if native.status == 99 and b": not true: " in native.out:  # a CHECK of tests/guest/guest.h
+    if b": not true: " in native.out:  # a CHECK of tests/guest/guest.h, in whichever process
         sys.stdout.write(native.out.decode(errors="replace") + "the native run failed as well: the case itself is wrong\n")
         equal = False
     if native.status == "timeout":

@@ -284,12 +284,15 @@ def killed_overlay(pal, scratch):
         with open(f"{lower}/tree/{name}", "wb") as f:
             f.write(old)
     copied = 0
-    for delay in (0.15, 0.3, 0.45, 0.6):
+    for delay in (0, 0.15, 0.3, 0.45):
         kept = f"{scratch}/kept{delay}"
         os.makedirs(kept)
         argv = [pal, "run", "--root", lower, "--overlay", kept, "--cwd", "/tree", "--", "/bin/busybox", "sh", "-c"]
         with subprocess.Popen([*argv, "echo ready; for f in f*; do chmod 640 $f; done"], stdout=subprocess.PIPE, cwd="/") as process:
             process.stdout.readline()
+            first, end = f"{kept}/upper/tree/{names[0]}", time.monotonic() + 60
+            while not os.path.exists(first) and time.monotonic() < end:
+                time.sleep(0.01)
             time.sleep(delay)
             process.kill()
         support.leftovers()

@@ -263,13 +263,13 @@ class Guest:
         self.log.close()
 
 
-def until(done):
+def until(guest, done):
     end = time.monotonic() + PATIENCE
     while True:
         try:
             return done()
         except (OSError, AssertionError):
-            if time.monotonic() > end:
+            if time.monotonic() > end or guest.process.poll() is not None:
                 raise
             time.sleep(0.05)
 
@@ -311,7 +311,7 @@ def published_http_server_answers_curl(_):
         options = ["--mount", f"{scratch}:{scratch}", "--cwd", scratch]
         with Guest([PYTHON, "-m", "http.server", "--bind", "127.0.0.1", "8000"], [8000], options) as guest:
             url = f"http://127.0.0.1:{guest.ports[0]}/"
-            until(lambda: answers(guest.ports[0], b"GET / HTTP/1.0\r\n\r\n"))
+            until(guest, lambda: answers(guest.ports[0], b"GET / HTTP/1.0\r\n\r\n"))
             if not shutil.which("curl"):
                 raise Skip("not installed: curl")
             got = support.run(["curl", "-sS", url + "big"], timeout=PATIENCE)
@@ -333,7 +333,7 @@ def published_nginx_serves_ten_thousand_requests(_):
     shell = 'echo "$0" > /tmp/conf; exec nginx -c /tmp/conf'
     with Guest(["/bin/bash", "-c", shell, config], [80]) as guest:
         port = guest.ports[0]
-        until(lambda: answers(port, b"GET / HTTP/1.0\r\n\r\n"))
+        until(guest, lambda: answers(port, b"GET / HTTP/1.0\r\n\r\n"))
         for keep in ([], ["-k"]):
             got = support.run(["ab", "-q", *keep, "-n", "10000", "-c", "16", f"http://127.0.0.1:{port}/"], timeout=2 * PATIENCE, env=ENV)
             out = got.out.decode()
@@ -346,7 +346,7 @@ def published_nginx_serves_ten_thousand_requests(_):
 def published_connections_echo_at_once(_):
     with Guest(echo_server("AF_INET", "127.0.0.1", 7), [7]) as guest:
         port = guest.ports[0]
-        until(lambda: answers(port, b"x"))
+        until(guest, lambda: answers(port, b"x"))
         data = os.urandom(300_000)
         with concurrent.futures.ThreadPoolExecutor(40) as pool:
             def one(i):
@@ -369,7 +369,7 @@ def published_connections_echo_at_once(_):
 
 def published_ipv6_server_is_found(_):
     with Guest(echo_server("AF_INET6", "::1", 7), [7]) as guest:
-        assert until(lambda: answers(guest.ports[0], b"six")) == b"six"
+        assert until(guest, lambda: answers(guest.ports[0], b"six")) == b"six"
 
 
 def published_answer_before_the_end_arrives(_):

@@ -93,7 +93,7 @@ kill $server; wait $server 2>/dev/null
 openssl s_server -accept 127.0.0.1:$PORT2 -key key -cert cert -WWW > server.log 2>&1 & server=$!
 seq 1 100000 > numbers
 wait_for sh -c "echo Q | openssl s_client -connect 127.0.0.1:$PORT2"
-printf 'GET /numbers HTTP/1.0\r\n\r\n' | timeout 20 openssl s_client -quiet -connect 127.0.0.1:$PORT2 2>/dev/null | md5sum
+printf 'GET /numbers HTTP/1.0\r\n\r\n' | timeout 100 openssl s_client -quiet -connect 127.0.0.1:$PORT2 2>/dev/null | md5sum
 kill $server; wait $server 2>/dev/null; echo stopped
 """)
 

@@ -86,6 +86,7 @@ def death_on_the_way_in(pal):
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
     assert process.stdout.readline() == b"ready\n"
     spare = [pid for pid in settled_children(process.pid)[1:] if not maps(pid, "/bash")]
+    assert spare, "no process was made for later"
     for pid in spare:
         os.kill(pid, signal.SIGSTOP)
     process.stdin.write(b"\n")

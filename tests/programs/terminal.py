@@ -181,7 +181,7 @@ def shell_job_control(start):
     t.expect(r"\nfrom the background")
     t.send("cat &\n")
     t.expect(r"\$ ")
-    t.send("sleep 0.3; jobs | grep -c Stopped; echo listed\n")
+    t.send("until jobs | grep -q Stopped; do sleep 0.1; done; jobs | grep -c Stopped; echo listed\n")
     t.expect(r"1\r?\nlisted")  # stopped by SIGTTIN; the command itself has ended
     t.send("fg\n")
     time.sleep(1)
