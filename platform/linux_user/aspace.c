@@ -80,6 +80,7 @@ static int lu_aspace_activate(struct platform *p UNUSED, const struct aspace *ba
         return err;
     }
     t->aspace = target;
+    lu_sequence_move(t, target);
     if (old)
         __atomic_sub_fetch(&old->inside, 1, __ATOMIC_SEQ_CST);
     return 0;

@@ -130,8 +130,9 @@ struct thread {
     struct aspace *destroy_on_exit;
     struct thread *next; /* free list; spawn list */
     uint64_t cpu_user_ns, cpu_system_ns;
-    /* guest_sequence: the area, 0: none; `lost`: it was there and went bad */
-    uint64_t sequence;
+    /* guest_sequence: the area in the active space, 0: none; `away`: in `home` while another is active; `lost`: it was there and went bad */
+    uint64_t sequence, sequence_away;
+    const struct lu_aspace *sequence_home;
     uint32_t sequence_signature;
     bool sequence_lost;
     uint64_t canary;
@@ -289,6 +290,8 @@ void lu_save_live_context(struct thread *t);
 /* restartable sequences and barriers: sequence.c */
 /* In the zygote: what the host has; carriers inherit it. */
 void lu_sequence_probe(void);
+/* The calling thread goes on in `to`: it has its area in one space only. */
+void lu_sequence_move(struct thread *t, const struct lu_aspace *to);
 int lu_guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature);
 int lu_guest_barrier(struct platform *p, enum guest_barrier_kind kind, int cpu);
 /* On the way to the guest, when the host thread has another area than `t`. */

@@ -90,6 +90,8 @@ int lu_guest_sequence(struct platform *p UNUSED, struct guest_addr area, uint32_
     if (area.raw && !g_lu.sequences)
         return -ENOTSUP;
     t->sequence = area.raw;
+    t->sequence_away = 0;
+    t->sequence_home = t->aspace;
     t->sequence_signature = signature;
     t->sequence_lost = false;
     if (w->sequence == area.raw && (!area.raw || w->sequence_signature == signature))
@@ -100,6 +102,17 @@ int lu_guest_sequence(struct platform *p UNUSED, struct guest_addr area, uint32_
         return -EFAULT;
     }
     return 0;
+}
+
+void lu_sequence_move(struct thread *t, const struct lu_aspace *to)
+{
+    if (to == t->sequence_home && t->sequence_away) {
+        t->sequence = t->sequence_away;
+        t->sequence_away = 0;
+    } else if (to != t->sequence_home && t->sequence) {
+        t->sequence_away = t->sequence;
+        t->sequence = 0;
+    }
 }
 
 void lu_sequence_sync(struct thread *t)

@@ -146,6 +146,7 @@
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES)          \
     CASE(GuestContract, AnAreaOfSequencesTellsTheProcessor, PLATFORM_FEATURE_GUEST)                \
     CASE(GuestContract, AnAreaThatCannotBeWrittenIsRefused, PLATFORM_FEATURE_GUEST)                \
+    CASE(GuestContract, AnAreaIsLeftAloneInAnotherSpace, PLATFORM_FEATURE_GUEST)                   \
     CASE(GuestContract, AnInterruptedSequenceGoesOnAtItsAbortAddress,                              \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, BarriersAreThereOrRefused, PLATFORM_FEATURE_GUEST)                         \

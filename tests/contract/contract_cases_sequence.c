@@ -64,6 +64,29 @@ void GuestContract_AnAreaThatCannotBeWrittenIsRefused(struct contract *c)
     close_scene(c, &s);
 }
 
+/* What has the same address there is no area. */
+void GuestContract_AnAreaIsLeftAloneInAnotherSpace(struct contract *c)
+{
+    struct scene first = open_scene(c, GUEST_CODE(syscalls));
+    contract_put(c, SEQUENCE_AREA, UINT64_MAX);
+    int err = guest_sequence(c->p, guest_addr(SEQUENCE_AREA), SEQUENCE_SIGNATURE);
+    struct scene second = open_scene(c, GUEST_CODE(syscalls));
+    contract_put(c, SEQUENCE_AREA, UINT64_MAX);
+    struct guest_exit exit;
+    guest_interrupt(c->p, thread_current(c->p));
+    guest_run(c->p, second.ctx, &exit);
+    CHECK_EQUAL(exit.reason, GUEST_INTERRUPT);
+    expect_syscall(c, second.ctx);
+    CHECK_EQUAL(contract_get(c, SEQUENCE_AREA), UINT64_MAX);
+    contract_activate(c, first.as);
+    expect_syscall(c, first.ctx);
+    CHECK(err || contract_get(c, SEQUENCE_AREA) != UINT64_MAX);
+    CHECK_EQUAL(guest_sequence(c->p, guest_addr(0), 0), 0);
+    guest_context_destroy(c->p, second.ctx);
+    aspace_destroy(c->p, second.as);
+    close_scene(c, &first);
+}
+
 struct sequence_run {
     struct guest_context *ctx;
     struct guest_exit exit;

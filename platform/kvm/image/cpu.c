@@ -131,7 +131,7 @@ void cpu_setup(struct cpu *cpu)
     if (g_features.smep)
         cr4 |= CR4_SMEP;
     if (g_features.smap)
-        cr4 |= CR4_SMAP; /* no copy goes through a guest's address: nothing here ever allows it */
+        cr4 |= CR4_SMAP; /* only sequence.c ever goes through a guest's address */
     if (g_features.xsave)
         cr4 |= CR4_OSXSAVE;
     write_cr4(cr4);

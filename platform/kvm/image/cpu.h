@@ -51,8 +51,9 @@ struct thread {
     uint64_t used_tsc, guest_tsc, since_tsc;
     uint32_t interrupt; /* guest_interrupt: sticky */
     uint32_t in_guest;
-    /* guest_sequence: area, 0: none; since it was last seen to, was the guest code of this thread disturbed? */
+    /* guest_sequence: area, 0: none; in which space; since it was last seen to, was the guest code of this thread disturbed? */
     uint64_t sequence;
+    const struct kvm_aspace *sequence_space;
     uint32_t sequence_signature;
     bool disturbed;
     /* (s) */
@@ -186,6 +187,11 @@ void thread_reschedule(void);
 void thread_timer(void);
 /* Before another thread's registers come in: keep this one's extended state. guest_run.c */
 void context_save_live(struct thread *t);
+/*
+ * sequence.c: before the thread enters ring 3 again, in the space that it runs in. Interrupts off before and after.
+ * Result: false: the area is bad, and forgotten.
+ */
+bool sequence_resume(struct thread *t, struct guest_regs *regs);
 
 /* kernel_map.c: the kernel's half of every space. */
 void kernel_map_setup(uint64_t *next_free);

@@ -13,7 +13,6 @@
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/mm_env.h"
 #include "platform/platform.h"
-#include "platform/stock/sequence.h"
 
 #define PAGE 4096u
 #define RFLAGS_GUEST 0x240dd5ull /* CF PF AF ZF SF TF DF OF AC ID; never NT or IOPL */
@@ -434,22 +433,12 @@ static void prepare(struct thread *t, struct kvm_context *ctx)
 }
 
 /* Result: false: *exit is filled. Interrupts off before and after. */
-static bool resume_sequence(struct thread *t, struct guest_regs *regs, struct guest_exit *exit)
+static bool resume(struct thread *t, struct guest_regs *regs, struct guest_exit *exit)
 {
-    while (t->sequence && t->disturbed) {
-        t->disturbed = false;
-        uint32_t cpu = t->cpu->index;
-        __asm__ volatile("sti" : : : "memory");
-        bool fine = stock_sequence_resume(&g_kvm_platform, guest_addr(t->sequence),
-                                          t->sequence_signature, cpu, regs);
-        interrupts_disable(); /* if it was disturbed meanwhile, once more */
-        if (!fine) {
-            t->sequence = 0;
-            general_fault(exit, VECTOR_GENERAL, 0, GUEST_FAULT_SEQUENCE);
-            return false;
-        }
-    }
-    return true;
+    if (!t->disturbed || !t->sequence || sequence_resume(t, regs))
+        return true;
+    general_fault(exit, VECTOR_GENERAL, 0, GUEST_FAULT_SEQUENCE);
+    return false;
 }
 
 static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
@@ -466,11 +455,11 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
     for (;;) {
         if (__atomic_exchange_n(&t->interrupt, 0, __ATOMIC_SEQ_CST)) {
             t->disturbed = true;
-            if (resume_sequence(t, regs, exit))
+            if (resume(t, regs, exit))
                 exit->reason = GUEST_INTERRUPT;
             break;
         }
-        if (!resume_sequence(t, regs, exit))
+        if (!resume(t, regs, exit))
             break;
         if (!is_canonical(
                 regs->rip)) { /* iretq itself would fault, and sysret in ring 0 (CVE-2012-0217) */
@@ -491,7 +480,7 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
             if (exit->reason == GUEST_FAULT) { /* a signal, as far as the guest can tell */
                 t->disturbed = true;
                 struct guest_exit bad;
-                if (!resume_sequence(t, regs, &bad))
+                if (!resume(t, regs, &bad))
                     *exit = bad;
             }
             break;
@@ -510,21 +499,6 @@ static void kvm_guest_interrupt(struct platform *p, struct thread *t)
         apic_send(cpu->index, VECTOR_RESCHEDULE);
     }
     kvm_thread_ops.unpark(p, t);
-}
-
-static int kvm_guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature)
-{
-    struct thread *t = current();
-    uint32_t cpus[2];
-    t->sequence = 0;
-    if (!area.raw)
-        return 0;
-    if (guest_copy_in(p, cpus, area, sizeof(cpus)) || guest_copy_out(p, area, cpus, sizeof(cpus)))
-        return -EFAULT;
-    t->sequence = area.raw;
-    t->sequence_signature = signature;
-    t->disturbed = true; /* so that the next guest_run tells the processor */
-    return 0;
 }
 
 /* Every processor that has the space loaded takes an interrupt: a barrier, serialising, and a disturbance. */

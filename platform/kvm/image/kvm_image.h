@@ -20,6 +20,9 @@ extern const struct host_file_ops kvm_host_file_ops;
 extern const struct host_socket_ops kvm_host_socket_ops;
 extern const struct instance_ops kvm_instance_ops;
 
+/* guest_ops.sequence; sequence.c */
+int kvm_guest_sequence(struct platform *p, struct guest_addr area, uint32_t signature);
+
 /* One page of the kernel's own, zeroed. NULL: none left. */
 void *kvm_page_alloc(void);
 

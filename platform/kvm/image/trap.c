@@ -53,6 +53,25 @@ static NO_RETURN void panic_with(const struct trap_frame *frame)
     platform_panic(w.text);
 }
 
+/* Instructions that may fault at a guest's address, and where they go on then. */
+struct fixup {
+    uint64_t at, then;
+};
+extern const struct fixup g_image_fixups[], g_image_fixups_end[]; /* image.ld */
+
+static bool fix_up(struct trap_frame *frame)
+{
+    if (frame->vector != VECTOR_PAGE)
+        return false;
+    for (const struct fixup *fixup = g_image_fixups; fixup < g_image_fixups_end; fixup++) {
+        if (fixup->at == frame->rip) {
+            frame->rip = fixup->then;
+            return true;
+        }
+    }
+    return false;
+}
+
 void trap_interrupt(uint64_t vector)
 {
     struct cpu *cpu = this_cpu();
@@ -83,6 +102,8 @@ void trap_kernel(struct trap_frame *frame)
 {
     if (frame->vector == VECTOR_NMI)
         panic_with(frame); /* only the VMM's watchdog sends one */
+    if (fix_up(frame))
+        return;
     if (frame->vector < 0x20 || frame->vector == VECTOR_COMPAT)
         panic_with(frame);
     trap_interrupt(frame->vector);
