@@ -2,10 +2,9 @@
  * Pseudo-terminals. A pair lives in a slot that is never freed, because processes point to its tty_session; it is free for reuse
  * when neither side is open.
  *
- * The slave hangs up when its master closes or its session's leader dies: files opened before then read nothing and write -EIO.
- * A file remembers in `pos` how often the slave had hung up when it was opened.
+ * The slave hangs up when its master closes: files opened before then read nothing and write -EIO. A file remembers in `pos` how often the slave had hung up when it was opened.
  *
- * Lock order: g_process_lock, then count_lock; line_lock is taken without either and never held while signals are sent.
+ * Lock order: line_lock and count_lock are taken alone; no signal is sent under them.
  */
 #include "shim/fs/pty.h"
 
@@ -232,17 +231,6 @@ static int pty_output_bytes(struct tty_session *tty, int *out)
     return 0;
 }
 
-/* Under g_process_lock. The files that are open now are dead; new opens are not. */
-static void pty_hang_up(struct tty_session *tty)
-{
-    struct pty *p = (struct pty *)tty;
-
-    mutex_lock(&p->count_lock);
-    p->hang_ups++;
-    mutex_unlock(&p->count_lock);
-    wake_both(p);
-}
-
 static const struct tty_driver pty_driver = {
     .get_attr = pty_get_attr,
     .set_attr = pty_set_attr,
@@ -253,7 +241,6 @@ static const struct tty_driver pty_driver = {
     .type = pty_type,
     .input_bytes = pty_input_bytes,
     .output_bytes = pty_output_bytes,
-    .hang_up = pty_hang_up,
 };
 
 /* ---- the slave -------------------------------------------------------------------------------------------------- */
@@ -535,10 +522,6 @@ static int64_t master_write(struct task *task, struct file *f, struct mem_ref fr
             r = -EFAULT;
             break;
         }
-        if (slaves_gone(p)) {
-            r = -EIO;
-            break;
-        }
         size_t typed = type_some(p, data, got);
         done += (int64_t)typed;
         from = mem_skip(from, typed);
@@ -610,7 +593,7 @@ static int64_t pair_ioctl(struct task *task, struct pty *p, unsigned request, ui
         return f ? fd_install(task, f, 0, arg & O_CLOEXEC ? FD_CLOSE_ON_EXEC : FD_KEEP) : r;
     }
     case TIOCSIG:
-        if (arg < 1 || arg > 31)
+        if (arg != SIGINT && arg != SIGQUIT && arg != SIGTSTP)
             return -EINVAL;
         tty_signal_foreground(&p->tty, (int)arg);
         return 0;
@@ -650,16 +633,25 @@ static int64_t master_ioctl(struct task *task, struct file *f, unsigned request,
     }
 }
 
+/* The slave's files that are open now are dead. */
+static void hang_up(struct pty *p)
+{
+    mutex_lock(&p->count_lock);
+    p->hang_ups++;
+    mutex_unlock(&p->count_lock);
+}
+
 static void master_release(struct file *f)
 {
     struct pty *p = f->data;
 
     devfs_remove_pty(p->index);
+    hang_up(p); /* before the session is told */
     mutex_lock(&g_process_lock);
     tty_hang_up(&p->tty);
-    pty_hang_up(&p->tty);
     mutex_unlock(&g_process_lock);
     mutex_lock(&p->count_lock);
+    p->hang_ups++; /* those opened since */
     p->master_open = false;
     mutex_unlock(&p->count_lock);
     wake_both(p);

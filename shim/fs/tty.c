@@ -105,7 +105,7 @@ static void session_loses_tty(struct tty_session *tty)
 }
 
 /* 0, or -ENOTTY when the terminal is another session's by now. */
-static int leader_gives_up(struct process *leader)
+static int leader_gives_up(struct process *leader, bool dies)
 {
     struct tty_session *tty = leader->tty;
     struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
@@ -114,7 +114,8 @@ static int leader_gives_up(struct process *leader)
         return -ENOTTY;
     if (tty->pgid) {
         signal_send_pgrp(tty->pgid, &hup);
-        signal_send_pgrp(tty->pgid, &cont);
+        if (!dies || tty->driver->hang_up)
+            signal_send_pgrp(tty->pgid, &cont);
     }
     session_loses_tty(tty);
     return 0;
@@ -124,7 +125,7 @@ void tty_disassociate(struct process *leader)
 {
     struct tty_session *tty = leader->tty;
 
-    if (!leader_gives_up(leader))
+    if (!leader_gives_up(leader, true) && tty->driver->hang_up)
         tty->driver->hang_up(tty);
 }
 
@@ -148,7 +149,7 @@ void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags)
 {
     struct process *p = task->process;
 
-    if (flags & (O_NOCTTY | O_PATH))
+    if ((flags & (O_NOCTTY | O_PATH)) || (flags & O_ACCMODE) == O_WRONLY)
         return;
     mutex_lock(&g_process_lock);
     if (p->sid == p->pid && !p->tty && !tty->sid) {
@@ -161,18 +162,19 @@ void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags)
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */
 
-static int tty_set_controlling(struct task *task, struct tty_session *tty)
+static int tty_set_controlling(struct task *task, struct tty_session *tty, uint64_t arg)
 {
     struct process *p = task->process;
+    bool by_force = arg == 1 && process_capable(p, CAP_SYS_ADMIN);
     int r = 0;
 
     mutex_lock(&g_process_lock);
     if (p->sid == p->pid && tty->sid == p->sid && p->tty == tty) {
         /* already so */
-    } else if (p->sid != p->pid || p->tty || tty->sid) {
-        /* Stealing (argument 1) needs CAP_SYS_ADMIN, which no guest has over another session */
+    } else if (p->sid != p->pid || p->tty || (tty->sid && !by_force)) {
         r = -EPERM;
     } else {
+        session_loses_tty(tty);
         tty->sid = p->sid;
         tty->pgid = p->pgid;
         p->tty = tty;
@@ -190,7 +192,7 @@ static int tty_give_up(struct task *task, struct tty_session *tty)
     if (p->tty != tty)
         r = -ENOTTY;
     else if (p->sid == p->pid)
-        r = leader_gives_up(p);
+        r = leader_gives_up(p, false);
     else
         p->tty = NULL;
     mutex_unlock(&g_process_lock);
@@ -217,7 +219,7 @@ static int tty_set_pgrp(struct task *task, struct tty_session *tty, uint64_t arg
     if (!r)
         r = tty_check_change(task, tty);
     if (r)
-        return r;
+        return r == -EIO ? -ENOTTY : r;
     mutex_lock(&g_process_lock);
     if (task->process->tty != tty || tty->sid != task->process->sid) {
         r = -ENOTTY;
@@ -368,7 +370,9 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
     case TIOCSPGRP:
         return tty_set_pgrp(task, tty, arg);
     case TIOCSCTTY:
-        return tty_set_controlling(task, tty);
+        return tty_set_controlling(task, tty, arg);
+    case TIOCGPTPEER:
+        return -EIO; /* asked of no master */
     case TIOCNOTTY:
         return tty_give_up(task, tty);
     case TIOCSTI:

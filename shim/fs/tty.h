@@ -40,7 +40,8 @@ struct tty_driver {
     int (*type)(struct tty_session *tty, char key);         /* TIOCSTI; NULL: -EIO */
     int (*input_bytes)(struct tty_session *tty, int *out);  /* FIONREAD */
     int (*output_bytes)(struct tty_session *tty, int *out); /* TIOCOUTQ */
-    void (*hang_up)(struct tty_session *tty); /* under g_process_lock: the session's leader died */
+    /* Under g_process_lock: the session's leader died. NULL: open files stay good, as those of a pty do in Linux. */
+    void (*hang_up)(struct tty_session *tty);
 };
 
 /*
@@ -56,11 +57,14 @@ void tty_attach_first(struct process *process);
 /* Foreground group of the console, for signals that the host's terminal makes; 0: no console or none. */
 int tty_foreground_pgid(void);
 
-/* A session leader dies: SIGHUP and SIGCONT to the foreground group, and the terminal hangs up. Under g_process_lock. */
+/*
+ * A session leader dies: SIGHUP to the foreground group; SIGCONT too, if the terminal hangs up. The session loses it. Under
+ * g_process_lock.
+ */
 void tty_disassociate(struct process *leader);
 /* The terminal is gone: SIGHUP to the session, which loses it. Under g_process_lock. */
 void tty_hang_up(struct tty_session *tty);
-/* A leader without a terminal opened one without O_NOCTTY. Takes g_process_lock. */
+/* A leader without a terminal opened one without O_NOCTTY, for reading: it is the session's now. Takes g_process_lock. */
 void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags);
 
 /*

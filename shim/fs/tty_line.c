@@ -271,11 +271,19 @@ static bool flow_key(struct tty_line *l, unsigned char c)
     return false;
 }
 
+/* In Latin-1, as the kernel has it. */
+static bool is_upper(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 0xc0 && c <= 0xde && c != 0xd7);
+}
+
 /* false: the byte is dropped. */
 static bool translate(const struct tty_line *l, unsigned char *c)
 {
     if (flag(l->attr.c_iflag, ISTRIP))
         *c &= 0x7f;
+    if (flag(l->attr.c_iflag, IUCLC) && flag(l->attr.c_lflag, IEXTEN) && is_upper(*c))
+        *c += 'a' - 'A';
     if (*c == '\r') {
         if (flag(l->attr.c_iflag, IGNCR))
             return false;
@@ -287,13 +295,20 @@ static bool translate(const struct tty_line *l, unsigned char *c)
     return true;
 }
 
-static void plain_key(struct tty_line *l, unsigned char c)
+static void keep_key(struct tty_line *l, unsigned char c)
 {
-    echo_if(l, c);
     if (flag(l->attr.c_lflag, ICANON))
         add_to_line(l, c);
     else
         ring_put(&l->input, mem_shim(&c, 1), 1);
+}
+
+static void plain_key(struct tty_line *l, unsigned char c)
+{
+    echo_if(l, c);
+    if (c == 0xff && flag(l->attr.c_iflag, PARMRK)) /* one alone would mark an error */
+        keep_key(l, c);
+    keep_key(l, c);
 }
 
 int tty_line_key(struct tty_line *l, unsigned char c)
