@@ -279,13 +279,20 @@ struct dentry *mount_system_root(const char *type, struct superblock **sb)
     return NULL;
 }
 
-struct mount *mount_next_below(struct mount *top, struct mount *after)
+/* The first of `m` and those after it in the list that hangs on `parent`. */
+static struct mount *child_from(struct mount *m, const struct mount *parent)
 {
-    for (struct mount *m = after->next; m; m = m->next)
-        for (struct mount *up = m->parent; up; up = up->parent)
-            if (up == top)
-                return m;
-    return NULL;
+    while (m && m->parent != parent)
+        m = m->next;
+    return m;
+}
+
+struct mount *mount_next_below(const struct mount *top, const struct mount *after)
+{
+    struct mount *next = child_from(g_root_mount, after);
+    for (; !next && after != top; after = after->parent)
+        next = child_from(after->next, after->parent);
+    return next;
 }
 
 static int append_mount(const char *source, const struct path *at, struct inode *root,

@@ -85,36 +85,61 @@ static int attach(const char *source, const struct path *at, struct dentry *root
     return err;
 }
 
-/* Copies of what was mounted below `from`, in the copy of it. Pairs of old and new, old ones first in g_root_mount's order. */
+static int bind_one(const struct path *from, const struct path *at, struct mount **copy)
+{
+    return attach(from->mount->source, at, from->dentry, from->mount->sb, mount_flags(from->mount),
+                  copy);
+}
+
+/* Copies of what was mounted below `from`, in the copy of it. Pairs of old and new, each after the one it hangs on. */
 struct pair {
     struct mount *old, *copy;
 };
 
-static int copy_below(const struct path *from, struct mount *copy)
+/* Before there is any copy, which may come to lie below `from` itself. Owner: caller. NULL: no memory. */
+static struct pair *list_below(const struct path *from, size_t *count)
 {
-    size_t count = 0, used = 1;
+    size_t room = 1;
     for (struct mount *m = g_root_mount; m; m = m->next)
-        count++;
-    struct pair *pairs = shim_alloc((count + 1) * sizeof(*pairs));
+        room++;
+    struct pair *pairs = shim_alloc(room * sizeof(*pairs));
+    if (!pairs)
+        return NULL;
+    *count = 1;
+    pairs[0].old = from->mount;
+    struct mount *m = from->mount;
+    while ((m = mount_next_below(from->mount, m)) != NULL) {
+        struct path place = {m, m->root};
+        if (path_is_below(&place, from))
+            pairs[(*count)++].old = m;
+    }
+    return pairs;
+}
+
+static int copy_below(struct pair *pairs, size_t count)
+{
+    int err = 0;
+    for (size_t i = 1; i < count && err == 0; i++) {
+        struct mount *m = pairs[i].old;
+        size_t up = i - 1;
+        while (up > 0 && pairs[up].old != m->parent)
+            up--;
+        struct path at = {pairs[up].copy, m->mountpoint};
+        err = attach(m->source, &at, m->root, m->sb, mount_flags(m), &pairs[i].copy);
+    }
+    return err;
+}
+
+/* Under g_mount_lock, checked. */
+static int bind_tree(const struct path *from, const struct path *at)
+{
+    size_t count;
+    struct pair *pairs = list_below(from, &count);
     if (!pairs)
         return -ENOMEM;
-    pairs[0] = (struct pair){from->mount, copy};
-    int err = 0;
-    struct mount *last = copy, *m = g_root_mount;
-    for (; m != last && err == 0; m = m->next) {
-        struct path place = {m, m->root};
-        if (m == from->mount || !path_is_below(&place, from))
-            continue;
-        for (size_t i = 0; i < used; i++) {
-            if (pairs[i].old != m->parent)
-                continue;
-            struct path at = {pairs[i].copy, m->mountpoint};
-            pairs[used].old = m;
-            err = attach(m->source, &at, m->root, m->sb, mount_flags(m), &pairs[used].copy);
-            used += err == 0;
-            break;
-        }
-    }
+    int err = bind_one(from, at, &pairs[0].copy);
+    if (err == 0)
+        err = copy_below(pairs, count);
     shim_free(pairs);
     return err;
 }
@@ -127,7 +152,6 @@ static int do_bind(struct task *task, const struct request *r, const struct path
     int err = path_lookup(task, AT_FDCWD, r->source, LOOKUP_FOLLOW, &from);
     if (err)
         return err;
-    struct mount *copy = NULL;
     mutex_lock(&g_mount_lock);
     err = from.mount == &g_anon_mount || (from.mount != g_root_mount && !from.mount->parent)
               ? -EINVAL
@@ -135,10 +159,7 @@ static int do_bind(struct task *task, const struct request *r, const struct path
     if (err == 0 && from.dentry->deleted)
         err = -ENOENT;
     if (err == 0)
-        err = attach(from.mount->source, at, from.dentry, from.mount->sb, mount_flags(from.mount),
-                     &copy);
-    if (err == 0 && r->flags & MS_REC)
-        err = copy_below(&from, copy);
+        err = r->flags & MS_REC ? bind_tree(&from, at) : bind_one(&from, at, NULL);
     mutex_unlock(&g_mount_lock);
     path_put(&from);
     return err;

@@ -125,7 +125,8 @@ void mount_detach(struct mount *m);
 void mount_move(struct mount *m, const struct path *at);
 /* The root of a file system of which there is one: proc, sysfs, devtmpfs, devpts. Owner: caller. NULL: of none. */
 struct dentry *mount_system_root(const char *type, struct superblock **sb);
-struct mount *mount_next_below(struct mount *top,
-                               struct mount *after); /* in g_root_mount's order */
+/* Under g_mount_lock: what hangs below `top`, each before what hangs on it, siblings oldest first. after: the one before; `top`: the
+ * first. NULL: no more. */
+struct mount *mount_next_below(const struct mount *top, const struct mount *after);
 
 #endif

@@ -270,6 +270,35 @@ static void trees(void)
     SHOW(rmdir(at("moved")));
 }
 
+/* Mounts that hang on one that is younger than they are. */
+static void moved_below_younger(void)
+{
+    CHECK(mkdir(at("old"), 0755) == 0 && mkdir(at("young"), 0755) == 0);
+    CHECK(tmpfs("old", NULL) == 0 && mkdir(at("old/in"), 0755) == 0 && tmpfs("old/in", NULL) == 0);
+    CHECK(put("old/file", "of the old one") > 0 && put("old/in/deep", "deep down") > 0);
+    CHECK(tmpfs("young", NULL) == 0 && mkdir(at("young/x"), 0755) == 0);
+    SHOW(mount(at("old"), at("young/x"), NULL, MS_MOVE, NULL));
+    SHOW(umount2(at("young"), 0));
+    show_text("young/x/file");
+    SHOW(bind_on("young", "to", MS_REC));
+    show_text("to/x/file");
+    show_text("to/x/in/deep");
+    SHOW(umount2(at("to"), MNT_DETACH));
+    /* into a part of itself */
+    CHECK(mkdir(at("young/y"), 0755) == 0);
+    SHOW(bind_on("young", "young/y", MS_REC));
+    show_text("young/y/x/in/deep");
+    show_text("young/y/y/x/file");
+    SHOW(umount2(at("young/y"), MNT_DETACH));
+    /* the way down, one by one */
+    SHOW(umount(at("young/x")));
+    SHOW(umount(at("young/x/in")));
+    SHOW(umount(at("young/x")));
+    SHOW(umount(at("young")));
+    SHOW(rmdir(at("old")));
+    SHOW(rmdir(at("young")));
+}
+
 static void flags(void)
 {
     int status;
@@ -354,6 +383,7 @@ int main(void)
     limited();
     ends();
     trees();
+    moved_below_younger();
     flags();
     system_trees();
     fflush(stdout);
