@@ -179,7 +179,8 @@ static void put_unix(struct question *q, struct unix_socket *s)
     if ((show & UDIAG_SHOW_ICONS) && listens) {
         for (end = s->pending; end && count < sizeof(inodes) / sizeof(inodes[0]);
              end = end->pending_next) {
-            mutex_lock(&end->lock);
+            if (!mutex_trylock(&end->lock))
+                continue; /* as in walk_unix */
             inodes[count++] = end->peer ? (uint32_t)end->peer->id : 0;
             mutex_unlock(&end->lock);
         }
