@@ -59,11 +59,17 @@ static void set_object_size(struct mem_node *n, uint64_t size)
     n->object_size = size;
 }
 
+/* What one call took of the file system's room. */
+struct charge {
+    uint64_t first, count; /* pages of the file */
+};
+
 /* Of a file that grows to `end`, written from `from` on: how far there is room for. Pages that are skipped cost nothing, as on
  * Linux; that a hole is filled later is not counted. */
-static uint64_t charge(struct mem_node *n, uint64_t from, uint64_t end)
+static uint64_t charge(struct mem_node *n, uint64_t from, uint64_t end, struct charge *taken)
 {
     struct mem_fs *fs = n->fs;
+    *taken = (struct charge){0};
     uint64_t limit = fs->limit_pages, had = pages_of(n->size);
     uint64_t start = had > from / 4096 ? had : from / 4096, stop = pages_of(end);
     if (stop <= start)
@@ -75,8 +81,19 @@ static uint64_t charge(struct mem_node *n, uint64_t from, uint64_t end)
     } while (!__atomic_compare_exchange_n(&fs->used_pages, &used, used + get, false,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     n->charged += get;
+    *taken = (struct charge){start, get};
     uint64_t reached = (start + get) * 4096;
     return reached < end ? reached : end;
+}
+
+/* What was taken is needed up to `size`, that the file grew to; 0: it did not. */
+static void charge_settle(struct mem_node *n, const struct charge *taken, uint64_t size)
+{
+    uint64_t used = pages_of(size) > taken->first ? pages_of(size) - taken->first : 0;
+    if (used >= taken->count)
+        return;
+    __atomic_fetch_sub(&n->fs->used_pages, taken->count - used, __ATOMIC_RELAXED);
+    n->charged -= taken->count - used;
 }
 
 /* The file has `size` bytes now. */
@@ -339,33 +356,14 @@ static int64_t regular_read(struct task *task UNUSED, struct file *f, struct mem
     return done;
 }
 
-static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t offset)
+/* Our own data, charged for. */
+static int64_t write_own(struct mem_node *n, struct mem_ref from, uint64_t offset)
 {
     uint64_t end = offset + from.size;
-    if (end > SIZE_MAX_FILE || end < offset)
-        return -EFBIG;
-    if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
-        return -EPERM;
-    if ((n->seals & F_SEAL_GROW) &&
-        end > n->size) { /* Linux writes page by page, up to the one that would grow */
-        end = n->size & ~4095ull;
-        if (offset >= end)
-            return -EPERM;
-        from = mem_first(from, end - offset);
-    }
-    int64_t err = copy_up(n, UINT64_MAX);
-    if (err == 0) {
-        uint64_t reach = charge(n, offset, end);
-        if (reach <= offset)
-            return -ENOSPC;
-        from = mem_first(from, reach - offset);
-        end = reach;
-    }
-    if (err == 0 && n->kind == MEM_DATA_INLINE && end > INLINE_MAX)
-        err = to_object(n);
+    int64_t done;
+    int err = n->kind == MEM_DATA_INLINE && end > INLINE_MAX ? to_object(n) : 0;
     if (err)
         return err;
-    int64_t done;
     if (n->kind == MEM_DATA_INLINE) {
         err = inline_reserve(n, end);
         if (err)
@@ -387,6 +385,32 @@ static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t of
             memory_object_resize(g_platform, n->object, old) == 0)
             set_object_size(n, old);
     }
+    return done;
+}
+
+static int64_t write_locked(struct mem_node *n, struct mem_ref from, uint64_t offset)
+{
+    struct charge taken;
+    uint64_t end = offset + from.size;
+    if (end > SIZE_MAX_FILE || end < offset)
+        return -EFBIG;
+    if (n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    if ((n->seals & F_SEAL_GROW) &&
+        end > n->size) { /* Linux writes page by page, up to the one that would grow */
+        end = n->size & ~4095ull;
+        if (offset >= end)
+            return -EPERM;
+        from = mem_first(from, end - offset);
+    }
+    int err = copy_up(n, UINT64_MAX);
+    if (err)
+        return err;
+    uint64_t reach = charge(n, offset, end, &taken);
+    if (reach <= offset)
+        return -ENOSPC;
+    int64_t done = write_own(n, mem_first(from, reach - offset), offset);
+    charge_settle(n, &taken, done > 0 ? offset + (uint64_t)done : 0);
     n->sparse |= done > 0 && offset > n->size;
     if (done > 0 && offset + (uint64_t)done > n->size)
         __atomic_store_n(&n->size, offset + (uint64_t)done, __ATOMIC_RELEASE);
@@ -511,8 +535,11 @@ static int regular_fallocate(struct task *task UNUSED, struct file *f, int mode,
         n->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE) && what ? -EPERM : copy_up(n, UINT64_MAX);
     if (err == 0 && what)
         err = punch_locked(n, offset, end);
-    if (err == 0 && !keep && end > n->size)
-        err = charge(n, offset, end) < end ? -ENOSPC : truncate_locked(n, end);
+    if (err == 0 && !keep && end > n->size) {
+        struct charge taken;
+        err = charge(n, offset, end, &taken) < end ? -ENOSPC : truncate_locked(n, end);
+        charge_settle(n, &taken, err ? 0 : end);
+    }
     change_end(n);
     return err;
 }

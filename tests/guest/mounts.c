@@ -197,6 +197,62 @@ static void limited(void)
     SHOW(tmpfs("one", NULL)); /* a file */
 }
 
+/* Linux may keep a page or two that a write brought in before it failed. */
+static void show_used(const char *name, long pages)
+{
+    struct statfs fs;
+    CHECK(statfs(at(name), &fs) == 0);
+    long used = (long)(fs.f_blocks - fs.f_bfree);
+    printf("%s: about %ld pages used: %d\n", name, pages, used >= pages && used <= pages + 3);
+}
+
+/* What a call could not write takes no room. */
+static void failed_writes(void)
+{
+    enum { PAGE = 4096, PAGES = 256 };
+    SHOW(tmpfs("mem", "size=1m"));
+    char *good = mmap(NULL, (size_t)PAGE * (PAGES + 2), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(good != MAP_FAILED);
+    char *bad = good + (size_t)PAGE * (PAGES + 1);
+    CHECK(mprotect(bad, PAGE, PROT_NONE) == 0);
+    int fd = open(at("mem/small"), O_RDWR | O_CREAT, 0644), faults = 0;
+    CHECK(fd >= 0);
+    for (int i = 0; i < PAGES + 44; i++)
+        faults += write(fd, bad, PAGE) < 0 && errno == EFAULT;
+    printf("%d faults\n", faults);
+    show_used("mem", 0);
+    SHOW(pwrite(fd, bad, PAGE, 100));
+    SHOW(pwrite(fd, bad - PAGE, PAGE + 1, 0)); /* short */
+    show_used("mem", 1);
+    SHOW(pwrite(fd, bad, 100, PAGE - 100)); /* in the page it has */
+    show_used("mem", 1);
+    close(fd);
+    /* one that is too large for the heap */
+    fd = open(at("mem/large"), O_RDWR | O_CREAT, 0644);
+    CHECK(fd >= 0);
+    SHOW(write(fd, good, (size_t)PAGE * 32));
+    for (int i = 0; i < PAGES; i++)
+        CHECK(pwrite(fd, bad, PAGE, (off_t)PAGE * 32) == -1 && errno == EFAULT);
+    show_used("mem", 33);
+    SHOW(pwrite(fd, bad - PAGE * 4, PAGE * 5, (off_t)PAGE * 32)); /* short */
+    show_used("mem", 37);
+    SHOW(fallocate(fd, 0, 0, (off_t)PAGE * (PAGES + 1)));
+    show_used("mem", 37);
+    /* as far as there is room */
+    long pages = pwrite(fd, good, (size_t)PAGE * (PAGES + 1), (off_t)PAGE * 36) / PAGE;
+    printf("filled: %d\n", pages >= PAGES - 40 && pages <= PAGES - 36);
+    show_used("mem", 256);
+    SHOW(ftruncate(fd, 0));
+    show_used("mem", 1);
+    SHOW(unlink(at("mem/large")));
+    SHOW(unlink(at("mem/small")));
+    close(fd);
+    show_used("mem", 0);
+    SHOW(umount(at("mem")));
+    CHECK(munmap(good, (size_t)PAGE * (PAGES + 2)) == 0);
+}
+
 static void ends(void)
 {
     CHECK(tmpfs("mem", NULL) == 0 && put("mem/file", "kept") > 0 &&
@@ -381,6 +437,7 @@ int main(void)
     binds();
     read_only();
     limited();
+    failed_writes();
     ends();
     trees();
     moved_below_younger();
