@@ -678,10 +678,20 @@ static struct superblock *memfs_superblock(const char *type, uint64_t magic, int
     return sb;
 }
 
+void memfs_discard(struct superblock *sb)
+{
+    shim_free(sb->options);
+    shim_free(sb->data);
+    shim_free(sb);
+}
+
 struct inode *tmpfs_root(uint32_t mode, int *err)
 {
     struct superblock *sb = memfs_superblock("tmpfs", TMPFS_MAGIC, err);
-    return sb ? mem_node_create(sb, S_IFDIR | mode, 0, 0, 0, err) : NULL;
+    struct inode *root = sb ? mem_node_create(sb, S_IFDIR | mode, 0, 0, 0, err) : NULL;
+    if (sb && !root)
+        memfs_discard(sb);
+    return root;
 }
 
 struct inode *overlay_root(struct inode *lower, int *err)
@@ -692,5 +702,8 @@ struct inode *overlay_root(struct inode *lower, int *err)
         return NULL;
     }
     sb->next_ino = UPPER_INO;
-    return node_from_lower(sb, lower, err);
+    struct inode *root = node_from_lower(sb, lower, err);
+    if (!root)
+        memfs_discard(sb);
+    return root;
 }

@@ -28,9 +28,12 @@ MUST_USE int memfs_get_seals(struct file *f);
 
 /* memfs_mount.c. A tmpfs that mount(2) may make and change. */
 bool memfs_owns(const struct superblock *sb);
-/* Options as mount(2) has them; NULL: none. Owner and mode of the root are heeded by a fresh one only. -EINVAL. */
-enum memfs_configuration { MEMFS_FRESH, MEMFS_AGAIN };
-MUST_USE int memfs_configure(struct inode *root, const char *data, enum memfs_configuration when);
+/* The root of a new one, tmpfs or ramfs. data: options as mount(2) has them; NULL: none. Owner: caller. -EINVAL. */
+MUST_USE struct inode *memfs_fresh(const char *type, const char *data, int *err);
+/* Under g_mount_lock, that guards sb->options: other limits. Owner and mode of the root stay. -EINVAL. */
+MUST_USE int memfs_reconfigure(struct inode *root, const char *data);
+/* Nobody has seen it yet, and the last reference to its root is gone: it ends. */
+void memfs_discard(struct superblock *sb);
 /* Nobody uses it any more: all its files go. */
 void memfs_empty(struct inode *root);
 

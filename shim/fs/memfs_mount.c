@@ -111,34 +111,52 @@ static char *options_text(const struct mem_fs *fs, const struct mem_node *root, 
     return text.data; /* NULL: none, or no memory */
 }
 
-int memfs_configure(struct inode *root, const char *data, enum memfs_configuration when)
+static int set_limits(struct inode *root, const struct mem_options *o)
 {
     struct mem_node *n = mem_node(root);
     struct mem_fs *fs = n->fs;
-    struct mem_options o;
-    int err = parse(data, &o);
-    if (err)
-        return err;
-    uint64_t pages = (o.size + PAGE - 1) / PAGE;
-    bool limits = o.size != UINT64_MAX;
+    uint64_t pages = (o->size + PAGE - 1) / PAGE;
+    bool limits = o->size != UINT64_MAX;
     if (limits && pages && pages < __atomic_load_n(&fs->used_pages, __ATOMIC_RELAXED))
         return -EINVAL;
     if (limits)
         fs->limit_pages = pages;
-    if (o.inodes != UINT64_MAX)
-        fs->limit_inodes = o.inodes;
-    if (when == MEMFS_FRESH) {
-        if (o.mode != UINT64_MAX)
-            root->mode = S_IFDIR | (uint32_t)o.mode;
-        if (o.uid != UINT64_MAX)
-            n->uid = (uint32_t)o.uid;
-        if (o.gid != UINT64_MAX)
-            n->gid = (uint32_t)o.gid;
-    }
+    if (o->inodes != UINT64_MAX)
+        fs->limit_inodes = o->inodes;
     char *old = root->sb->options;
     root->sb->options = options_text(fs, n, root->mode);
     shim_free(old);
     return 0;
+}
+
+int memfs_reconfigure(struct inode *root, const char *data)
+{
+    struct mem_options o;
+    int err = parse(data, &o);
+    return err ? err : set_limits(root, &o);
+}
+
+struct inode *memfs_fresh(const char *type, const char *data, int *err)
+{
+    struct mem_options o;
+    *err = parse(data, &o);
+    struct inode *root =
+        *err ? NULL : tmpfs_root(o.mode == UINT64_MAX ? 01777 : (uint32_t)o.mode, err);
+    if (!root)
+        return NULL;
+    struct mem_node *n = mem_node(root);
+    if (o.uid != UINT64_MAX)
+        n->uid = (uint32_t)o.uid;
+    if (o.gid != UINT64_MAX)
+        n->gid = (uint32_t)o.gid;
+    root->sb->type = str_equal(type, "ramfs") ? "ramfs" : "tmpfs";
+    *err = set_limits(root, &o);
+    if (*err == 0)
+        return root;
+    struct superblock *sb = root->sb;
+    inode_put(root);
+    memfs_discard(sb);
+    return NULL;
 }
 
 /* Take all entries of `dir`; their inodes go on the list, whose links are the entries. */

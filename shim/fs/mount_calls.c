@@ -273,7 +273,7 @@ static int do_remount(struct task *task, const struct request *r, const struct p
     int err = 0;
     if (!(r->flags & MS_BIND)) {
         if (memfs_owns(sb) && at->dentry->parent == NULL) {
-            err = memfs_configure(at->dentry->inode, r->data, MEMFS_AGAIN);
+            err = memfs_reconfigure(at->dentry->inode, r->data);
             if (err == 0)
                 sb->read_only = r->flags & MS_RDONLY;
         } else if (sb->read_only && !(r->flags & MS_RDONLY)) {
@@ -295,18 +295,16 @@ static struct dentry *root_of_type(const struct request *r, struct superblock **
         *err = -ENODEV;
         return NULL;
     }
-    struct inode *root = tmpfs_root(01777, err);
-    if (root)
-        *err = memfs_configure(root, r->data, MEMFS_FRESH);
-    struct dentry *d = root && *err == 0 ? dentry_create(NULL, "", 0, root) : NULL;
-    if (!d) {
-        if (root)
-            inode_put(root);
-        *err = *err ? *err : -ENOMEM;
+    struct inode *root = memfs_fresh(r->type, r->data, err);
+    if (!root)
         return NULL;
-    }
-    root->sb->type = str_equal(r->type, "ramfs") ? "ramfs" : "tmpfs";
     *sb = root->sb;
+    struct dentry *d = dentry_create(NULL, "", 0, root);
+    if (!d) {
+        inode_put(root);
+        memfs_discard(*sb);
+        *err = -ENOMEM;
+    }
     return d;
 }
 
@@ -326,6 +324,8 @@ static int do_new(const struct request *r, const struct path *at)
                      NULL);
     mutex_unlock(&g_mount_lock);
     dentry_put(root);
+    if (err && memfs_owns(sb))
+        memfs_discard(sb);
     return err;
 }
 

@@ -15,6 +15,8 @@
 #include "show.h"
 
 static char g_top[64];
+/* Under pal: no other program is in this system, and what it says of its own memory is about us. */
+static bool g_alone;
 
 /* A path below the program's own directory; four at once. */
 static const char *at(const char *name)
@@ -383,6 +385,39 @@ static void flags(void)
     SHOW(umount(at("mem")));
 }
 
+/* What the kernel keeps for itself, kB. */
+static long kernel_memory(void)
+{
+    char line[128];
+    long slab = 0;
+    FILE *f = fopen("/proc/meminfo", "r");
+    CHECK(f);
+    while (fgets(line, sizeof(line), f))
+        sscanf(line, "Slab: %ld kB", &slab);
+    fclose(f);
+    return slab;
+}
+
+/* Nothing is left of a mount that fails, whatever makes it fail. */
+static void failed_mounts(void)
+{
+    enum { TIMES = 5000 };
+    long before = 0, failed = 0;
+    for (int i = 0; i < TIMES; i++) {
+        failed += tmpfs("mem", "size=1m,nonsense=1") == -1 && errno == EINVAL;
+        failed += tmpfs("one", "size=1m,uid=1") == -1 && errno == ENOTDIR;
+        failed += mount("proc", at("one"), "proc", 0, NULL) == -1 && errno == ENOTDIR;
+        if (i == TIMES / 10)
+            before = kernel_memory();
+    }
+    long grown = kernel_memory() - before;
+    printf("%ld failed, much lost: %d\n", failed, g_alone && grown > 512);
+    SHOW(tmpfs("mem", "size=1m"));
+    SHOW(umount(at("mem")));
+    SHOW(mount("proc", at("mem"), "proc", 0, NULL));
+    SHOW(umount(at("mem")));
+}
+
 static void system_trees(void)
 {
     struct stat st;
@@ -432,6 +467,7 @@ static void without_rights(void)
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    g_alone = getpid() == 1;
     snprintf(g_top, sizeof(g_top), "/var/tmp/palimpsest-mounts.%d", (int)getpid());
     CHECK(mkdir(g_top, 0755) == 0);
     binds();
@@ -443,6 +479,7 @@ int main(void)
     moved_below_younger();
     flags();
     system_trees();
+    failed_mounts();
     fflush(stdout);
     without_rights();
     show_mounts();
