@@ -262,14 +262,10 @@ static bool is_used(struct task *task, struct mount *m, enum use use)
     return used;
 }
 
-static int do_remount(struct task *task, const struct request *r, const struct path *at)
+/* Under g_mount_lock. */
+static int remount_locked(const struct request *r, const struct path *at)
 {
-    if (!is_mount_root(at))
-        return -EINVAL;
-    if (r->flags & MS_RDONLY && is_used(task, at->mount, USE_WRITING))
-        return -EBUSY;
     struct superblock *sb = at->mount->sb;
-    unsigned kept = (unsigned)r->flags & MS_KEPT;
     int err = 0;
     if (!(r->flags & MS_BIND)) {
         if (memfs_owns(sb) && at->dentry->parent == NULL) {
@@ -281,7 +277,19 @@ static int do_remount(struct task *task, const struct request *r, const struct p
         }
     }
     if (err == 0)
-        __atomic_store_n(&at->mount->flags, kept, __ATOMIC_RELAXED);
+        __atomic_store_n(&at->mount->flags, (unsigned)r->flags & MS_KEPT, __ATOMIC_RELAXED);
+    return err;
+}
+
+static int do_remount(struct task *task, const struct request *r, const struct path *at)
+{
+    if (!is_mount_root(at))
+        return -EINVAL;
+    if (r->flags & MS_RDONLY && is_used(task, at->mount, USE_WRITING))
+        return -EBUSY;
+    mutex_lock(&g_mount_lock);
+    int err = remount_locked(r, at);
+    mutex_unlock(&g_mount_lock);
     return err;
 }
 

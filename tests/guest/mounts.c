@@ -3,7 +3,9 @@
  * pal every guest has one.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -255,6 +257,45 @@ static void failed_writes(void)
     CHECK(munmap(good, (size_t)PAGE * (PAGES + 2)) == 0);
 }
 
+static void *remount_often(void *size)
+{
+    char options[32], place[160];
+    snprintf(place, sizeof(place), "%s/mem", g_top);
+    for (long i = 0; i < 1500; i++) {
+        snprintf(options, sizeof(options), "size=%luk",
+                 (unsigned long)(uintptr_t)size + 4 * (i % 9));
+        CHECK(mount(NULL, place, NULL, MS_REMOUNT, options) == 0);
+    }
+    return NULL;
+}
+
+/* Options that change while others change and read them. */
+static void remounts_at_once(void)
+{
+    char line[512];
+    long bad = 0;
+    pthread_t threads[2];
+    SHOW(tmpfs("mem", "size=1m"));
+    for (uintptr_t i = 0; i < 2; i++)
+        CHECK(pthread_create(&threads[i], NULL, remount_often, (void *)(1000 + i * 100000)) == 0);
+    for (int i = 0; i < 500; i++) {
+        FILE *f = fopen("/proc/self/mounts", "r");
+        CHECK(f);
+        while (fgets(line, sizeof(line), f)) {
+            char *place = strstr(line, g_top), *size = strstr(line, ",size="), *end;
+            if (!place || strncmp(place + strlen(g_top), "/mem ", 5) != 0)
+                continue;
+            long kilobytes = size ? strtol(size + 6, &end, 10) : 0;
+            bad += kilobytes < 1000 || kilobytes > 101032 || *end != 'k';
+        }
+        fclose(f);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    printf("options that nobody gave: %ld\n", bad);
+    SHOW(umount(at("mem")));
+}
+
 static void ends(void)
 {
     CHECK(tmpfs("mem", NULL) == 0 && put("mem/file", "kept") > 0 &&
@@ -401,7 +442,7 @@ static long kernel_memory(void)
 /* Nothing is left of a mount that fails, whatever makes it fail. */
 static void failed_mounts(void)
 {
-    enum { TIMES = 5000 };
+    enum { TIMES = 2500 };
     long before = 0, failed = 0;
     for (int i = 0; i < TIMES; i++) {
         failed += tmpfs("mem", "size=1m,nonsense=1") == -1 && errno == EINVAL;
@@ -467,13 +508,14 @@ static void without_rights(void)
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
-    g_alone = getpid() == 1;
+    g_alone = getpid() == 2; /* the first after init */
     snprintf(g_top, sizeof(g_top), "/var/tmp/palimpsest-mounts.%d", (int)getpid());
     CHECK(mkdir(g_top, 0755) == 0);
     binds();
     read_only();
     limited();
     failed_writes();
+    remounts_at_once();
     ends();
     trees();
     moved_below_younger();
