@@ -201,24 +201,35 @@ static long dup_above(struct task *task, struct file *f, uint64_t min, enum fd_f
 
 #define SETFL_MASK (O_APPEND | O_NONBLOCK | FASYNC | O_DIRECT | O_NOATIME)
 
-static long set_status_flags(struct file *f, uint32_t flags)
+/* Kinds without signals do not take O_ASYNC. */
+static long set_status_flags(struct file *f, int fd, uint32_t flags)
 {
+    if (!f->ops->async_lists)
+        flags &= ~(uint32_t)FASYNC;
     uint32_t old = __atomic_load_n(&f->flags, __ATOMIC_RELAXED), changed;
+    int err = (old ^ flags) & FASYNC ? async_set(f, fd, flags & FASYNC) : 0;
+    if (err)
+        return err;
     do
         changed = (old & ~(uint32_t)SETFL_MASK) | (flags & SETFL_MASK);
     while (!__atomic_compare_exchange_n(&f->flags, &old, changed, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED));
-    if (changed & ~old & FASYNC)
-        stats_unsupported("O_ASYNC: no SIGIO is sent");
     if (f->ops->flags_changed)
         f->ops->flags_changed(f);
     return 0;
 }
 
-static long owner_ex(struct file *f, int cmd, uint64_t arg)
+/* A group's number as a negative one. */
+static long told_owner(struct file *f)
 {
-    struct f_owner_ex owner = {.type = f->owner_pid < 0 ? F_OWNER_PGRP : F_OWNER_PID,
-                               .pid = f->owner_pid < 0 ? -f->owner_pid : f->owner_pid};
+    struct file_owner owner = async_owner(f);
+    return owner.type == F_OWNER_PGRP ? -owner.id : owner.id;
+}
+
+static long owner_ex(struct task *task, struct file *f, int cmd, uint64_t arg)
+{
+    struct file_owner now = async_owner(f);
+    struct f_owner_ex owner = {.type = now.type, .pid = now.id};
     if (cmd == F_GETOWN_EX)
         return user_write(arg, &owner, sizeof(owner));
     int err = user_read(&owner, arg, sizeof(owner));
@@ -226,8 +237,7 @@ static long owner_ex(struct file *f, int cmd, uint64_t arg)
         return err;
     if (owner.type < F_OWNER_TID || owner.type > F_OWNER_PGRP)
         return -EINVAL;
-    f->owner_pid = owner.type == F_OWNER_PGRP ? -owner.pid : owner.pid;
-    return 0;
+    return owner.pid < 0 ? -ESRCH : async_set_owner(task, f, owner.type, owner.pid);
 }
 
 static long do_fcntl(struct task *task, int fd, struct file *f, int cmd, uint64_t arg)
@@ -250,7 +260,7 @@ static long do_fcntl(struct task *task, int fd, struct file *f, int cmd, uint64_
         return -EBADF;
     switch (cmd) {
     case F_SETFL:
-        return set_status_flags(f, (uint32_t)arg);
+        return set_status_flags(f, fd, (uint32_t)arg);
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -259,19 +269,20 @@ static long do_fcntl(struct task *task, int fd, struct file *f, int cmd, uint64_
     case F_OFD_SETLKW:
         return locks_fcntl(task, f, cmd, arg);
     case F_GETOWN:
-        return f->owner_pid;
+        return told_owner(f);
     case F_SETOWN:
-        f->owner_pid = (int)arg;
-        return 0;
+        return (int)arg == INT32_MIN ? -EINVAL
+               : (int)arg < 0        ? async_set_owner(task, f, F_OWNER_PGRP, -(int)arg)
+                                     : async_set_owner(task, f, F_OWNER_PID, (int)arg);
     case F_GETOWN_EX:
     case F_SETOWN_EX:
-        return owner_ex(f, cmd, arg);
+        return owner_ex(task, f, cmd, arg);
     case F_GETSIG:
-        return f->owner_signal;
+        return f->owner.signal;
     case F_SETSIG:
         if (arg > 64)
             return -EINVAL;
-        f->owner_signal = (int)arg;
+        __atomic_store_n(&f->owner.signal, (int)arg, __ATOMIC_RELAXED);
         return 0;
     case F_GETPIPE_SZ:
         return pipe_get_size(f);
@@ -309,13 +320,15 @@ long sys_flock(struct task *task, const struct syscall_args *args)
     return result;
 }
 
-static long set_flag_from_user(struct file *f, uint64_t arg, uint32_t flag)
+static long set_flag_from_user(struct file *f, int fd, uint64_t arg, uint32_t flag)
 {
     int on;
     int err = user_read(&on, arg, sizeof(on));
     if (err)
         return err;
-    return set_status_flags(f, on ? f->flags | flag : f->flags & ~flag);
+    if (flag == FASYNC && ((f->flags ^ (on ? flag : 0)) & flag) && !f->ops->async_lists)
+        return -ENOTTY;
+    return set_status_flags(f, fd, on ? f->flags | flag : f->flags & ~flag);
 }
 
 static long regular_bytes_left(struct file *f, uint64_t arg)
@@ -336,9 +349,9 @@ static long do_ioctl(struct task *task, int fd, struct file *f, unsigned request
     case FIONCLEX:
         return fd_set_flags(task, fd, FD_KEEP);
     case FIONBIO:
-        return set_flag_from_user(f, arg, O_NONBLOCK);
+        return set_flag_from_user(f, fd, arg, O_NONBLOCK);
     case FIOASYNC:
-        return set_flag_from_user(f, arg, FASYNC);
+        return set_flag_from_user(f, fd, arg, FASYNC);
     case FIONREAD:
         if (f->inode && S_ISREG(f->inode->mode))
             return regular_bytes_left(f, arg);

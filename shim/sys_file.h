@@ -16,7 +16,9 @@
     X(dup, 1, FULL, "")                                                                            \
     X(dup2, 2, FULL, "")                                                                           \
     X(dup3, 3, FULL, "")                                                                           \
-    X(fcntl, 3, PARTIAL, "no leases, no F_NOTIFY; F_SETOWN is kept, no SIGIO comes")               \
+    X(fcntl, 3, PARTIAL,                                                                           \
+      "no leases, no F_NOTIFY; O_ASYNC on sockets of --net=host and on pal's own terminal is "     \
+      "without effect")                                                                            \
     X(flock, 2, FULL, "")                                                                          \
     X(ioctl, 3, PARTIAL, "what each kind of file knows; else ENOTTY, counted")                     \
     X(read, 3, FULL, "")                                                                           \

@@ -52,6 +52,8 @@ void file_put(struct file *f)
                       (f->flags & O_ACCMODE) == O_RDONLY ? IN_CLOSE_NOWRITE : IN_CLOSE_WRITE);
     if (f->epolls)
         epoll_file_gone(f);
+    if (f->async)
+        async_file_gone(f);
     if (f->inode)
         locks_release_file(f);
     if (f->ops && f->ops->release)

@@ -11,6 +11,7 @@
 
 #include "platform/guest_memory.h"
 #include "platform/thread.h"
+#include "shim/fs/async.h"
 #include "shim/sync.h"
 
 struct task;
@@ -109,6 +110,8 @@ struct file_ops {
     int (*sync)(struct task *task, struct file *f);     /* NULL: 0 */
     int (*stat)(struct file *f, struct file_stat *out); /* NULL: the inode's */
     void (*flags_changed)(struct file *f);              /* after F_SETFL; may be NULL */
+    /* O_ASYNC: what tells of this file's events, filled from the front. May set an owner. NULL: no signals. */
+    void (*async_lists)(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX]);
     /* Its own lines of /proc/PID/fdinfo; only descriptors of events have some. May be NULL. */
     void (*print_info)(struct file *f, struct str_buf *out);
     /* A descriptor (not the last reference) was closed by `task`: POSIX locks. May be NULL. */
@@ -126,11 +129,12 @@ struct file {
     void *data;            /* the kind's own */
     struct mutex pos_lock; /* guards pos for regular files and directories */
     uint64_t pos;
-    int owner_pid, owner_signal; /* F_SETOWN, F_SETSIG */
-    uint64_t id;                 /* unique; inode number of anonymous kinds */
-    bool opened;                 /* by a name: inotify hears of its close */
-    bool counted_writer;         /* inode_want_write() was granted: file_put gives it back */
-    struct epoll_item *epolls;   /* epoll.c's: who watches this file */
+    struct file_owner owner;
+    struct async_watch *async; /* under g_process_lock; NULL: not O_ASYNC, or of no effect */
+    uint64_t id;               /* unique; inode number of anonymous kinds */
+    bool opened;               /* by a name: inotify hears of its close */
+    bool counted_writer;       /* inode_want_write() was granted: file_put gives it back */
+    struct epoll_item *epolls; /* epoll.c's: who watches this file */
 };
 
 /* A file without a name. Owner: caller. `flags`: O_*. */

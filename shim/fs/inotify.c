@@ -54,6 +54,7 @@ struct instance {
     struct watch *watches;
     int last_wd;
     struct wait_queue wait;
+    struct async_list async;
 };
 
 uint32_t g_inotify_watches;
@@ -101,6 +102,7 @@ static void queue_event(struct instance *in, int wd, uint32_t mask, uint32_t coo
     in->event_count++;
     in->bytes += sizeof(e->head) + e->head.len;
     wait_queue_wake_all(&in->wait);
+    async_notify(&in->async, ASYNC_IN);
 }
 
 static struct event *pop_event(struct instance *in)
@@ -400,6 +402,11 @@ static void inotify_print_info(struct file *f, struct str_buf *out)
     mutex_unlock(&g_lock);
 }
 
+static void inotify_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    lists[0] = &((struct instance *)f->data)->async;
+}
+
 static const struct file_ops inotify_ops = {
     .kind = "inotify",
     .print_info = inotify_print_info,
@@ -407,6 +414,7 @@ static const struct file_ops inotify_ops = {
     .read = inotify_read,
     .poll = inotify_poll,
     .ioctl = inotify_ioctl,
+    .async_lists = inotify_async_lists,
     .release = inotify_release,
 };
 

@@ -42,6 +42,7 @@ struct pipe {
     unsigned readers, writers;           /* open files that may read, write */
     uint64_t readers_ever, writers_ever; /* opens so far: what a fifo's open waits for */
     struct wait_queue read_wait, write_wait;
+    struct async_list async_readers, async_writers;
     /* fixed */
     struct inode *inode; /* a fifo's; kept alive by the open files. NULL: a pipe */
     int64_t born_ns;
@@ -221,6 +222,8 @@ out:
         wait_queue_remove(&w);
     if (wake)
         wait_queue_wake_all(&p->write_wait);
+    if (result > 0)
+        async_notify(&p->async_writers, ASYNC_OUT);
     return result;
 }
 
@@ -293,8 +296,10 @@ static int64_t write_waiting(struct task *task, struct file *f, struct mem_ref f
             error = -EAGAIN;
             break;
         }
-        if (p->ring.used)
+        if (p->ring.used) {
             wait_queue_wake_all(&p->read_wait);
+            async_notify(&p->async_readers, ASYNC_IN);
+        }
         error = pipe_wait(task, p, &p->write_wait, &w);
         if (error)
             break;
@@ -302,8 +307,10 @@ static int64_t write_waiting(struct task *task, struct file *f, struct mem_ref f
     mutex_unlock(&p->lock);
     if (w.queue)
         wait_queue_remove(&w);
-    if (done)
+    if (done) {
         wait_queue_wake_all(&p->read_wait);
+        async_notify(&p->async_readers, ASYNC_IN);
+    }
     if (error == -EPIPE)
         signal_sigpipe(task);
     return done ? done : error;
@@ -392,8 +399,23 @@ static bool pipe_drop_end(struct pipe *p, uint32_t flags)
         wait_queue_wake_all(&p->read_wait);
         wait_queue_wake_all(&p->write_wait);
     }
+    if (!p->readers != !p->writers) {
+        async_notify(&p->async_readers, ASYNC_IN);
+        async_notify(&p->async_writers, ASYNC_OUT);
+    }
     mutex_unlock(&p->lock);
     return last;
+}
+
+static void pipe_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    struct pipe *p = f->data;
+    unsigned mode = f->flags & O_ACCMODE, n = 0;
+
+    if (mode != O_WRONLY)
+        lists[n++] = &p->async_readers;
+    if (mode != O_RDONLY)
+        lists[n] = &p->async_writers;
 }
 
 static void pipe_release(struct file *f)
@@ -408,6 +430,7 @@ static const struct file_ops pipe_ops = {
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
+    .async_lists = pipe_async_lists,
     .stat = pipe_stat,
     .release = pipe_release,
 };
@@ -466,6 +489,7 @@ static const struct file_ops fifo_ops = {
     .write = pipe_write,
     .poll = pipe_poll,
     .ioctl = pipe_ioctl,
+    .async_lists = pipe_async_lists,
     .release = fifo_file_release,
 };
 
@@ -630,6 +654,7 @@ int pipe_put_back(struct file *f, const char *data, size_t size)
     }
     mutex_unlock(&p->lock);
     wait_queue_wake_all(&p->read_wait);
+    async_notify(&p->async_readers, ASYNC_IN);
     return r;
 }
 
@@ -648,6 +673,7 @@ int pipe_append(struct file *f, const char *data, size_t size)
     }
     mutex_unlock(&p->lock);
     wait_queue_wake_all(&p->read_wait);
+    async_notify(&p->async_readers, ASYNC_IN);
     return r < 0 ? (int)r : 0;
 }
 

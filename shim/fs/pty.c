@@ -11,6 +11,7 @@
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
 #include <asm/poll.h>
+#include <linux/fcntl.h>
 #include <linux/signal.h>
 #include <linux/stat.h>
 
@@ -43,6 +44,7 @@ struct pty {
     bool slave_seen;         /* since the master opened: its reads end when the last slave closes */
     uint64_t hang_ups, born; /* born: hang_ups when the master opened */
     struct wait_queue master_wait, slave_wait;
+    struct async_list async_master, async_slave;
 };
 
 static struct mutex g_pty_lock; /* slots */
@@ -349,10 +351,12 @@ static int64_t slave_write(struct task *task, struct file *f, struct mem_ref fro
         size_t put = put_some(p, data, got);
         done += (int64_t)put;
         from = mem_skip(from, put);
-        if (put)
+        if (put) {
             wait_queue_wake_all(&p->master_wait);
-        else
+            async_notify(&p->async_master, ASYNC_IN);
+        } else {
             r = pty_wait(task, f, &p->slave_wait, &w, THREAD_WAIT_FOREVER);
+        }
     }
     wait_queue_remove(&w);
     return done ? done : r;
@@ -397,12 +401,30 @@ static void slave_release(struct file *f)
     wait_queue_wake_all(&p->master_wait);
 }
 
+/* Nobody was named: the foreground group, or who asks. */
+static void default_owner(struct file *f, int pgid)
+{
+    struct task *task = task_current();
+
+    async_default_owner(task, f, pgid ? F_OWNER_PGRP : F_OWNER_PID,
+                        pgid ? pgid : task->process->pid);
+}
+
+static void slave_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    struct pty *p = f->data;
+
+    default_owner(f, __atomic_load_n(&p->tty.pgid, __ATOMIC_RELAXED));
+    lists[0] = &p->async_slave;
+}
+
 static const struct file_ops slave_ops = {
     .kind = "tty",
     .read = slave_read,
     .write = slave_write,
     .poll = slave_poll,
     .ioctl = slave_ioctl,
+    .async_lists = slave_async_lists,
     .release = slave_release,
 };
 
@@ -491,6 +513,8 @@ static size_t type_some(struct pty *p, const char *data, size_t size)
     int sig = 0;
 
     mutex_lock(&p->line_lock);
+    unsigned lines = p->line.line_count;
+    size_t shown = p->line.output.used;
     tty_line_begin_batch(&p->line);
     while (done < size && !sig && tty_line_accepts(&p->line)) {
         bool stopped = p->line.stopped;
@@ -499,9 +523,16 @@ static size_t type_some(struct pty *p, const char *data, size_t size)
         if (sig && !(p->line.attr.c_lflag & NOFLSH))
             packet_event(p, 0, TIOCPKT_FLUSHREAD | TIOCPKT_FLUSHWRITE);
     }
+    bool canonical = p->line.attr.c_lflag & ICANON;
+    bool input = canonical ? p->line.line_count > lines : p->line.input.used > 0;
+    bool echo = p->line.output.used > shown;
     mutex_unlock(&p->line_lock);
     if (sig)
         tty_signal_foreground(&p->tty, sig);
+    if (input)
+        async_notify(&p->async_slave, ASYNC_IN);
+    if (echo)
+        async_notify(&p->async_master, ASYNC_IN);
     return done;
 }
 
@@ -657,12 +688,19 @@ static void master_release(struct file *f)
     wake_both(p);
 }
 
+static void master_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    default_owner(f, 0);
+    lists[0] = &((struct pty *)f->data)->async_master;
+}
+
 static const struct file_ops master_ops = {
     .kind = "ptmx",
     .read = master_read,
     .write = master_write,
     .poll = master_poll,
     .ioctl = master_ioctl,
+    .async_lists = master_async_lists,
     .release = master_release,
 };
 

@@ -4,7 +4,6 @@
 #include "shim/fs/socket.h"
 
 #include <asm/fcntl.h>
-#include <linux/signal.h>
 #include <linux/stat.h>
 
 #include "platform/clock.h"
@@ -13,7 +12,6 @@
 #include "shim/fs/transfer.h"
 #include "shim/process.h"
 #include "shim/shim.h"
-#include "shim/signal.h"
 #include "shim/stats.h"
 
 struct file *socket_create(struct task *task, int family, int type, int protocol, uint32_t flags,
@@ -175,21 +173,6 @@ void *socket_await(struct task *task, struct file *f, struct wait_queue *q, uint
 bool socket_blocks(const struct file *f, int flags)
 {
     return !(flags & MSG_DONTWAIT) && !(__atomic_load_n(&f->flags, __ATOMIC_RELAXED) & O_NONBLOCK);
-}
-
-void socket_tell_urgent(int owner)
-{
-    struct abi_siginfo info = signal_info_kernel(SIGURG);
-
-    mutex_lock(&g_process_lock);
-    if (owner < 0) {
-        (void)signal_send_pgrp(-owner, &info);
-    } else {
-        struct process *p = process_find(owner);
-        if (p)
-            (void)signal_send_process(p, &info);
-    }
-    mutex_unlock(&g_process_lock);
 }
 
 /* ---- as a file -------------------------------------------------------------------------------------------------- */

@@ -172,8 +172,6 @@ uint64_t socket_deadline(uint64_t timeout_ns); /* 0: for ever */
 void *socket_await(struct task *task, struct file *f, struct wait_queue *q, uint64_t timeout_ns,
                    void *(*take)(struct file *f, int *err), int *err);
 bool socket_blocks(const struct file *f, int flags);
-/* SIGURG to who owns a file: F_SETOWN's number. Takes g_process_lock. */
-void socket_tell_urgent(int owner);
 struct socket_credentials socket_credentials_of(const struct task *task);
 int socket_file_stat(struct file *f, struct file_stat *out);
 /* read(2), write(2) by way of the family's receive and send. */

@@ -529,6 +529,14 @@ static void console_release(struct file *f)
     host_file_close(g_platform, f->data);
 }
 
+/* O_ASYNC is told back, but nobody is told of what the host has. */
+static void console_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    (void)f;
+    (void)lists;
+    stats_unsupported("O_ASYNC: pal's own terminal");
+}
+
 static const struct file_ops console_ops = {
     .kind = "tty",
     .read = console_read,
@@ -536,6 +544,7 @@ static const struct file_ops console_ops = {
     .poll = console_poll,
     .ioctl = console_ioctl,
     .stat = console_stat,
+    .async_lists = console_async_lists,
     .release = console_release,
 };
 

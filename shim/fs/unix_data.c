@@ -5,6 +5,7 @@
 #include <asm/fcntl.h>
 #include <asm/poll.h>
 #include <asm/socket.h>
+#include <linux/signal.h>
 
 #include "platform/errno.h"
 #include "shim/fs/unix_internal.h"
@@ -70,8 +71,8 @@ static bool has_room(const struct unix_socket *to, size_t size)
 }
 
 struct delivery {
-    bool urgent; /* in: MSG_OOB */
-    int owner;   /* out: whom to tell of it; F_SETOWN of the receiver */
+    bool urgent;             /* in: MSG_OOB */
+    struct file_owner owner; /* out: whom to tell of it; F_SETOWN of the receiver */
 };
 
 /* 0: queued, m is the receiver's. -EAGAIN: full. */
@@ -91,12 +92,15 @@ static int try_deliver(struct unix_socket *to, struct message *m, bool stream, s
         to->queued += m->size;
         if (d->urgent) {
             to->urgent = m; /* an older one becomes a byte as any */
-            d->owner = to->file ? to->file->owner_pid : 0;
+            if (to->file)
+                d->owner = async_owner(to->file);
         }
     }
     mutex_unlock(&to->lock);
-    if (!r)
+    if (!r) {
         wait_queue_wake_all(&to->wait);
+        async_notify(&to->async, ASYNC_IN);
+    }
     return r;
 }
 
@@ -110,6 +114,8 @@ static int deliver(struct task *task, struct file *f, struct unix_socket *s, str
     struct waiter w = {0};
     int r = try_deliver(to, m, stream, d);
 
+    if (r == -EAGAIN)
+        __atomic_store_n(&s->wants_room, true, __ATOMIC_RELAXED);
     /* The receiver wakes its own queue when it drains. */
     while (r == -EAGAIN && block) {
         int wait = socket_wait(task, &to->wait, &w, deadline);
@@ -242,8 +248,7 @@ int64_t unix_send(struct task *task, struct file *f, struct socket_io *io, struc
         r = send_piece(task, f, to, io, 1, send, &last);
         if (!r)
             done++;
-        if (last.owner)
-            socket_tell_urgent(last.owner);
+        async_signal_owner(&last.owner, SIGURG);
     }
     unix_put(to);
     if (r == -EPIPE && !done && stream && !(send->flags & MSG_NOSIGNAL))
@@ -412,6 +417,15 @@ static int64_t receive_urgent(struct unix_socket *s, struct socket_io *io,
     return r;
 }
 
+/* As Linux counts it: less than a quarter of the buffer is taken. */
+static bool roomy(struct unix_socket *s)
+{
+    mutex_lock(&s->lock);
+    bool r = s->queued * 4 <= s->set.receive_buffer;
+    mutex_unlock(&s->lock);
+    return r;
+}
+
 /* After reading: whoever waits for room looks again, here (blocked senders) and at the peer (its poll). */
 static void wake_senders(struct unix_socket *s)
 {
@@ -420,6 +434,9 @@ static void wake_senders(struct unix_socket *s)
     wait_queue_wake_all(&s->wait);
     if (peer) {
         wait_queue_wake_all(&peer->wait);
+        if (__atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED) && roomy(s) &&
+            __atomic_exchange_n(&peer->wants_room, false, __ATOMIC_RELAXED))
+            async_notify(&peer->async, ASYNC_OUT);
         unix_put(peer);
     }
 }

@@ -64,6 +64,8 @@ struct unix_socket {
     struct socket_binding *binding;
     /* woken by everything that happens to the socket: data, room at its peer, connections, hang-up */
     struct wait_queue wait;
+    struct async_list async;
+    bool wants_room; /* atomic: a send found none, so its end tells of some (ASYNC_OUT) */
 };
 
 static inline void unix_get(struct unix_socket *s)

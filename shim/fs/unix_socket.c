@@ -98,8 +98,11 @@ static void peer_gone(struct unix_socket *s, struct unix_socket *gone, bool rese
             s->error = -ECONNRESET;
     }
     mutex_unlock(&s->lock);
-    if (mine)
+    if (mine) {
         wait_queue_wake_all(&s->wait);
+        if (s->type != SOCK_DGRAM)
+            async_notify(&s->async, ASYNC_HANG_UP);
+    }
 }
 
 /* Nobody will use this end any more. Its references from elsewhere may last. */
@@ -350,6 +353,7 @@ static int try_connect(struct unix_socket *s, struct unix_socket *listener, stru
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&listener->wait);
     wait_queue_wake_all(&s->wait);
+    async_notify(&listener->async, ASYNC_IN);
     return 0;
 }
 
@@ -459,6 +463,8 @@ static int unix_shutdown(struct file *f, int how)
         peer->shut |= mirrored;
         mutex_unlock(&peer->lock);
         wait_queue_wake_all(&peer->wait);
+        if (mirrored & SHUT_IN)
+            async_notify(&peer->async, mirrored & SHUT_OUT ? ASYNC_HANG_UP : ASYNC_IN);
     }
     wait_queue_wake_all(&s->wait);
     if (!peer)
@@ -582,6 +588,11 @@ static const struct socket_ops unix_ops = {
     .set_option = unix_set_option,
 };
 
+static void unix_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    lists[0] = &unix_of(f)->async;
+}
+
 static const struct file_ops unix_file_ops = {
     .kind = "socket",
     .socket = &unix_ops,
@@ -590,5 +601,6 @@ static const struct file_ops unix_file_ops = {
     .poll = unix_file_poll,
     .ioctl = unix_ioctl,
     .stat = socket_file_stat,
+    .async_lists = unix_async_lists,
     .release = unix_release,
 };

@@ -672,6 +672,14 @@ static const struct socket_ops host_inet_ops = {
     .set_option = host_inet_set_option,
 };
 
+/* O_ASYNC is told back, but nobody is told of what the host has. */
+static void host_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    (void)f;
+    (void)lists;
+    stats_unsupported("O_ASYNC: a socket of the host");
+}
+
 static const struct file_ops host_inet_file_ops = {
     .kind = "socket",
     .socket = &host_inet_ops,
@@ -680,5 +688,6 @@ static const struct file_ops host_inet_file_ops = {
     .poll = host_inet_poll,
     .ioctl = host_inet_ioctl,
     .stat = socket_file_stat,
+    .async_lists = host_async_lists,
     .release = host_inet_release,
 };

@@ -352,6 +352,11 @@ static const struct socket_ops inet_ops = {
     .set_option = inet_set_option,
 };
 
+static void inet_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    lists[0] = &inet_of(f)->async;
+}
+
 static const struct file_ops inet_file_ops = {
     .kind = "socket",
     .socket = &inet_ops,
@@ -360,5 +365,6 @@ static const struct file_ops inet_file_ops = {
     .poll = inet_poll,
     .ioctl = inet_ioctl,
     .stat = socket_file_stat,
+    .async_lists = inet_async_lists,
     .release = inet_release,
 };

@@ -134,6 +134,7 @@ struct inet_socket {
 
     /* woken by everything that happens to the socket */
     struct wait_queue wait;
+    struct async_list async;
 };
 
 static inline void inet_get(struct inet_socket *s)

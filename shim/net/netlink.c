@@ -711,6 +711,14 @@ static const struct socket_ops netlink_ops = {
     .set_option = netlink_set_option,
 };
 
+/* O_ASYNC is told back, without effect. */
+static void netlink_async_lists(struct file *f, struct async_list *lists[ASYNC_LISTS_MAX])
+{
+    (void)f;
+    (void)lists;
+    stats_unsupported("O_ASYNC: a netlink socket");
+}
+
 static const struct file_ops netlink_file_ops = {
     .kind = "socket",
     .socket = &netlink_ops,
@@ -719,5 +727,6 @@ static const struct file_ops netlink_file_ops = {
     .poll = netlink_poll,
     .ioctl = netlink_ioctl,
     .stat = socket_file_stat,
+    .async_lists = netlink_async_lists,
     .release = netlink_release,
 };

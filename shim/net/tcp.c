@@ -17,8 +17,11 @@
 
 void tcp_reset(struct inet_socket *s, const struct inet_socket *from, int error)
 {
+    bool mine;
+
     mutex_lock(&s->lock);
-    if (s->state != STATE_CLOSE && !s->closed && s->peer == from) {
+    mine = s->state != STATE_CLOSE && !s->closed && s->peer == from;
+    if (mine) {
         s->error = s->state == STATE_SYN_SENT     ? -ECONNREFUSED
                    : s->state == STATE_CLOSE_WAIT ? -EPIPE
                                                   : error;
@@ -27,22 +30,30 @@ void tcp_reset(struct inet_socket *s, const struct inet_socket *from, int error)
     }
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&s->wait);
+    if (mine)
+        async_notify(&s->async, ASYNC_ERROR);
 }
 
 /* The other side, `from`, sends no more. */
 static void tcp_finish(struct inet_socket *s, const struct inet_socket *from)
 {
+    bool mine, both = false;
+
     mutex_lock(&s->lock);
-    if (s->state != STATE_CLOSE && !s->closed && s->peer == from) {
+    mine = s->state != STATE_CLOSE && !s->closed && s->peer == from;
+    if (mine) {
         s->finished = true;
         s->shut |= INET_SHUT_IN;
         if (s->state == STATE_ESTABLISHED)
             s->state = STATE_CLOSE_WAIT;
         else if (s->state == STATE_FIN_WAIT2)
             s->state = STATE_CLOSE;
+        both = s->shut & INET_SHUT_OUT;
     }
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&s->wait);
+    if (mine)
+        async_notify(&s->async, both ? ASYNC_HANG_UP : ASYNC_IN);
 }
 
 /* Under s->lock: everybody off the listener's queue. */
@@ -257,8 +268,10 @@ static void establish(struct inet_socket *client)
             client->set.send_buffer = SEND_BUFFER_CONNECTED;
     }
     mutex_unlock(&client->lock);
-    if (changed)
+    if (changed) {
         wait_queue_wake_all(&client->wait);
+        async_notify(&client->async, ASYNC_OUT);
+    }
 }
 
 static void *take_pending(struct file *f, int *err)
@@ -405,6 +418,7 @@ static void offer(struct inet_socket *s, struct inet_socket *end)
     if (answered) {
         establish(s);
         wait_queue_wake_all(&listener->wait);
+        async_notify(&listener->async, ASYNC_IN);
     }
     if (spare)
         inet_put(spare);

@@ -155,8 +155,8 @@ enum put_result { PUT_SOME, PUT_FULL, PUT_GONE, PUT_FAULT, PUT_NO_MEMORY };
 struct tcp_write {
     struct socket_io *io;
     size_t done;
-    bool urgent; /* the last byte is */
-    int owner;   /* out: whom to tell of it; F_SETOWN of the receiver */
+    bool urgent;             /* the last byte is */
+    struct file_owner owner; /* out: whom to tell of it; F_SETOWN of the receiver */
 };
 
 /* Under to->lock: the last byte of the ring is urgent. An older one that was next and not read is lost, as in Linux. */
@@ -164,7 +164,8 @@ static void mark_urgent(struct inet_socket *to, struct tcp_write *wr)
 {
     to->urgent = URGENT_VALID;
     to->urgent_at = to->consumed + to->ring.used - 1;
-    wr->owner = to->file ? to->file->owner_pid : 0;
+    if (to->file)
+        wr->owner = async_owner(to->file);
 }
 
 static enum put_result put_some(struct inet_socket *to, struct tcp_write *wr)
@@ -203,8 +204,10 @@ static enum put_result put_some(struct inet_socket *to, struct tcp_write *wr)
             result = PUT_NO_MEMORY;
     }
     mutex_unlock(&to->lock);
-    if (result != PUT_FULL && result != PUT_GONE)
+    if (result != PUT_FULL && result != PUT_GONE) {
         wait_queue_wake_all(&to->wait);
+        async_notify(&to->async, ASYNC_IN);
+    }
     return result;
 }
 
@@ -252,8 +255,7 @@ int64_t tcp_send(struct task *task, struct file *f, struct socket_io *io, struct
             break;
     }
     wait_queue_remove(&w);
-    if (wr.owner)
-        socket_tell_urgent(wr.owner);
+    async_signal_owner(&wr.owner, SIGURG);
     if (wr.done || !r) {
         __atomic_fetch_add(&s->sent, wr.done, __ATOMIC_RELAXED);
         return (int64_t)wr.done;
@@ -356,8 +358,10 @@ static int try_read(struct inet_socket *s, struct tcp_read *rd, size_t target)
     else
         r = -EAGAIN;
     mutex_unlock(&s->lock);
-    if (wake)
+    if (wake) {
         wait_queue_wake_all(&wake->wait);
+        async_notify(&wake->async, ASYNC_OUT);
+    }
     return r;
 }
 

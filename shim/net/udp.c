@@ -105,6 +105,7 @@ static void refused(struct inet_socket *s)
     s->error = -ECONNREFUSED;
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&s->wait);
+    async_notify(&s->async, ASYNC_ERROR);
 }
 
 static void deliver(struct inet_socket *to, struct packet *p)
@@ -118,10 +119,12 @@ static void deliver(struct inet_socket *to, struct packet *p)
         to->packet_bytes += p->size + PACKET_COST;
     }
     mutex_unlock(&to->lock);
-    if (lost)
+    if (lost) {
         shim_free(p);
-    else
-        wait_queue_wake_all(&to->wait);
+        return;
+    }
+    wait_queue_wake_all(&to->wait);
+    async_notify(&to->async, ASYNC_IN);
 }
 
 int64_t udp_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
