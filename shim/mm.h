@@ -163,6 +163,7 @@ MUST_USE int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, stru
 /* /proc/PID/maps and numbers for statm, status. `full` adds smaps fields. */
 struct str_buf;
 void mm_print_maps(struct mm *mm, struct str_buf *out, bool full);
+void mm_print_rollup(struct mm *mm, struct str_buf *out); /* smaps_rollup */
 uint64_t mm_resident_pages(struct mm *mm);
 
 /* execve: sys_exec.c. Builds a new mm and registers; on success the task runs the new image. path: guest path. */

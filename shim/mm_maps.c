@@ -88,11 +88,17 @@ static uint64_t resident_in(const struct mm *mm, const struct vma *v)
     return count;
 }
 
-static void print_details(const struct mm *mm, const struct vma *v, struct str_buf *out)
+static void print_zeros(struct str_buf *out)
 {
     static const char *const zero[] = {"AnonHugePages",  "ShmemPmdMapped",  "FilePmdMapped",
                                        "Shared_Hugetlb", "Private_Hugetlb", "Swap",
                                        "SwapPss"};
+    for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
+        str_buf_printf(out, "%s:%*u kB\n", zero[i], (int)(23 - str_length(zero[i])), 0u);
+}
+
+static void print_details(const struct mm *mm, const struct vma *v, struct str_buf *out)
+{
     unsigned long long rss = resident_in(mm, v) * 4, shared = v->sharing == MEMORY_SHARED ? rss : 0;
     str_buf_printf(out, "Size:           %8llu kB\n",
                    (unsigned long long)(v->end - v->start) / 1024);
@@ -105,8 +111,7 @@ static void print_details(const struct mm *mm, const struct vma *v, struct str_b
     str_buf_printf(out,
                    "Referenced:     %8llu kB\nAnonymous:      %8llu kB\nLazyFree:       %8u kB\n",
                    rss, v->object ? 0 : rss, 0u);
-    for (size_t i = 0; i < sizeof(zero) / sizeof(zero[0]); i++)
-        str_buf_printf(out, "%s:%*u kB\n", zero[i], (int)(23 - str_length(zero[i])), 0u);
+    print_zeros(out);
     str_buf_printf(out, "Locked:         %8llu kB\nTHPeligible:    %8u\n",
                    v->flags & VMA_LOCKED ? rss : 0, 0u);
     str_buf_printf(out, "VmFlags:%s%s%s%s mr mw me%s%s%s%s%s \n",
@@ -134,6 +139,51 @@ void mm_print_maps(struct mm *mm, struct str_buf *out, bool full)
     }
     mutex_unlock(&mm->lock);
     shim_free(path);
+}
+
+void mm_print_rollup(struct mm *mm, struct str_buf *out)
+{
+    unsigned long long rss = 0, shared = 0, anonymous = 0, shared_memory = 0, locked = 0;
+    unsigned long long start = 0, end = 0;
+    mutex_lock(&mm->lock);
+    if (mm->vmas)
+        start = mm->vmas->start;
+    for (const struct vma *v = mm->vmas; v; v = v->next) {
+        unsigned long long size = resident_in(mm, v) * 4;
+        rss += size;
+        end = v->end;
+        shared += v->sharing == MEMORY_SHARED ? size : 0;
+        shared_memory += v->sharing == MEMORY_SHARED && !v->file ? size : 0;
+        anonymous += v->object ? 0 : size;
+        locked += v->flags & VMA_LOCKED ? size : 0;
+    }
+    mutex_unlock(&mm->lock);
+    const struct {
+        const char *name;
+        unsigned long long size;
+    } lines[] = {{"Rss", rss},
+                 {"Pss", rss},
+                 {"Pss_Dirty", rss - shared},
+                 {"Pss_Anon", anonymous},
+                 {"Pss_File", rss - anonymous - shared_memory},
+                 {"Pss_Shmem", shared_memory},
+                 {"Shared_Clean", shared},
+                 {"Shared_Dirty", 0},
+                 {"Private_Clean", 0},
+                 {"Private_Dirty", rss - shared},
+                 {"Referenced", rss},
+                 {"Anonymous", anonymous},
+                 {"LazyFree", 0}};
+    size_t line = out->length;
+    str_buf_printf(out, "%08llx-%08llx ---p 00000000 00:00 0 ", start, end);
+    while (!out->failed && out->length - line < NAME_COLUMN)
+        str_buf_append(out, " ", 1);
+    str_buf_printf(out, "[rollup]\n");
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        str_buf_printf(out, "%s:%*llu kB\n", lines[i].name, (int)(23 - str_length(lines[i].name)),
+                       lines[i].size);
+    print_zeros(out);
+    str_buf_printf(out, "Locked:         %8llu kB\n", locked);
 }
 
 uint64_t mm_resident_pages(struct mm *mm)

@@ -216,7 +216,6 @@ long sys_ppoll(struct task *task, const struct syscall_args *args)
 #define SELECT_IN (POLLRDNORM | POLLRDBAND | POLLIN | POLLHUP | POLLERR)
 #define SELECT_OUT (POLLWRBAND | POLLWRNORM | POLLOUT | POLLERR)
 #define SELECT_EX POLLPRI
-#define SELECT_MAX 65536 /* descriptors; fd_set may be larger than FD_SETSIZE */
 
 struct select_bits {
     uint64_t *set[3]; /* in, out, exceptions; one allocation, starts at set[0] */
@@ -240,6 +239,8 @@ static int select_read(struct select_bits *bits, unsigned n, const uint64_t *add
             shim_free(bits->set[0]);
             return -EFAULT;
         }
+        if (n % 64) /* the rest of a word comes back as zeros */
+            bits->set[s][n / 64] &= (1ull << (n % 64)) - 1;
     }
     return 0;
 }
@@ -293,8 +294,9 @@ static long do_select(struct task *task, const struct syscall_args *args, uint64
 
     if (n < 0)
         return -EINVAL;
-    if (n > SELECT_MAX)
-        n = SELECT_MAX;
+    /* Beyond the table nothing is looked at, not even whether it is open, and nothing written: as Linux does. */
+    if ((unsigned)n > fd_table_size(task))
+        n = (int)fd_table_size(task);
     r = select_read(&bits, (unsigned)n, &args->a[1]);
     if (r)
         return r;

@@ -156,6 +156,11 @@ struct file *fd_get(struct task *task, int fd)
     return f;
 }
 
+unsigned fd_table_size(struct task *task)
+{
+    return __atomic_load_n(&task->files->capacity, __ATOMIC_RELAXED);
+}
+
 struct file_use fd_use(struct task *task, int fd)
 {
     const struct fd_table *t = task->files;

@@ -176,6 +176,8 @@ struct file_use {
 };
 MUST_USE struct file_use fd_use(struct task *task, int fd);
 void fd_end_use(struct file_use use);
+/* Numbers the caller's table has places for: 64, then powers of two, as Linux's has. */
+unsigned fd_table_size(struct task *task);
 /* The same in a table that may be another process's. */
 struct file *fd_table_file(struct fd_table *t, int fd);
 /* Install and consume the reference. Lowest free >= min. Result: fd, -EMFILE, -ENOMEM (reference

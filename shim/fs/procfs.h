@@ -91,6 +91,7 @@ extern const struct proc_dynamic g_proc_fd_dynamic, g_proc_fdinfo_dynamic, g_pro
 extern const struct file_ops g_proc_mem_ops; /* procfs_mem.c */
 int proc_print_maps(struct task *task, const struct proc_target *t, struct str_buf *out);
 int proc_print_smaps(struct task *task, const struct proc_target *t, struct str_buf *out);
+int proc_print_rollup(struct task *task, const struct proc_target *t, struct str_buf *out);
 int proc_print_cmdline(struct task *task, const struct proc_target *t, struct str_buf *out);
 int proc_print_environ(struct task *task, const struct proc_target *t, struct str_buf *out);
 int proc_print_auxv(struct task *task, const struct proc_target *t, struct str_buf *out);

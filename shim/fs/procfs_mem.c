@@ -39,6 +39,18 @@ int proc_print_smaps(struct task *task, const struct proc_target *t, struct str_
     return 0;
 }
 
+int proc_print_rollup(struct task *task, const struct proc_target *t, struct str_buf *out)
+{
+    struct mm *mm;
+
+    (void)task;
+    if (!proc_get_mm(t, &mm))
+        return -ESRCH;
+    mm_print_rollup(mm, out);
+    proc_put_mm(mm);
+    return 0;
+}
+
 /* Append guest bytes [start, end) as far as they can be read. */
 static int append_range(struct mm *mm, uint64_t start, uint64_t end, struct str_buf *out)
 {

@@ -595,7 +595,8 @@ static const struct proc_entry ns_children[] = {
         PROC_LINK("root", .readlink = place_readlink, .follow = place_follow),                     \
         PROC_TEXT("schedstat", print_constant), PROC_TEXT("sessionid", print_constant),            \
         PROC_TEXT("setgroups", print_constant),                                                    \
-        PROC_GUARDED_TEXT("smaps", 0444, proc_print_smaps), PROC_TEXT("stat", print_stat),         \
+        PROC_GUARDED_TEXT("smaps", 0444, proc_print_smaps),                                        \
+        PROC_GUARDED_TEXT("smaps_rollup", 0444, proc_print_rollup), PROC_TEXT("stat", print_stat), \
         PROC_TEXT("statm", print_statm), PROC_TEXT("status", print_status),                        \
         PROC_TEXT("uid_map", print_constant), PROC_TEXT("wchan", print_constant)
 

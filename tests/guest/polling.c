@@ -15,8 +15,47 @@ static long long now(void)
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
+static void look(const char *what, int n, int fd)
+{
+    unsigned long set[1024 / 64] = {0};
+    struct timeval none = {0, 0};
+    set[fd / 64] |= 1ul << (fd % 64);
+    long r = select(n, (fd_set *)set, NULL, NULL, &none);
+    printf("%s: %ld %s, bit %lu\n", what, r, r < 0 ? strerror(errno) : "",
+           set[fd / 64] >> (fd % 64) & 1);
+}
+
+/* select looks at no number beyond the size of the table: 64, or the power of two that the highest number so far asked for. */
+static void closed_ones(void)
+{
+    fflush(stdout);
+    pid_t child = fork(); /* whose table is no larger than its open files need */
+    if (child == 0) {
+        for (int fd = 20; fd < 1024; fd++)
+            close(fd);
+        pid_t inner = fork();
+        if (inner == 0) {
+            look("closed", 1024, 40);
+            look("last of the table", 1024, 63);
+            look("beyond", 1024, 64);
+            look("far beyond", 1024, 1023);
+            look("below n only", 40, 40);
+            CHECK(dup2(0, 200) == 200 && close(200) == 0);
+            look("closed again", 1024, 200);
+            look("last of the larger one", 1024, 255);
+            look("beyond that", 1024, 256);
+            fflush(stdout);
+            _exit(0);
+        }
+        CHECK(inner > 0 && waitpid(inner, NULL, 0) == inner);
+        _exit(0);
+    }
+    CHECK(child > 0 && waitpid(child, NULL, 0) == child);
+}
+
 int main(void)
 {
+    closed_ones();
     int fds[2];
     char data[65536];
     CHECK(pipe2(fds, O_NONBLOCK) == 0);

@@ -280,12 +280,35 @@ static void devices(void)
     CHECK(slurp("/proc/sys/kernel/random/uuid") == 37);
 }
 
+/* Sums over all of smaps. */
+static void rollup(void)
+{
+    static const char *const names[] = {
+        "Rss:",           "Pss:",           "Shared_Clean:", "Shared_Dirty:",
+        "Private_Clean:", "Private_Dirty:", "Referenced:",   "Anonymous:",
+        "AnonHugePages:", "Swap:",          "Locked:"};
+    unsigned long start = 0, end = 0;
+    char rest[100] = "";
+
+    CHECK(slurp("/proc/self/smaps_rollup") > 0);
+    CHECK(sscanf(g_text, "%lx-%lx %99[^\n]", &start, &end, rest) == 3);
+    printf("rollup %d %.25s %s\n", (uintptr_t)&start > start && (uintptr_t)&start < end, rest,
+           strchr(rest, '[') ? strchr(rest, '[') : "unnamed");
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        printf("%s %d\n", names[i], strstr(field(names[i]), " kB") != NULL);
+    long long sum = 0;
+    for (int i = 2; i < 6; i++)
+        sum += atoll(field(names[i]));
+    printf("sum %d\n", sum > 0 && sum == atoll(field("Rss:")));
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
     setvbuf(stdout, NULL, _IONBF, 0);
     self(argv);
     status();
+    rollup();
     descriptors();
     children();
     devices();

@@ -322,6 +322,83 @@ static void speeds(void)
     printf("%u %u\n", two[9], two[10]);
 }
 
+/* A change of modes that waits for the output: what was written before is as the old modes had it, however late it is read. */
+static void changed_behind_output(void)
+{
+    struct termios t;
+
+    fresh();
+    CHECK(tcgetattr(g_slave, &t) == 0);
+    CHECK(write(g_slave, "old\n", 4) == 4);
+    t.c_oflag &= ~(tcflag_t)OPOST;
+    t.c_lflag &= ~(tcflag_t)ECHO;
+    SHOW(tcsetattr(g_slave, TCSADRAIN, &t));
+    CHECK(write(g_slave, "new\n", 4) == 4);
+    usleep(50000);
+    show_all("slow reader", g_master, 9);
+    type("typed before\n");
+    SHOW(tcsetattr(g_slave, TCSADRAIN, &t));
+    printf("input kept %d\n", soon(g_slave, POLLIN));
+    SHOW(tcsetattr(g_slave, TCSAFLUSH, &t));
+    printf("input gone %d\n", never(g_slave, POLLIN));
+}
+
+#define LINES 200
+
+/* Takes lines and hands on their numbers until an end of file. */
+static void read_lines(int numbers)
+{
+    char line[64];
+    ssize_t n;
+
+    while ((n = read(g_slave, line, sizeof(line) - 1)) > 0) {
+        line[n] = '\0';
+        int number = -1;
+        CHECK(sscanf(line, "line %d\n", &number) == 1 && line[n - 1] == '\n');
+        CHECK(write(numbers, &number, sizeof(number)) == sizeof(number));
+    }
+    _exit(n == 0 ? 0 : 1);
+}
+
+/* Each line is for one of two readers, and whole. */
+static void two_readers(void)
+{
+    int numbers[2], number, count = 0, status;
+    char text[32], seen[LINES] = {0};
+    pid_t reader[2];
+
+    fresh();
+    set(0, ECHO, ICANON);
+    CHECK(pipe(numbers) == 0);
+    for (int i = 0; i < 2; i++) {
+        reader[i] = fork();
+        CHECK(reader[i] >= 0);
+        if (reader[i] == 0)
+            read_lines(numbers[1]);
+    }
+    for (int i = 0; i < LINES; i++) {
+        snprintf(text, sizeof(text), "line %d\n", i);
+        type(text);
+        while (i >= count + 50 && read(numbers[0], &number, sizeof(number)) == sizeof(number)) {
+            seen[number]++;
+            count++;
+        }
+    }
+    for (; count < LINES && read(numbers[0], &number, sizeof(number)) == sizeof(number); count++)
+        seen[number]++;
+    for (int i = 0; i < LINES; i++)
+        if (seen[i] != 1)
+            printf("line %d came %d times\n", i, seen[i]);
+    type("\4");
+    type("\4");
+    for (int i = 0; i < 2; i++) {
+        CHECK(waitpid(reader[i], &status, 0) == reader[i]);
+        printf("reader ended %x\n", status);
+    }
+    close(numbers[0]);
+    close(numbers[1]);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
@@ -335,5 +412,7 @@ int main(void)
     timed();
     shown();
     speeds();
+    changed_behind_output();
+    two_readers();
     return 0;
 }
