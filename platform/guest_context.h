@@ -72,6 +72,11 @@ enum guest_fault_kind {
     GUEST_FAULT_COMPAT,     /* a 32-bit system call (int 0x80); rip is past it */
     /* The area of the thread's sequences, or what it names, is bad; it has no area any more */
     GUEST_FAULT_SEQUENCE,
+    /*
+     * No memory was left for what addr is to show: nothing happened, the instruction may be run again when there is some. Platforms that
+     * get their memory from a host which ends processes itself never say this (INSTANCE_EVENT_SPACE_LOST).
+     */
+    GUEST_FAULT_NO_MEMORY,
 };
 
 /* What guest_barrier() makes other threads pass. Each is a full memory barrier at least. */

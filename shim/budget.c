@@ -31,6 +31,8 @@ static struct {
     uint64_t promised;      /* pages; atomic */
     uint64_t limit;         /* bytes; 0: none. Fixed once guests run */
     struct thread *watcher; /* atomic */
+    uint64_t
+        exhausted_at; /* monotonic ns, atomic: when somebody was last killed since there was none left; 0: never */
     struct mutex lock;      /* a leaf, but for the platform: */
     uint64_t used;          /* bytes, as last measured, */
     uint64_t promised_then; /* and what was promised then */
@@ -132,26 +134,53 @@ static struct victim find_biggest(void)
     return biggest;
 }
 
+/* Says so, unless it is on its way already. */
+static void kill_victim(const struct victim *v, const char *because)
+{
+    char line[128];
+    mutex_lock(&g_process_lock);
+    struct process *p = process_find(v->pid);
+    bool kill = p && p->tasks && !p->group_exiting;
+    if (kill)
+        process_start_exit(p, SIGKILL);
+    mutex_unlock(&g_process_lock);
+    if (!kill)
+        return;
+    shim_snprintf(line, sizeof(line),
+                  "pal: out of memory%s: killed process %d (%s), which held %llu MiB", because,
+                  v->pid, v->comm, (unsigned long long)(v->pages * PAGE >> 20));
+    instance_message(g_platform, line);
+}
+
 static void kill_biggest(void)
 {
     struct victim v = find_biggest();
-    char line[128];
     if (!v.pid)
         return;
-    mutex_lock(&g_process_lock);
-    struct process *p = process_find(v.pid);
-    if (p && p->tasks)
-        process_start_exit(p, SIGKILL);
-    mutex_unlock(&g_process_lock);
-    shim_snprintf(line, sizeof(line),
-                  "pal: out of memory (--memory): killed process %d (%s), which held %llu MiB",
-                  v.pid, v.comm, (unsigned long long)(v.pages * PAGE >> 20));
-    instance_message(g_platform, line);
+    kill_victim(&v, " (--memory)");
     /* It gives its memory back when all its threads have left: nobody else has to go for it. */
     uint64_t patience = deadline_after(DEATH_TAKES);
     do
         thread_park(g_platform, deadline_after(PAUSE_LEAST), NULL, 0);
     while (measure() > g_budget.limit && clock_now(g_platform, CLOCK_KIND_MONOTONIC) < patience);
+}
+
+void budget_exhausted(struct task *task)
+{
+    uint64_t now = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
+    uint64_t last = __atomic_load_n(&g_budget.exhausted_at, __ATOMIC_RELAXED);
+    bool dying = last && now - last < DEATH_TAKES; /* what that one had is on its way back */
+    if (!dying && __atomic_compare_exchange_n(&g_budget.exhausted_at, &last, now, false,
+                                              __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        struct victim v = find_biggest();
+        if (!v.pid) { /* files and the shim have it all */
+            v.pid = task->process->pid;
+            str_copy(v.comm, task->comm, sizeof(v.comm));
+        }
+        kill_victim(&v, "");
+    }
+    if (!task_interrupted(task))
+        thread_park(g_platform, deadline_after(PAUSE_LEAST), NULL, 0);
 }
 
 static void watch(void *arg)

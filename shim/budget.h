@@ -13,6 +13,8 @@
 
 #include "platform/annotations.h"
 
+struct task;
+
 /* Enforce the limit of the configuration, if it has one. Once, before guests run. Errors: those of thread_spawn. */
 MUST_USE int budget_start(void);
 /* Pages (negative: fewer). Any lock may be held. */
@@ -21,5 +23,10 @@ void budget_promise(int64_t pages);
 bool budget_allows(uint64_t size);
 /* The same for data of a file in memory: the last eighth is for processes. */
 bool budget_allows_file(uint64_t size);
+/*
+ * The platform had no memory left for what the calling task touched: the biggest process is killed, which is said once. The task tries
+ * again, if it lives, until what that one had is back. No lock is held.
+ */
+void budget_exhausted(struct task *task);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "platform/contract.h"
 #include "platform/errno.h"
+#include "shim/budget.h"
 #include "shim/mm.h"
 #include "shim/process.h"
 #include "shim/process_internal.h"
@@ -171,6 +172,10 @@ void task_loop(struct task *task)
             handle_syscall(task);
             break;
         case GUEST_FAULT:
+            if (exit.fault == GUEST_FAULT_NO_MEMORY) {
+                budget_exhausted(task);
+                break;
+            }
             /* A stack grows where nothing is mapped yet, and never by running what is below it. */
             if (exit.fault == GUEST_FAULT_UNMAPPED && !(exit.error_code & FAULT_FETCH) &&
                 mm_fault(task->mm, exit.addr.raw, (exit.error_code & FAULT_WRITE) != 0))

@@ -129,6 +129,7 @@
     CASE(GuestContract, DivisionByZeroIsAFault, PLATFORM_FEATURE_GUEST)                            \
     CASE(GuestContract, BreakpointComesOutBehindTheInstruction, PLATFORM_FEATURE_GUEST)            \
     CASE(GuestContract, TrapFlagStepsOneInstruction, PLATFORM_FEATURE_GUEST)                       \
+    CASE(GuestContract, AWriteThatFindsNoMemoryCanBeRunAgain, PLATFORM_FEATURE_GUEST)              \
     CASE(GuestContract, TouchingPastAnObjectsEndIsABusFault, PLATFORM_FEATURE_GUEST)               \
     CASE(GuestContract, CompatSystemCallIsToldApart, PLATFORM_FEATURE_GUEST)                       \
     CASE(GuestContract, UnusableStackPointerDoesNotMatter, PLATFORM_FEATURE_GUEST)                 \

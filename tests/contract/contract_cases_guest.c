@@ -510,6 +510,34 @@ void GuestContract_TouchingPastAnObjectsEndIsABusFault(struct contract *c)
     close_scene(c, &s);
 }
 
+void GuestContract_AWriteThatFindsNoMemoryCanBeRunAgain(struct contract *c)
+{
+    struct scene s = open_scene(c, GUEST_CODE(write_memory));
+    uint64_t nth = 1;
+    s.ctx->regs.rdi = AREA;
+    expect_syscall(c, s.ctx); /* its code is there */
+    for (bool fired = true; fired && nth < 100; nth++) {
+        const uint64_t at = AREA + nth * 0x200000;
+        contract_map(c, s.as, at, 1, g_rw);
+        s.ctx->regs.rip = CODE_AT;
+        s.ctx->regs.rdi = at;
+        s.ctx->regs.rsi = nth;
+        c->front->fault_arm((unsigned)nth);
+        guest_run(c->p, s.ctx, &s.exit);
+        fired = c->front->fault_arm(0);
+        if (s.exit.reason == GUEST_FAULT) {
+            CHECK(fired);
+            CHECK_EQUAL(s.exit.fault, GUEST_FAULT_NO_MEMORY);
+            CHECK_EQUAL(s.exit.addr.raw, at);
+            CHECK_EQUAL(s.ctx->regs.rip, CODE_AT);
+            expect_syscall(c, s.ctx);
+        }
+        CHECK_EQUAL(contract_get(c, at), nth);
+    }
+    CHECK(nth < 100);
+    close_scene(c, &s);
+}
+
 void GuestContract_CompatSystemCallIsToldApart(struct contract *c)
 {
     struct scene s = open_scene(c, GUEST_CODE(compat_call));

@@ -299,7 +299,7 @@ static bool page_fault(struct thread *t, struct guest_exit *exit, uint64_t addre
         [MM_FAULT_UNMAPPED] = GUEST_FAULT_UNMAPPED,
         [MM_FAULT_PROTECTION] = GUEST_FAULT_PROTECTION,
         [MM_FAULT_BUS] = GUEST_FAULT_BUS,
-        [MM_FAULT_NO_MEMORY] = GUEST_FAULT_BUS,
+        [MM_FAULT_NO_MEMORY] = GUEST_FAULT_NO_MEMORY,
     };
     unsigned access = error & PF_FETCH   ? MEMORY_EXEC
                       : error & PF_WRITE ? MEMORY_WRITE

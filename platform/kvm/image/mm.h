@@ -52,7 +52,7 @@ enum mm_fault {
     MM_FAULT_PROTECTION, /* GUEST_FAULT_PROTECTION */
     /* GUEST_FAULT_BUS: past the end of the object, or the host could not read its file */
     MM_FAULT_BUS,
-    MM_FAULT_NO_MEMORY, /* no frame was left */
+    MM_FAULT_NO_MEMORY, /* GUEST_FAULT_NO_MEMORY: no frame was left */
 };
 enum mm_fault kvm_aspace_fault(struct kvm_aspace *as, uint64_t addr, unsigned access);
 
