@@ -200,14 +200,14 @@ static void datagrams(void)
 
 static void descriptors(void)
 {
-    int s[2], p[2], status;
+    int s[2], p[2], said[2], status;
     char control[CMSG_SPACE(2 * sizeof(int))] = {0}, c = 'm';
     struct iovec v = {&c, 1};
     struct msghdr m = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && pipe(p) == 0);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && pipe(p) == 0 && pipe(said) == 0);
     h->cmsg_level = SOL_SOCKET;
     h->cmsg_type = SCM_RIGHTS;
     h->cmsg_len = CMSG_LEN(2 * sizeof(int));
@@ -218,6 +218,7 @@ static void descriptors(void)
         close(p[0]);
         close(p[1]);
         memset(control, 0, sizeof(control));
+        CHECK(read(said[0], &c, 1) == 1); /* the line of who sent comes first */
         SHOW(recvmsg(s[1], &m, MSG_CMSG_CLOEXEC));
         h = CMSG_FIRSTHDR(&m);
         printf("control %zu type %d len %zu\n", (size_t)m.msg_controllen, h->cmsg_type,
@@ -228,6 +229,9 @@ static void descriptors(void)
         _exit(3);
     }
     SHOW(sendmsg(s[0], &m, 0));
+    CHECK(write(said[1], &c, 1) == 1);
+    close(said[0]);
+    close(said[1]);
     close(p[1]);
     char text[8] = {0};
     SHOW(read(p[0], text, 7));
