@@ -20,7 +20,9 @@ with open(folder + "/started") as f:
     number = len(f.read().split())
 with open(folder + "/machines") as f:
     answers, end = f.read().split("\n")[number - 1].split()
-print("@@ up 1.0 Y", flush=True)
+print("@@ up %s Y" % (200 if end == "fast" else 1.0), flush=True)
+if end == "fast":
+    time.sleep(60)
 for answer in answers.split(","):
     test, status, words = answer.split(":")
     for kind in ("expected", "got"):
@@ -59,6 +61,7 @@ CASES = {
     "an answer is missing": ("1:0:right,3:0:right end", 1, "FAILED t2: was not run to its end", ["1"]),
     "one stands still": ("1:0:right,2:0:right 301\n3:0:right end", 0, "stood still at test 3", ["1", "3"]),
     "two stand still": ("1:0:right 301\n2:0:right 301\n3:0:right end", 0, "stood still at test 3", ["1", "2", "3"]),
+    "a clock too fast": ("1:0:right fast\n1:0:right,2:0:right,3:0:right end", 0, "ran too fast", ["1", "1"]),
     "two at the same test": ("1:0:right 301\n1:0:right 301", 1, "stood still again", ["1", "2"]),
     "lost for a while only": ("1:0:right,2:0:right,3:0:right 30", 1, "did not come to its end", ["1"]),
 }
