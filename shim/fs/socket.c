@@ -10,6 +10,7 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/fs/transfer.h"
+#include "shim/fs/unix_internal.h"
 #include "shim/process.h"
 #include "shim/shim.h"
 #include "shim/stats.h"
@@ -87,15 +88,26 @@ struct files_to_put {
     struct socket_files *files;
 };
 
+static struct mutex g_put_lock;
+static struct files_to_put *g_to_put;
+static bool g_putting;
+
+bool socket_files_being_put(void)
+{
+    bool putting;
+
+    mutex_lock(&g_put_lock);
+    putting = g_putting;
+    mutex_unlock(&g_put_lock);
+    return putting;
+}
+
 /*
  * Putting a file may free a socket whose queue holds files again, to any depth a guest likes to build. So only one thread puts
- * at a time, and what comes up meanwhile waits on a list.
+ * at a time, and what comes up meanwhile waits on a list. Garbage is looked for once, when the list is empty.
  */
 void socket_files_put(struct socket_files *files)
 {
-    static struct mutex lock;
-    static struct files_to_put *list;
-    static bool busy;
     struct files_to_put *node;
 
     if (!files)
@@ -107,26 +119,27 @@ void socket_files_put(struct socket_files *files)
     node = shim_alloc(sizeof(*node));
     if (!node)
         return; /* better leaked than a stack run over */
-    mutex_lock(&lock);
-    *node = (struct files_to_put){list, files};
-    list = node;
-    if (busy) {
-        mutex_unlock(&lock);
+    mutex_lock(&g_put_lock);
+    *node = (struct files_to_put){g_to_put, files};
+    g_to_put = node;
+    if (g_putting) {
+        mutex_unlock(&g_put_lock);
         return;
     }
-    busy = true;
-    while (list) {
-        node = list;
-        list = node->next;
-        mutex_unlock(&lock);
+    g_putting = true;
+    while (g_to_put) {
+        node = g_to_put;
+        g_to_put = node->next;
+        mutex_unlock(&g_put_lock);
         for (unsigned i = 0; i < node->files->count; i++)
             file_put(node->files->file[i]);
         shim_free(node->files);
         shim_free(node);
-        mutex_lock(&lock);
+        mutex_lock(&g_put_lock);
     }
-    busy = false;
-    mutex_unlock(&lock);
+    g_putting = false;
+    mutex_unlock(&g_put_lock);
+    unix_collect();
 }
 
 /* ---- sleeping --------------------------------------------------------------------------------------------------- */

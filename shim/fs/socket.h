@@ -60,6 +60,8 @@ struct socket_files {
     struct file *file[];
 };
 void socket_files_put(struct socket_files *files); /* NULL is fine */
+/* Somebody is at it, and will call unix_collect() when it is done. */
+bool socket_files_being_put(void);
 
 /* Where message bytes come from or go to, in order. Advanced by the transfer. */
 struct socket_io {

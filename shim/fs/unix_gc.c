@@ -186,14 +186,12 @@ static void take_queue(struct search *search, struct unix_socket *s)
     }
 }
 
-void unix_collect(void)
+/* Under g_flight_lock. What nobody can reach any more, linked by ->next. */
+static struct message *collect_pass(void)
 {
     struct search search = {0};
     struct unix_socket *s;
 
-    if (!__atomic_load_n(&g_in_flight, __ATOMIC_RELAXED))
-        return;
-    mutex_lock(&g_flight_lock);
     DL_FOREACH2(g_in_flight, s, flight_next)
     {
         s->gc_suspect = __atomic_load_n(&s->file->refs, __ATOMIC_ACQUIRE) == s->in_flight;
@@ -213,6 +211,31 @@ void unix_collect(void)
     DL_FOREACH2(g_in_flight, s, flight_next)
     if (s->gc_suspect)
         visit_queues(&search, s, take_queue);
+    return search.dead;
+}
+
+/* One at a time: who comes meanwhile, also out of what is freed here, only asks for another pass. */
+void unix_collect(void)
+{
+    static enum { IDLE, BUSY, AGAIN } state; /* under g_flight_lock */
+
+    if (!__atomic_load_n(&g_in_flight, __ATOMIC_RELAXED))
+        return;
+    mutex_lock(&g_flight_lock);
+    if (state != IDLE) {
+        state = AGAIN;
+        mutex_unlock(&g_flight_lock);
+        return;
+    }
+    do {
+        struct message *dead;
+
+        state = BUSY;
+        dead = collect_pass();
+        mutex_unlock(&g_flight_lock);
+        messages_free(dead);
+        mutex_lock(&g_flight_lock);
+    } while (state == AGAIN);
+    state = IDLE;
     mutex_unlock(&g_flight_lock);
-    messages_free(search.dead);
 }

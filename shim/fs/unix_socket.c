@@ -145,7 +145,8 @@ static void unix_release(struct file *f)
     mutex_unlock(&s->lock);
     unix_end(s);
     unix_put(s);
-    unix_collect(); /* it may have been the last way to others */
+    if (!socket_files_being_put())
+        unix_collect(); /* it may have been the last way to others */
 }
 
 /* The next read starts at the urgent byte, or where it was. */
