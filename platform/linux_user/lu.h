@@ -66,10 +66,11 @@ struct lu_worker {
     /* sequence.c: what the host knows of this host thread; 0: nothing. Written by it alone */
     uint64_t sequence;
     uint32_t sequence_signature;
-    uint32_t sequence_unwanted;  /* 1: to be given back at the next kick; futex word */
-    uint32_t stub_sweep;         /* the last of its carrier's that it has answered; futex word */
-    bool used;                   /* has carried a thread before: its processor time is not 0 */
-    uint64_t user_ns, system_ns; /* processor time of the host thread when `running` came here */
+    uint32_t sequence_unwanted;    /* 1: to be given back at the next kick; futex word */
+    volatile bool sequence_taking; /* its host call is on the way: no kick gives back */
+    uint32_t stub_sweep;           /* the last of its carrier's that it has answered; futex word */
+    bool used;                     /* has carried a thread before: its processor time is not 0 */
+    uint64_t user_ns, system_ns;   /* processor time of the host thread when `running` came here */
 };
 
 enum lu_carrier_state {

@@ -72,15 +72,19 @@ static bool take(struct lu_worker *w, uint64_t area, uint32_t signature)
     if (!writable(area))
         return false;
     w->sequence_signature = signature;
+    /* A kick before the host has it finds nothing to give back: who sent it is answered after the call */
+    w->sequence_taking = true;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     __atomic_store_n(&w->sequence, area, __ATOMIC_SEQ_CST);
-    if (host_rseq(area, 0, signature) < 0) {
+    bool taken = host_rseq(area, 0, signature) == 0;
+    if (!taken)
         __atomic_store_n(&w->sequence, 0, __ATOMIC_SEQ_CST);
-        return false;
-    }
-    if (__atomic_load_n(&w->sequence, __ATOMIC_SEQ_CST) == area)
-        return true;
-    host_rseq(area, RSEQ_FLAG_UNREGISTER, signature); /* unwanted already */
-    return false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    w->sequence_taking = false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&w->sequence_unwanted, __ATOMIC_SEQ_CST))
+        lu_sequence_answer(w);
+    return taken && __atomic_load_n(&w->sequence, __ATOMIC_SEQ_CST) == area;
 }
 
 int lu_guest_sequence(struct platform *p UNUSED, struct guest_addr area, uint32_t signature)
@@ -190,6 +194,8 @@ bool lu_sequence_forget(struct lu_carrier *c, uint64_t start, uint64_t size)
 
 void lu_sequence_answer(struct lu_worker *w)
 {
+    if (w->sequence_taking)
+        return;
     lu_sequence_give_back(w);
     __atomic_store_n(&w->sequence_unwanted, 0, __ATOMIC_SEQ_CST);
     host_call(__NR_futex, &w->sequence_unwanted, FUTEX_WAKE, INT32_MAX);
