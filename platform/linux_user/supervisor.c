@@ -32,6 +32,7 @@ extern char _end[], __executable_start[], etext[];
 
 #define UNNEEDED_MAX 64
 #define DEAD_LOCK_TRIES 1000 /* a millisecond each */
+#define LOST_TRIES 10000     /* the same */
 struct range {
     uint64_t start, end;
 };
@@ -319,6 +320,31 @@ static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id)
     return how;
 }
 
+static bool note_lost(uint64_t id)
+{
+    for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
+        uint64_t empty = 0;
+        if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE)) {
+            post_event();
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Many may die at once: who takes the events is waited for. false: nobody does. */
+static bool report_lost(uint64_t id)
+{
+    const struct timespec moment = {0, 1000000};
+    for (int tries = 0; tries < LOST_TRIES; tries++) {
+        if (note_lost(id))
+            return true;
+        nanosleep(&moment, NULL);
+    }
+    return false;
+}
+
 /* A carrier is gone. false: the instance can't go on. */
 static bool carrier_died(struct lu_carrier *c, pid_t pid, int status)
 {
@@ -335,15 +361,8 @@ static bool carrier_died(struct lu_carrier *c, pid_t pid, int status)
     /* Our handlers take SIGSEGV: by it only the host ends a carrier, over restartable sequences */
     bool own_fault = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
     id = id << 8 | (uint64_t)(own_fault ? SIGSEGV : SIGKILL);
-    for (size_t i = 0;
-         how == CARRIER_LOST && i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
-        uint64_t empty = 0;
-        if (__atomic_compare_exchange_n(&g_lu.lost_space[i], &empty, id, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_ACQUIRE)) {
-            post_event();
-            return true;
-        }
-    }
+    if (how == CARRIER_LOST && report_lost(id))
+        return true;
     fprintf(stderr,
             "pal: host process %d of the instance died unexpectedly (%s %d); ending the instance\n",
             (int)pid, WIFSIGNALED(status) ? "signal" : "status",
