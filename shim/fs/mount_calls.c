@@ -85,6 +85,37 @@ static int attach(const char *source, const struct path *at, struct dentry *root
     return err;
 }
 
+static bool is_mounted_elsewhere(const struct superblock *sb)
+{
+    for (struct mount *m = g_root_mount; m; m = m->next)
+        if (m->sb == sb)
+            return true;
+    return false;
+}
+
+/* Under g_mount_lock. */
+static void let_go(struct mount *m, bool unused)
+{
+    mount_detach(m);
+    if (unused && memfs_owns(m->sb) && !is_mounted_elsewhere(m->sb)) {
+        dentry_forget_below(m->root);
+        memfs_empty(m->root->inode);
+    }
+}
+
+/* And all that hangs below it. */
+static void let_go_tree(struct mount *m, bool unused)
+{
+    struct mount *below;
+    while ((below = mount_next_below(m, m)) != NULL) {
+        struct mount *lower;
+        while ((lower = mount_next_below(below, below)) != NULL)
+            below = lower;
+        let_go(below, false); /* who knows */
+    }
+    let_go(m, unused);
+}
+
 static int bind_one(const struct path *from, const struct path *at, struct mount **copy)
 {
     return attach(from->mount->source, at, from->dentry, from->mount->sb, mount_flags(from->mount),
@@ -138,8 +169,11 @@ static int bind_tree(const struct path *from, const struct path *at)
     if (!pairs)
         return -ENOMEM;
     int err = bind_one(from, at, &pairs[0].copy);
-    if (err == 0)
+    if (err == 0) {
         err = copy_below(pairs, count);
+        if (err)
+            let_go_tree(pairs[0].copy, false);
+    }
     shim_free(pairs);
     return err;
 }
@@ -373,24 +407,6 @@ long sys_mount(struct task *task, const struct syscall_args *args)
 
 /* ---- umount2(2) ---- */
 
-static bool is_mounted_elsewhere(const struct superblock *sb)
-{
-    for (struct mount *m = g_root_mount; m; m = m->next)
-        if (m->sb == sb)
-            return true;
-    return false;
-}
-
-/* Under g_mount_lock. */
-static void let_go(struct mount *m, bool unused)
-{
-    mount_detach(m);
-    if (unused && memfs_owns(m->sb) && !is_mounted_elsewhere(m->sb)) {
-        dentry_forget_below(m->root);
-        memfs_empty(m->root->inode);
-    }
-}
-
 /* Under g_mount_lock. used: a task is in it, or has something of it open. */
 static int do_umount(const struct path *at, unsigned flags, bool used)
 {
@@ -406,13 +422,7 @@ static int do_umount(const struct path *at, unsigned flags, bool used)
         m->expiring = true;
         return -EAGAIN;
     }
-    struct mount *below;
-    while ((below = mount_next_below(m, m)) != NULL) {
-        while (mount_next_below(below, below))
-            below = mount_next_below(below, below);
-        let_go(below, false); /* who knows */
-    }
-    let_go(m, !used);
+    let_go_tree(m, !used);
     return 0;
 }
 

@@ -490,6 +490,24 @@ static void system_trees(void)
     SHOW(umount2(at("mem"), MNT_DETACH));
 }
 
+/* A tree is bound as a whole or not at all: where the system is ours alone until there is no room for more mounts in it. */
+static void bound_whole(void)
+{
+    enum { BELOW = 40 };
+    char name[32];
+    CHECK(tmpfs("mem", NULL) == 0);
+    for (int i = 0; i < BELOW; i++) {
+        snprintf(name, sizeof(name), "mem/%d", i);
+        CHECK(mkdir(at(name), 0755) == 0 && tmpfs(name, NULL) == 0);
+    }
+    int rounds = g_alone ? 100000 : 3;
+    while (rounds-- > 0 && bind_on("mem", "to", MS_REC) == 0)
+        CHECK(umount2(at("to"), MNT_DETACH) == 0);
+    printf("a part is left: %d\n", access(at("to/0"), F_OK) == 0);
+    SHOW(umount(at("to")));
+    SHOW(umount2(at("mem"), MNT_DETACH));
+}
+
 static void without_rights(void)
 {
     pid_t pid = fork();
@@ -524,6 +542,7 @@ int main(void)
     failed_mounts();
     fflush(stdout);
     without_rights();
+    bound_whole(); /* the last: there may be no room for more */
     show_mounts();
     char command[80];
     snprintf(command, sizeof(command), "rm -r %s", g_top);
