@@ -160,6 +160,9 @@ struct futex_key {
 #define FUTEX_KEY_NOT_DECLARED 1u
 MUST_USE int mm_futex_key(struct mm *mm, uint64_t addr, bool known_private, struct futex_key *key);
 
+/* Whether `fn` says so of a file that the space executes or maps. It runs under mm->lock. */
+bool mm_any_file(struct mm *mm, bool (*fn)(const struct file *f, const void *arg), const void *arg);
+
 /* /proc/PID/maps and numbers for statm, status. `full` adds smaps fields. */
 struct str_buf;
 void mm_print_maps(struct mm *mm, struct str_buf *out, bool full);

@@ -195,3 +195,13 @@ uint64_t mm_resident_pages(struct mm *mm)
     mutex_unlock(&mm->lock);
     return pages;
 }
+
+bool mm_any_file(struct mm *mm, bool (*fn)(const struct file *f, const void *arg), const void *arg)
+{
+    mutex_lock(&mm->lock);
+    bool found = mm->exe && fn(mm->exe, arg);
+    for (const struct vma *v = mm->vmas; v && !found; v = v->next)
+        found = v->file && fn(v->file, arg);
+    mutex_unlock(&mm->lock);
+    return found;
+}

@@ -11,6 +11,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/memfs.h"
 #include "shim/fs/namei.h"
+#include "shim/mm.h"
 #include "shim/process_tree.h"
 #include "shim/sys_file.h"
 
@@ -223,14 +224,21 @@ static int do_move(struct task *task, const struct request *r, const struct path
 
 /* ---- who is on a mount ---- */
 
-static int is_open_on(void *arg, int fd UNUSED, struct file *f, enum fd_flags flags UNUSED)
+struct use {
+    const struct mount *mount;
+    enum { USE_ANY, USE_WRITING } kind;
+};
+
+static bool is_use(const struct file *f, const void *arg)
 {
-    return f->mount == arg;
+    const struct use *use = arg;
+    return f->mount == use->mount && (use->kind == USE_ANY || (S_ISREG(f->inode->mode) &&
+                                                               (f->flags & O_ACCMODE) != O_RDONLY));
 }
 
-static int is_written_on(void *arg, int fd UNUSED, struct file *f, enum fd_flags flags UNUSED)
+static int is_open_use(void *arg, int fd UNUSED, struct file *f, enum fd_flags flags UNUSED)
 {
-    return f->mount == arg && S_ISREG(f->inode->mode) && (f->flags & O_ACCMODE) != O_RDONLY;
+    return is_use(f, arg);
 }
 
 static bool fs_state_uses(struct fs_state *fs, const struct mount *m)
@@ -248,6 +256,7 @@ static bool fs_state_uses(struct fs_state *fs, const struct mount *m)
 struct user {
     struct fs_state *fs;
     struct fd_table *files;
+    struct mm *mm;
 };
 
 /* Under g_process_lock. Result: how many tasks there are, of which the first `room` go to the list. */
@@ -258,18 +267,20 @@ static size_t collect(struct user *list, size_t room)
         for (struct task *t = p->tasks; t; t = t->next, seen++) {
             if (seen >= room)
                 continue;
-            list[seen] = (struct user){t->fs, t->files};
+            list[seen] = (struct user){t->fs, t->files, t->mm};
             if (t->fs)
                 fs_state_get(t->fs);
             if (t->files)
                 fd_table_get(t->files);
+            if (t->mm)
+                mm_get(t->mm);
         }
     }
     return seen;
 }
 
-enum use { USE_ANY, USE_WRITING };
-static bool is_used(struct task *task, struct mount *m, enum use use)
+/* Under no lock of a mount: what is looked at has locks of its own. */
+static bool is_used(struct task *task, struct use use)
 {
     mutex_lock(&g_process_lock);
     size_t room = collect(NULL, 0) + 16; /* some may be born meanwhile */
@@ -283,13 +294,16 @@ static bool is_used(struct task *task, struct mount *m, enum use use)
     bool used = count > room;
     for (size_t i = 0; i < count && i < room; i++) {
         if (list[i].fs) {
-            used |= use == USE_ANY && fs_state_uses(list[i].fs, m);
+            used |= use.kind == USE_ANY && fs_state_uses(list[i].fs, use.mount);
             fs_state_put(list[i].fs);
         }
         if (list[i].files) {
-            used |=
-                fd_table_walk(list[i].files, use == USE_ANY ? is_open_on : is_written_on, m) != 0;
+            used |= fd_table_walk(list[i].files, is_open_use, &use) != 0;
             fd_table_put(task, list[i].files);
+        }
+        if (list[i].mm) {
+            used = used || mm_any_file(list[i].mm, is_use, &use);
+            (void)mm_put(list[i].mm, MM_DROP_OUTSIDE);
         }
     }
     shim_free(list);
@@ -319,7 +333,7 @@ static int do_remount(struct task *task, const struct request *r, const struct p
 {
     if (!is_mount_root(at))
         return -EINVAL;
-    if (r->flags & MS_RDONLY && is_used(task, at->mount, USE_WRITING))
+    if (r->flags & MS_RDONLY && is_used(task, (struct use){at->mount, USE_WRITING}))
         return -EBUSY;
     mutex_lock(&g_mount_lock);
     int err = remount_locked(r, at);
@@ -440,7 +454,7 @@ long sys_umount2(struct task *task, const struct syscall_args *args)
     if (!process_capable(task->process, CAP_SYS_ADMIN)) {
         err = -EPERM;
     } else {
-        bool used = is_used(task, at.mount, USE_ANY);
+        bool used = is_used(task, (struct use){at.mount, USE_ANY});
         mutex_lock(&g_mount_lock);
         err = do_umount(&at, flags, used);
         mutex_unlock(&g_mount_lock);

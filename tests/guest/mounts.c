@@ -338,6 +338,64 @@ static void ends(void)
     SHOW(unlink(at("link")));
 }
 
+/* This program, where it can be executed from. */
+static void copy_self(const char *name)
+{
+    static char chunk[1 << 16];
+    int from = open("/proc/self/exe", O_RDONLY);
+    int to = open(at(name), O_WRONLY | O_CREAT | O_EXCL, 0755);
+    ssize_t got;
+    CHECK(from >= 0 && to >= 0);
+    while ((got = read(from, chunk, sizeof(chunk))) > 0)
+        CHECK(write(to, chunk, (size_t)got) == got);
+    CHECK(got == 0 && close(from) == 0 && close(to) == 0);
+}
+
+/* Somebody who looks at a process may hold what it had for a moment longer. */
+static int umount_soon(const char *name)
+{
+    int err;
+    for (int i = 0; (err = umount(at(name))) != 0 && errno == EBUSY && i < 2000; i++)
+        usleep(1000);
+    return err;
+}
+
+/* What runs from a file system or has a file of it mapped keeps it, with no descriptor open. */
+static void executed_and_mapped(void)
+{
+    int ready[2], go[2], status;
+    char byte;
+    CHECK(tmpfs("mem", NULL) == 0 && pipe(ready) == 0 && pipe(go) == 0);
+    copy_self("mem/program");
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(go[0], 0);
+        dup2(ready[1], 1);
+        close(go[0]), close(go[1]), close(ready[0]), close(ready[1]);
+        execl(at("mem/program"), "program", "stay", NULL);
+        _exit(1);
+    }
+    close(go[0]), close(ready[1]);
+    CHECK(read(ready[0], &byte, 1) == 1);
+    SHOW(umount(at("mem")));
+    close(go[1]), close(ready[0]);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    SHOW(umount_soon("mem"));
+    CHECK(tmpfs("mem", NULL) == 0);
+    int fd = open(at("mem/file"), O_RDWR | O_CREAT, 0644);
+    CHECK(fd >= 0 && ftruncate(fd, 4096) == 0);
+    char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    CHECK(p != MAP_FAILED && close(fd) == 0);
+    SHOW(umount(at("mem")));
+    SHOW(mount(NULL, at("mem"), NULL, MS_REMOUNT | MS_RDONLY, NULL));
+    strcpy(p, "written");
+    show_text("mem/file");
+    SHOW(munmap(p, 4096));
+    SHOW(mount(NULL, at("mem"), NULL, MS_REMOUNT | MS_RDONLY, NULL));
+    SHOW(umount_soon("mem"));
+}
+
 static void trees(void)
 {
     CHECK(tmpfs("mem", NULL) == 0 && mkdir(at("mem/in"), 0755) == 0 &&
@@ -523,8 +581,11 @@ static void without_rights(void)
     CHECK(waitpid(pid, NULL, 0) == pid);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    char byte = 0;
+    if (argc > 1 && strcmp(argv[1], "stay") == 0)
+        return write(1, &byte, 1) == 1 && read(0, &byte, 1) == 0 ? 0 : 1;
     setvbuf(stdout, NULL, _IOLBF, 0);
     g_alone = getpid() == 2; /* the first after init */
     snprintf(g_top, sizeof(g_top), "/var/tmp/palimpsest-mounts.%d", (int)getpid());
@@ -535,6 +596,7 @@ int main(void)
     failed_writes();
     remounts_at_once();
     ends();
+    executed_and_mapped();
     trees();
     moved_below_younger();
     flags();
