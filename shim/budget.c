@@ -31,8 +31,8 @@ static struct {
     uint64_t promised;      /* pages; atomic */
     uint64_t limit;         /* bytes; 0: none. Fixed once guests run */
     struct thread *watcher; /* atomic */
-    uint64_t
-        exhausted_at; /* monotonic ns, atomic: when somebody was last killed since there was none left; 0: never */
+    /* When somebody was last killed since there was none left: monotonic ns, atomic; 0: never */
+    uint64_t exhausted_at;
     struct mutex lock;      /* a leaf, but for the platform: */
     uint64_t used;          /* bytes, as last measured, */
     uint64_t promised_then; /* and what was promised then */

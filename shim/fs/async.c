@@ -116,7 +116,9 @@ void async_notify(struct async_list *list, enum async_event event)
         return;
     mutex_lock(&g_process_lock);
     DL_FOREACH(list->head, w)
-    tell(w, event);
+    {
+        tell(w, event);
+    }
     mutex_unlock(&g_process_lock);
 }
 
