@@ -37,6 +37,15 @@ static void give_up(const char *what)
     abort();
 }
 
+/* Without an answer: one that found something ends right after it has said so. */
+static void check_runner(void)
+{
+    int status;
+    if (waitpid(g_pid, &status, WNOHANG) == g_pid &&
+        __atomic_load_n(&g_channel->turn, __ATOMIC_ACQUIRE) != CHANNEL_FUZZER)
+        give_up("the runner died");
+}
+
 /* Until the runner has answered. A runner that died or hangs is a finding. */
 static void wait_for_turn(void)
 {
@@ -44,16 +53,13 @@ static void wait_for_turn(void)
     for (int i = 0; i < PATIENCE_S; i++) {
         uint32_t turn;
         while ((turn = __atomic_load_n(&g_channel->turn, __ATOMIC_ACQUIRE)) != CHANNEL_FUZZER) {
-            int status;
-            if (channel_futex(&g_channel->turn, 0 /* FUTEX_WAIT */, turn, &slice) == -ETIMEDOUT)
+            long err = channel_futex(&g_channel->turn, 0 /* FUTEX_WAIT */, turn, &slice);
+            check_runner();
+            if (err == -ETIMEDOUT)
                 break;
-            if (waitpid(g_pid, &status, WNOHANG) == g_pid)
-                give_up("the runner died");
         }
         if (turn == CHANNEL_FUZZER)
             return;
-        if (waitpid(g_pid, NULL, WNOHANG) == g_pid)
-            give_up("the runner died");
     }
     give_up("the runner hangs");
 }
