@@ -21,7 +21,8 @@ struct posix_timer {
     int id, clock;
     int tid;          /* the thread to signal; 0: the process */
     uint64_t overrun; /* expirations since the one that `entry` reports */
-    bool waits;       /* to be armed again, until its signal is taken; for ever if nobody is told */
+    bool
+        waits; /* counts on without being armed: until its signal is taken; for ever if nobody is told */
     int last_overrun; /* as the last signal taken said */
 };
 
@@ -30,7 +31,7 @@ static int clamp(uint64_t overrun)
     return overrun > INT32_MAX ? INT32_MAX : (int)overrun;
 }
 
-static void wait_until_taken(struct posix_timer *t)
+static void count_unarmed(struct posix_timer *t)
 {
     t->waits = t->timer.armed;
     timer_disarm(&t->timer);
@@ -39,17 +40,13 @@ static void wait_until_taken(struct posix_timer *t)
 static bool fire(struct timer *timer, uint64_t missed)
 {
     struct posix_timer *t = (struct posix_timer *)timer;
-    if (t->entry
-            .queue) { /* not taken yet: one more that it stands for, and the rest is counted then */
+    /* Not taken yet: one more that it stands for, and the rest is counted then. */
+    if (t->entry.queue) {
         t->overrun += missed + 1;
-        wait_until_taken(t);
+        count_unarmed(t);
         return true;
     }
     t->overrun = missed;
-    if (!t->entry.info.si_signo) {
-        wait_until_taken(t);
-        return true;
-    }
     struct task *target = t->tid ? task_find(t->tid) : NULL;
     if (!t->tid || (target && target->process == t->process))
         signal_send_entry(t->process, target, &t->entry);
@@ -59,13 +56,15 @@ static bool fire(struct timer *timer, uint64_t missed)
 void timer_signal_gone(struct posix_timer *t)
 {
     uint64_t passed;
-    if (!t->waits)
+    if (!t->waits && !t->timer.armed)
         return;
-    t->waits = false;
+    /* Up to now, also what the thread of timers, when it is late, did not see yet. */
     uint64_t at = timer_forward(&t->timer, timer_now(&t->timer), &passed);
     t->overrun += passed;
     timer_arm(&t->timer, at, t->timer.interval_ns);
-    timer_poke();
+    if (t->waits)
+        timer_poke();
+    t->waits = false;
 }
 
 void timer_signal_taken(struct posix_timer *t)
@@ -218,8 +217,8 @@ static struct abi_itimerspec setting(const struct posix_timer *t)
 {
     uint64_t left = timer_left(&t->timer), passed;
     if (t->waits) {
-        uint64_t now = timer_now(&t->timer);
-        left = timer_forward(&t->timer, now, &passed) - now;
+        uint64_t now = timer_now(&t->timer), at = timer_forward(&t->timer, now, &passed);
+        left = at > now ? at - now : 0;
     }
     return (struct abi_itimerspec){timespec_from_ns(t->timer.interval_ns), timespec_from_ns(left)};
 }
@@ -251,6 +250,8 @@ long sys_timer_settime(struct task *task, const struct syscall_args *args)
     t->timer.interval_ns = interval;
     if (value)
         timer_arm(&t->timer, start_time(t, value, args->a[1] & TIMER_ABSTIME), interval);
+    if (!t->entry.info.si_signo)
+        count_unarmed(t);
     mutex_unlock(&g_process_lock);
     if (value)
         timer_poke();

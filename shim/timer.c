@@ -113,14 +113,6 @@ uint64_t timer_now(const struct timer *t)
     return t->on_cpu ? cpu_now(t) : clock_now(g_platform, CLOCK_KIND_MONOTONIC);
 }
 
-uint64_t timer_left(const struct timer *t)
-{
-    if (!t->armed)
-        return 0;
-    uint64_t now = timer_now(t), at = t->on_cpu ? t->cpu_limit_ns : t->deadline_ns;
-    return at > now ? at - now : 1;
-}
-
 static uint64_t after_periods(uint64_t at, uint64_t interval, uint64_t count)
 {
     uint64_t step;
@@ -134,6 +126,14 @@ uint64_t timer_forward(const struct timer *t, uint64_t now, uint64_t *passed)
     uint64_t at = t->on_cpu ? t->cpu_limit_ns : t->deadline_ns;
     *passed = t->interval_ns && now >= at ? (now - at) / t->interval_ns + 1 : 0;
     return after_periods(at, t->interval_ns, *passed);
+}
+
+uint64_t timer_left(const struct timer *t)
+{
+    if (!t->armed)
+        return 0;
+    uint64_t now = timer_now(t), passed, at = timer_forward(t, now, &passed);
+    return at > now ? at - now : 1;
 }
 
 /* Its deadline has come. */
@@ -235,12 +235,13 @@ void timers_alarm_taken(struct process *process)
 {
     struct interval_timer *it = process->itimers ? &process->itimers->interval[ITIMER_REAL] : NULL;
     uint64_t passed;
-    if (!it || !it->waits)
+    if (!it || (!it->waits && !it->timer.armed))
         return;
-    it->waits = false;
     timer_arm(&it->timer, timer_forward(&it->timer, timer_now(&it->timer), &passed),
               it->timer.interval_ns);
-    timer_poke();
+    if (it->waits)
+        timer_poke();
+    it->waits = false;
 }
 
 static void arm_cpu_limit(struct interval_timer *it)

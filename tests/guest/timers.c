@@ -274,6 +274,46 @@ static void overruns(void)
     sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
+static void busy_until(long ns)
+{
+    while (now_ns(CLOCK_MONOTONIC) <= ns)
+        continue;
+}
+
+/* What a timer tells is as of now, however late its expiry is noticed otherwise. */
+static void told_as_of_now(void)
+{
+    struct itimerspec left;
+    siginfo_t info;
+    sigset_t s, old;
+    int late[3] = {0};
+
+    sigemptyset(&s);
+    sigaddset(&s, SIGRTMIN + 1);
+    sigprocmask(SIG_BLOCK, &s, &old);
+    timer_t none = make(CLOCK_MONOTONIC, SIGEV_NONE, 0, 0);
+    timer_t t = make(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN + 1, 1);
+    for (int i = 0; i < 200; i++) {
+        set(none, 0, MS / 50, 1000000 * MS);
+        busy_until(now_ns(CLOCK_MONOTONIC) + MS / 50);
+        CHECK(timer_gettime(none, &left) == 0);
+        late[0] += left.it_value.tv_sec < 900;
+        set(none, 0, MS / 50, 0);
+        busy_until(now_ns(CLOCK_MONOTONIC) + MS / 50);
+        CHECK(timer_gettime(none, &left) == 0);
+        late[1] += left.it_value.tv_sec || left.it_value.tv_nsec;
+        set(t, 0, 1, 1000);
+        long start = now_ns(CLOCK_MONOTONIC);
+        busy_until(start + MS / 10);
+        CHECK(sigwaitinfo(&s, &info) == SIGRTMIN + 1);
+        late[2] += info.si_overrun < 98;
+        set(t, 0, 0, 0);
+    }
+    printf("expired unnoticed: %d %d, uncounted: %d\n", late[0], late[1], late[2]);
+    CHECK(timer_delete(t) == 0 && timer_delete(none) == 0);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 static pthread_barrier_t g_barrier;
 static pid_t g_thread_id;
 static void *other(void *arg)
@@ -528,6 +568,7 @@ int main(void)
     processor_time();
     posix_timers();
     overruns();
+    told_as_of_now();
     to_threads();
     cpu_clocks();
     sleeps();
