@@ -278,7 +278,7 @@ static long do_fcntl(struct task *task, int fd, struct file *f, int cmd, uint64_
     case F_SETOWN_EX:
         return owner_ex(task, f, cmd, arg);
     case F_GETSIG:
-        return f->owner.signal;
+        return __atomic_load_n(&f->owner.signal, __ATOMIC_RELAXED);
     case F_SETSIG:
         if (arg > 64)
             return -EINVAL;

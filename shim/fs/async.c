@@ -84,13 +84,14 @@ static void tell(const struct async_watch *w, enum async_event event)
     };
     const struct file_owner *owner = &w->file->owner;
     struct abi_siginfo info = signal_info_kernel(SIGIO);
+    int sig = __atomic_load_n(&owner->signal, __ATOMIC_RELAXED);
 
     if (!owner->id)
         return;
-    if (owner->signal) {
+    if (sig) {
         struct abi_siginfo full = {
-            .si_signo = owner->signal,
-            .si_code = BIT(owner->signal) & OWN_CODES ? SI_SIGIO : (int)event,
+            .si_signo = sig,
+            .si_code = BIT(sig) & OWN_CODES ? SI_SIGIO : (int)event,
             .poll = {.band = bands[event], .fd = w->fd},
         };
         if (!send(owner, &full))

@@ -15,9 +15,9 @@ struct async_watch;
 
 /* F_SETOWN, F_SETSIG. Under g_process_lock; in every file. */
 struct file_owner {
-    int type; /* F_OWNER_TID, PID, PGRP */
-    int id;   /* 0: nobody */
-    int signal;
+    int type;           /* F_OWNER_TID, PID, PGRP */
+    int id;             /* 0: nobody */
+    int signal;         /* 0: a plain SIGIO. Atomic: F_SETSIG and F_GETSIG take no lock */
     uint32_t uid, euid; /* of who set it: they say whom it may signal */
 };
 /* Files with O_ASYNC over one object, or over one direction of it; in the object, made as zeros. Under g_process_lock. */
