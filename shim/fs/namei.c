@@ -518,10 +518,13 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
     struct inode *inode = path->dentry->inode;
     if (path->mount == &g_anon_mount && !(flags & O_PATH)) {
         struct file *f = inode->data;
-        if (f->ops->socket || f->ops->print_info) { /* they are made, not opened */
-            *err = -ENXIO;
+        struct file_stat attr;
+        *err = file_stat(f, &attr);
+        if (!*err && (!(attr.mode & S_IFMT) || S_ISSOCK(attr.mode)))
+            *err =
+                -ENXIO; /* sockets, and descriptors of events, which have no type: made, not opened */
+        if (*err)
             return NULL;
-        }
         file_get(f);
         return f;
     }
