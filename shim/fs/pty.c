@@ -2,7 +2,8 @@
  * Pseudo-terminals. A pair lives in a slot that is never freed, because processes point to its tty_session; it is free for reuse
  * when neither side is open.
  *
- * The slave hangs up when its master closes: files opened before then read nothing and write -EIO. A file remembers in `pos` how often the slave had hung up when it was opened.
+ * The slave hangs up when its master closes: files opened before then read nothing and write -EIO. A file remembers in `pos` how
+ * often the slave had hung up when it was opened.
  *
  * Lock order: line_lock and count_lock are taken alone; no signal is sent under them.
  */

@@ -104,8 +104,10 @@ static void session_loses_tty(struct tty_session *tty)
     tty->pgid = 0;
 }
 
+enum giving_up { ASKED_TO, DIES };
+
 /* 0, or -ENOTTY when the terminal is another session's by now. */
-static int leader_gives_up(struct process *leader, bool dies)
+static int leader_gives_up(struct process *leader, enum giving_up why)
 {
     struct tty_session *tty = leader->tty;
     struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
@@ -114,7 +116,7 @@ static int leader_gives_up(struct process *leader, bool dies)
         return -ENOTTY;
     if (tty->pgid) {
         signal_send_pgrp(tty->pgid, &hup);
-        if (!dies || tty->driver->hang_up)
+        if (why == ASKED_TO || tty->driver->hang_up)
             signal_send_pgrp(tty->pgid, &cont);
     }
     session_loses_tty(tty);
@@ -125,7 +127,7 @@ void tty_disassociate(struct process *leader)
 {
     struct tty_session *tty = leader->tty;
 
-    if (!leader_gives_up(leader, true) && tty->driver->hang_up)
+    if (!leader_gives_up(leader, DIES) && tty->driver->hang_up)
         tty->driver->hang_up(tty);
 }
 
@@ -192,7 +194,7 @@ static int tty_give_up(struct task *task, struct tty_session *tty)
     if (p->tty != tty)
         r = -ENOTTY;
     else if (p->sid == p->pid)
-        r = leader_gives_up(p, false);
+        r = leader_gives_up(p, ASKED_TO);
     else
         p->tty = NULL;
     mutex_unlock(&g_process_lock);

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "entries.h"
 #include "show.h"
 
 static char g_text[1 << 18];
@@ -538,19 +539,6 @@ static void memory_as_a_file(void)
     close(fd);
     munmap(p, (size_t)page);
     munmap(p + 2 * page, (size_t)page);
-}
-
-static int entries(const char *name)
-{
-    DIR *d = opendir(name);
-    int n = 0;
-
-    if (!d)
-        return -1;
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
 }
 
 struct thread_place {

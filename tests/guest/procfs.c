@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "entries.h"
 #include "show.h"
 
 static char g_text[65536];
@@ -99,19 +100,6 @@ static void *thread(void *arg)
 {
     CHECK(read(*(int *)arg, &(char){0}, 1) == 0);
     return NULL;
-}
-
-static int entries(const char *name)
-{
-    DIR *d = opendir(name);
-    int n = 0;
-
-    if (!d)
-        return -1;
-    for (struct dirent *e; (e = readdir(d));)
-        n += e->d_name[0] != '.';
-    closedir(d);
-    return n;
 }
 
 static void status(void)

@@ -25,37 +25,26 @@ static void ends_of_lines(void)
     show_read("quoted", g_slave);
 }
 
+static void type_mapped(tcflag_t iflag, const char *keys, const char *name)
+{
+    struct termios t;
+
+    CHECK(tcgetattr(g_slave, &t) == 0);
+    t.c_iflag = iflag;
+    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
+    type(keys);
+    show_read(name, g_slave);
+}
+
 static void what_is_typed_is_mapped(void)
 {
-    struct termios t, old;
-
     set(0, 0, 0, ECHO);
-    CHECK(tcgetattr(g_slave, &old) == 0);
-    t = old;
-    t.c_iflag = INLCR;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("a\nb\004");
-    show_read("INLCR", g_slave);
-    t.c_iflag = IGNCR;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("a\rb\n");
-    show_read("IGNCR", g_slave);
-    t.c_iflag = ISTRIP;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("\341\342\n");
-    show_read("ISTRIP", g_slave);
-    t.c_iflag = IUCLC;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("AbC\n");
-    show_read("IUCLC", g_slave);
-    t.c_iflag = PARMRK;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("\377\376\n");
-    show_read("PARMRK", g_slave);
-    t.c_iflag = 0;
-    CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
-    type("\r\n");
-    show_read("nothing", g_slave);
+    type_mapped(INLCR, "a\nb\004", "INLCR");
+    type_mapped(IGNCR, "a\rb\n", "IGNCR");
+    type_mapped(ISTRIP, "\341\342\n", "ISTRIP");
+    type_mapped(IUCLC, "AbC\n", "IUCLC");
+    type_mapped(PARMRK, "\377\376\n", "PARMRK");
+    type_mapped(0, "\r\n", "nothing");
 }
 
 static void what_is_written_is_mapped(void)

@@ -1,7 +1,6 @@
 /*
- * host_socket.c: sockets of the host by hypercalls. They never block there, so the VMM answers at once; only a
- * close that lingers is waited for. Data goes through a buffer of the
- * kernel's own: the parts of one message one after the other.
+ * host_socket.c: sockets of the host by hypercalls. They never block there, so the VMM answers at once; only a close that lingers
+ * is waited for. Data goes through a buffer of the kernel's own: the parts of one message one after the other.
  */
 #include "platform/host_socket.h"
 
