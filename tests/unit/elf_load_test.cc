@@ -94,6 +94,10 @@ struct Bad {
     int err;
     const char *why;
 };
+std::ostream &operator<<(std::ostream &out, const Bad &bad)
+{
+    return out << bad.name;
+}
 class ElfLoadRefuses : public testing::TestWithParam<Bad>
 {
 };

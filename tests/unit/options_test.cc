@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -129,6 +130,12 @@ struct Bad {
     std::vector<std::string> words;
     std::string named; /* what the complaint must name */
 };
+std::ostream &operator<<(std::ostream &out, const Bad &bad)
+{
+    for (const auto &word : bad.words)
+        out << word << ' ';
+    return out;
+}
 class OptionsBad : public testing::TestWithParam<Bad>
 {
 };
