@@ -21,12 +21,12 @@
 
 int user_path(struct task *task, int dirfd, uint64_t name, unsigned flags, struct path *out)
 {
-    int err = 0;
-    char *text = user_string(name, PATH_MAX, &err);
-    if (!text)
+    struct user_name n;
+    int err = user_name_read(&n, name);
+    if (err)
         return err;
-    err = path_lookup(task, dirfd, text, flags, out);
-    shim_free(text);
+    err = path_lookup(task, dirfd, n.text, flags, out);
+    user_name_end(&n);
     return err;
 }
 
@@ -58,13 +58,13 @@ static enum fd_flags fd_flags_from_open(uint32_t flags)
 static long do_open(struct task *task, int dirfd, uint64_t name, uint64_t flags, uint64_t mode,
                     unsigned resolve)
 {
-    int err = 0;
-    char *text = user_string(name, PATH_MAX, &err);
-    if (!text)
+    struct user_name n;
+    int err = user_name_read(&n, name);
+    if (err)
         return err;
     uint32_t known = (uint32_t)flags & OPEN_KNOWN;
-    struct file *f = vfs_open_how(task, dirfd, text, known, (uint32_t)mode, resolve, &err);
-    shim_free(text);
+    struct file *f = vfs_open_how(task, dirfd, n.text, known, (uint32_t)mode, resolve, &err);
+    user_name_end(&n);
     if (!f)
         return err;
     return fd_install(task, f, 0, fd_flags_from_open(known));

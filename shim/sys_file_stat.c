@@ -69,20 +69,16 @@ static int stat_name(struct task *task, int dirfd, uint64_t name, uint64_t at_fl
                                                    AT_NO_AUTOMOUNT | AT_STATX_SYNC_TYPE);
     if (flags < 0)
         return flags;
-    int err = 0;
-    char *text = user_string(name, PATH_MAX, &err);
-    if (!text)
+    struct user_name n;
+    int err = user_name_read(&n, name);
+    if (err)
         return err;
     /* fstat(2) of glibc: the open file knows more than its inode (pipes, sockets). */
-    bool itself = !text[0] && (at_flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD;
-    struct path path;
-    if (itself)
+    if (!n.text[0] && (at_flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         err = stat_descriptor(task, dirfd, st);
     else
-        err = path_lookup_stat(task, dirfd, text, (unsigned)flags, &path, st);
-    shim_free(text);
-    if (err == 0 && !itself)
-        path_put(&path);
+        err = path_stat(task, dirfd, n.text, (unsigned)flags, st);
+    user_name_end(&n);
     return err;
 }
 

@@ -67,5 +67,13 @@ MUST_USE int user_read(void *dst, uint64_t src, size_t size);
 MUST_USE int user_write(uint64_t dst, const void *src, size_t size);
 /* A NUL-terminated guest string into shim_alloc memory; at most max bytes with NUL. NULL and *err: -EFAULT, -ENAMETOOLONG, -ENOMEM. */
 MUST_USE char *user_string(uint64_t src, size_t max, int *err);
+/* A path name for the length of a call, as a rule without an allocation. Result: 0, or as user_string with PATH_MAX. */
+#define USER_NAME_NEAR 160
+struct user_name {
+    char *text;
+    char near[USER_NAME_NEAR];
+};
+MUST_USE int user_name_read(struct user_name *name, uint64_t src);
+void user_name_end(struct user_name *name); /* after success only */
 
 #endif

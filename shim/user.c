@@ -1,6 +1,8 @@
 /*
  * user.c: copies between the shim and the calling task's memory.
  */
+#include <linux/limits.h>
+
 #include "platform/errno.h"
 #include "platform/guest_memory.h"
 #include "shim/base/alloc.h"
@@ -91,4 +93,20 @@ char *user_string(uint64_t src, size_t max, int *err)
             return NULL;
         }
     }
+}
+
+int user_name_read(struct user_name *name, uint64_t src)
+{
+    int64_t length = guest_string_in(g_platform, name->near, guest_addr(src), sizeof(name->near));
+    int err = length < 0 ? (int)length : 0;
+    name->text = name->near;
+    if (length >= (int64_t)sizeof(name->near) && !(name->text = user_string(src, PATH_MAX, &err)))
+        return err;
+    return err;
+}
+
+void user_name_end(struct user_name *name)
+{
+    if (name->text != name->near)
+        shim_free(name->text);
 }

@@ -45,7 +45,14 @@ void *memset(void *dst, int byte, size_t size)
 int memcmp(const void *a, const void *b, size_t size)
 {
     const unsigned char *x = a, *y = b;
-    for (size_t i = 0; i < size; i++)
+    size_t i = 0;
+    for (uint64_t v, w; i + sizeof(v) <= size; i += sizeof(v)) {
+        __builtin_memcpy(&v, x + i, sizeof(v));
+        __builtin_memcpy(&w, y + i, sizeof(w));
+        if (v != w)
+            break;
+    }
+    for (; i < size; i++)
         if (x[i] != y[i])
             return x[i] - y[i];
     return 0;

@@ -12,6 +12,7 @@
 
 #define BUCKETS 8192u
 #define LRU_MAX 16384u
+#define LRU_LOOK 64u /* entries that are passed over at one time */
 
 struct mutex g_dcache_lock;
 static struct dentry *g_buckets[BUCKETS];
@@ -20,11 +21,18 @@ static unsigned g_lru_count;
 
 uint32_t dentry_hash(const struct dentry *parent, const char *name, size_t length)
 {
-    /* FNV-1a, started from the parent's address. */
-    uint64_t h = 0xcbf29ce484222325ull ^ ((uintptr_t)parent >> 4);
-    for (size_t i = 0; i < length; i++)
-        h = (h ^ (unsigned char)name[i]) * 0x100000001b3ull;
-    return (uint32_t)(h ^ (h >> 32));
+    /* Eight bytes at a time, each spread over the word by a multiplication and folded back, started from the parent's address. */
+    const uint64_t odd = 0x9e3779b97f4a7c15ull;
+    uint64_t h = ((uintptr_t)parent >> 4) ^ (uint64_t)length << 56, word;
+    for (; length >= sizeof(word); name += sizeof(word), length -= sizeof(word)) {
+        __builtin_memcpy(&word, name, sizeof(word));
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    for (word = 0; length; length--)
+        word = word << 8 | (unsigned char)name[length - 1];
+    h = (h ^ word) * odd;
+    return (uint32_t)(h ^ h >> 32);
 }
 
 static int set_name(struct dentry *d, const char *name, size_t length)
@@ -52,7 +60,7 @@ struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len
         shim_free(d);
         return NULL;
     }
-    d->refs = 1;
+    d->refs = 1 | DENTRY_UNHASHED;
     d->inode = inode;
     d->parent = parent;
     if (parent)
@@ -60,12 +68,27 @@ struct dentry *dentry_create(struct dentry *parent, const char *name, size_t len
     return d;
 }
 
+/* Under the lock nobody makes it used; it may become unused at any time. */
+static bool in_use(const struct dentry *d)
+{
+    return __atomic_load_n(&d->refs, __ATOMIC_ACQUIRE) & ~DENTRY_UNHASHED;
+}
+
+static void lru_add(struct dentry *d)
+{
+    if (d->on_lru)
+        return;
+    DL_APPEND2(g_lru, d, lru_prev, lru_next);
+    __atomic_store_n(&d->on_lru, true, __ATOMIC_RELAXED);
+    g_lru_count++;
+}
+
 static void lru_remove(struct dentry *d)
 {
     if (!d->on_lru)
         return;
     DL_DELETE2(g_lru, d, lru_prev, lru_next);
-    d->on_lru = false;
+    __atomic_store_n(&d->on_lru, false, __ATOMIC_RELAXED);
     g_lru_count--;
 }
 
@@ -78,6 +101,7 @@ static void unhash(struct dentry *d)
         link = &(*link)->chain;
     *link = d->chain;
     d->hashed = false;
+    __atomic_fetch_or(&d->refs, DENTRY_UNHASHED, __ATOMIC_ACQ_REL);
 }
 
 static void hash(struct dentry *d)
@@ -87,35 +111,46 @@ static void hash(struct dentry *d)
     d->chain = *head;
     *head = d;
     d->hashed = true;
+    __atomic_fetch_and(&d->refs, ~DENTRY_UNHASHED, __ATOMIC_ACQ_REL);
 }
 
 void dentry_get_locked(struct dentry *d)
 {
-    if (__atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED) == 0)
-        lru_remove(d);
+    __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
 }
 
 void dentry_get(struct dentry *d)
 {
     /* The caller has a reference, so this one is not the first. */
     uint32_t old = __atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
-    PLATFORM_REQUIRE(old != 0);
+    PLATFORM_REQUIRE(old & ~DENTRY_UNHASHED);
 }
 
 /* Under the lock. A dentry without users goes to the LRU list, or to the dead when nothing can find
  * it. */
 static void put_locked(struct dentry *d, struct dentry **dead)
 {
-    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) != 0)
+    if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) & ~DENTRY_UNHASHED)
         return;
     if (d->hashed) {
-        DL_APPEND2(g_lru, d, lru_prev, lru_next);
-        d->on_lru = true;
-        g_lru_count++;
+        lru_add(d);
     } else {
         d->dead_next = *dead;
         *dead = d;
     }
+}
+
+/* Under the lock: an unused one to be forgotten, not used lately if there are such; NULL: none near the end of the list. */
+static struct dentry *least_used(void)
+{
+    for (unsigned i = 0; g_lru && i < LRU_LOOK; i++) {
+        struct dentry *d = g_lru;
+        lru_remove(d);
+        if (!__atomic_exchange_n(&d->recent, false, __ATOMIC_RELAXED) && !in_use(d))
+            return d;
+        lru_add(d);
+    }
+    return NULL;
 }
 
 /* Under the lock: everything that must be freed, with the parents that thereby lose their last
@@ -124,9 +159,7 @@ static struct dentry *collect(struct dentry *dead, unsigned keep)
 {
     struct dentry *all = NULL;
     for (;;) {
-        if (!dead && g_lru && g_lru_count > keep) {
-            dead = g_lru;
-            lru_remove(dead);
+        if (!dead && g_lru_count > keep && (dead = least_used()) != NULL) {
             unhash(dead);
             dead->dead_next = NULL;
         }
@@ -159,7 +192,11 @@ static void free_all(struct dentry *dead)
 void dentry_put(struct dentry *d)
 {
     uint32_t refs = __atomic_load_n(&d->refs, __ATOMIC_RELAXED);
-    while (refs > 1)
+    if (!__atomic_load_n(&d->recent, __ATOMIC_RELAXED))
+        __atomic_store_n(&d->recent, true, __ATOMIC_RELAXED);
+    /* The last user of a hashed one may go like any other: whoever unhashes it under the lock makes this fail. */
+    while ((refs & ~DENTRY_UNHASHED) > 1 ||
+           (refs == 1 && __atomic_load_n(&d->on_lru, __ATOMIC_RELAXED)))
         if (__atomic_compare_exchange_n(&d->refs, &refs, refs - 1, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED))
             return;
@@ -196,8 +233,8 @@ struct dentry *dentry_find(struct dentry *parent, const char *name, size_t lengt
 static void drop_locked(struct dentry *d, struct dentry **dead)
 {
     unhash(d);
-    if (d->on_lru) {
-        lru_remove(d);
+    lru_remove(d);
+    if (!in_use(d)) {
         d->dead_next = *dead;
         *dead = d;
     }
@@ -230,6 +267,7 @@ void dentry_drop(struct dentry *d, enum dentry_drop_why why)
 {
     mutex_lock(&g_dcache_lock);
     unhash(d);
+    lru_remove(d); /* the caller's reference is not the last to go */
     if (why == DENTRY_DELETED)
         d->deleted = true;
     mutex_unlock(&g_dcache_lock);
@@ -301,7 +339,7 @@ void dentry_forget_below(struct dentry *top)
         struct dentry *d, *next;
         for (d = g_lru; d; d = next) {
             next = d->lru_next;
-            if (d == top || !is_below_locked(d, top))
+            if (d == top || in_use(d) || !is_below_locked(d, top))
                 continue;
             drop_locked(d, &dead);
         }

@@ -4,8 +4,9 @@
  * dentry.
  *
  * A dentry is hashed (found by lookups) or not (unlinked, replaced, or of a superblock that keeps
- * none). Every dentry holds its parent, so only leaves are unused; unused hashed ones stay on a
- * bounded LRU list.
+ * none). Every dentry holds its parent, so only leaves are unused. A hashed one joins the LRU list when
+ * it is first unused and stays there while it is hashed, used or not, so that a use of it begins and ends
+ * without the list; only as many as the list may hold are kept beyond those in use.
  */
 #ifndef PALIMPSEST_SHIM_FS_DENTRY_H
 #define PALIMPSEST_SHIM_FS_DENTRY_H
@@ -20,9 +21,14 @@ struct inode;
 struct mount;
 
 #define DENTRY_INLINE_NAME 40
+#define DENTRY_UNHASHED 0x80000000u
 
 struct dentry {
-    uint32_t refs; /* atomic; from and to 0 only under g_dcache_lock */
+    /*
+     * Atomic: references, and DENTRY_UNHASHED. From 0 only under g_dcache_lock; to 0 there, or for a hashed one that is on
+     * the list already, which leaves nothing to do.
+     */
+    uint32_t refs;
     uint32_t hash;
     struct inode *inode; /* owned; NULL: negative */
     /* What is mounted here, through one mount or another (mount_on()); changed under g_dcache_lock. */
@@ -31,7 +37,9 @@ struct dentry {
     struct dentry *parent; /* owned; NULL: root of its file system */
     char *name;            /* inline_name or from shim_alloc */
     uint32_t name_length;
-    bool hashed, deleted, on_lru;
+    bool hashed, deleted;
+    bool on_lru;          /* changed under the lock, read without */
+    bool recent;          /* atomic: used since the list's end came by */
     struct dentry *chain; /* hash bucket */
     struct dentry *lru_prev, *lru_next;
     struct dentry *dead_next; /* on the way to being freed */

@@ -212,6 +212,11 @@ static uint64_t device_index(struct host_fs *fs, uint64_t dev)
     return fs->device_count++;
 }
 
+static uint64_t number_of(const struct host_stat *st, uint64_t device)
+{
+    return st->ino ^ device << 48;
+}
+
 /* Under the lock: the inode that is known for this file, with a reference; or NULL. */
 static struct inode *node_known(const struct host_fs *fs, const struct host_key *key, uint32_t mode)
 {
@@ -258,7 +263,7 @@ struct inode *hostfs_seen(struct superblock *sb, struct inode *parent, const cha
         inode_put(inode);
         return other;
     }
-    inode->ino = st->ino ^ (device_index(fs, st->dev) << 48);
+    inode->ino = number_of(st, device_index(fs, st->dev));
     struct host_node *known;
     HASH_FIND(hh, fs->nodes, &key, sizeof(key), known);
     if (known) {
@@ -288,11 +293,12 @@ static void hostfs_release(struct inode *inode)
     shim_free(n);
 }
 
-static void tell_stat(struct inode *inode, const struct host_stat *st, struct file_stat *out)
+static void tell_stat(const struct superblock *sb, uint64_t ino, uint32_t mode,
+                      const struct host_stat *st, struct file_stat *out)
 {
-    out->dev = inode->sb->dev;
-    out->ino = inode->ino;
-    out->mode = inode->mode;
+    out->dev = sb->dev;
+    out->ino = ino;
+    out->mode = mode;
     out->nlink = st->nlink;
     out->uid = st->uid;
     out->gid = st->gid;
@@ -316,8 +322,33 @@ struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_sta
     host_file_close(g_platform, above);
     struct inode *inode = *err ? NULL : hostfs_seen(dir->sb, dir, name, &st, err);
     if (inode && seen && node_of(inode)->fs->mode != HOSTFS_FIXED)
-        tell_stat(inode, &st, seen);
+        tell_stat(inode->sb, inode->ino, inode->mode, &st, seen);
     return inode;
+}
+
+static int hostfs_look(struct inode *dir, const char *name, struct file_stat *out)
+{
+    struct host_fs *fs = node_of(dir)->fs;
+    /* The granted directory has no parent, and its handle stays: no need to count a use of it. */
+    bool granted = !__atomic_load_n(&node_of(dir)->parent, __ATOMIC_RELAXED);
+    int err = 0;
+    struct host_file *above = granted ? fs->root : node_handle(node_of(dir), &err);
+    if (!above)
+        return err;
+    struct host_stat st;
+    err = host_file_stat_at(g_platform, above, name, &st);
+    if (!granted)
+        host_file_close(g_platform, above);
+    if (err)
+        return err;
+    uint64_t device = 0;
+    if (st.dev != fs->devices[0]) { /* the first is the root's, and does not change */
+        mutex_lock(&g_host_lock);
+        device = device_index(fs, st.dev);
+        mutex_unlock(&g_host_lock);
+    }
+    tell_stat(dir->sb, number_of(&st, device), st.mode, &st, out);
+    return 0;
 }
 
 /* What n's name is now, if that is still n, without opening it. */
@@ -366,7 +397,7 @@ static int hostfs_getattr(struct inode *inode, struct file_stat *out)
     if (err)
         return err;
     inode->mode = (inode->mode & S_IFMT) | (st.mode & 07777);
-    tell_stat(inode, &st, out);
+    tell_stat(inode->sb, inode->ino, inode->mode, &st, out);
     return 0;
 }
 
@@ -656,6 +687,7 @@ static const struct inode_ops g_hostfs_ops = {
     .list_xattr = hostfs_list_xattr,
     .set_xattr = hostfs_set_xattr,
     .lookup = hostfs_lookup,
+    .look = hostfs_look,
     .getattr = hostfs_getattr,
     .setattr = hostfs_setattr,
     .create = hostfs_create,

@@ -347,6 +347,26 @@ static void set_place(struct fs_state *fs, struct path *to, const struct path *p
     path_put(&old);
 }
 
+static bool use_place(struct fs_state *fs, const struct path *from, struct path *out)
+{
+    bool shared = __atomic_load_n(&fs->refs, __ATOMIC_ACQUIRE) != 1;
+    if (shared)
+        get_place(fs, from, out);
+    else
+        *out = *from;
+    return shared;
+}
+
+bool fs_use_root(struct fs_state *fs, struct path *out)
+{
+    return use_place(fs, &fs->root, out);
+}
+
+bool fs_use_cwd(struct fs_state *fs, struct path *out)
+{
+    return use_place(fs, &fs->cwd, out);
+}
+
 void fs_get_root(struct fs_state *fs, struct path *out)
 {
     get_place(fs, &fs->root, out);

@@ -1,6 +1,6 @@
 /*
  * mount.c: the tree a guest sees: the root, what the configuration adds, and the file systems every
- * Linux has.
+ * Linux has; from places in it to their names.
  */
 #include <linux/magic.h>
 #include <linux/mount.h>
@@ -172,6 +172,7 @@ static void hang(struct mount *m, const struct path *at)
     m->parent = at->mount;
     m->mountpoint = at->dentry;
     dentry_get_locked(at->dentry);
+    __atomic_store_n(&at->dentry->inode->sb->carries_mounts, true, __ATOMIC_RELEASE);
     m->beside = at->dentry->mounted;
     __atomic_store_n(&at->dentry->mounted, m, __ATOMIC_RELEASE);
 }
@@ -474,4 +475,71 @@ int vfs_init(const struct shim_config *config, char *why, size_t why_size)
         if (!str_equal(shim_config_string(config, mounts[i].target), "/"))
             err = mount_configured(config, &mounts[i], why, why_size);
     return err;
+}
+
+/* Prepend to the text that ends at *at. */
+static bool prepend(char *out, size_t *at, const char *text, size_t length)
+{
+    if (*at < length)
+        return false;
+    *at -= length;
+    memcpy(out + *at, text, length);
+    return true;
+}
+
+bool path_is_below(const struct path *path, const struct path *top)
+{
+    struct path p = *path;
+    mutex_lock(&g_dcache_lock);
+    while (p.dentry && !(p.dentry == top->dentry && p.mount == top->mount))
+        p = p.dentry == p.mount->root ? (struct path){p.mount->parent, p.mount->mountpoint}
+                                      : (struct path){p.mount, p.dentry->parent};
+    mutex_unlock(&g_dcache_lock);
+    return p.dentry != NULL;
+}
+
+int path_to_string(struct task *task, const struct path *path, char *out, size_t size)
+{
+    if (size == 0)
+        return -ENAMETOOLONG;
+    if (path->mount == &g_anon_mount) {
+        size_t n = str_copy(out, path->dentry->name, size);
+        return n < size ? (int)n : -ENAMETOOLONG;
+    }
+    struct path root = {0};
+    if (task && task->fs)
+        fs_get_root(task->fs, &root);
+    size_t at = size - 1;
+    bool fits = true;
+    out[at] = '\0';
+    mutex_lock(&g_dcache_lock);
+    struct path p = *path;
+    bool deleted = p.dentry->deleted;
+    if (deleted)
+        fits = prepend(out, &at, " (deleted)", 10);
+    size_t tail = at;
+    while (fits && !(p.dentry == root.dentry && p.mount == root.mount)) {
+        if (p.dentry == p.mount->root) {
+            if (!p.mount->mountpoint)
+                break;
+            p.dentry = p.mount->mountpoint;
+            p.mount = p.mount->parent;
+            PLATFORM_REQUIRE(p.dentry); /* what has a parent is mounted somewhere */
+            continue;
+        }
+        if (!p.dentry->parent)
+            break;
+        fits =
+            prepend(out, &at, p.dentry->name, p.dentry->name_length) && prepend(out, &at, "/", 1);
+        p.dentry = p.dentry->parent;
+    }
+    mutex_unlock(&g_dcache_lock);
+    if (root.dentry)
+        path_put(&root);
+    if (fits && at == tail)
+        fits = prepend(out, &at, "/", 1);
+    if (!fits)
+        return -ENAMETOOLONG;
+    memmove(out, out + at, size - at);
+    return deleted ? -ENOENT : (int)(size - 1 - at);
 }

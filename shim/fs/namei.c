@@ -1,6 +1,5 @@
 /*
- * namei.c: from names to places: path resolution (path_resolution(7)), open, and back from places
- * to names.
+ * namei.c: from names to places: path resolution (path_resolution(7)), open.
  */
 #include "shim/fs/namei.h"
 
@@ -21,9 +20,10 @@
 struct walk {
     struct task *task;
     struct credentials who;
-    struct path root; /* owned */
-    struct path cur;  /* owned */
-    char *text;       /* owned: what is left of the name once a link was followed */
+    struct path root, cur;
+    bool owns_root, owns_cur; /* else the task's own, or cur is root */
+    bool told;  /* seen says all of the last component; cur is the directory above it */
+    char *text; /* owned: what is left of the name once a link was followed */
     unsigned links;
     unsigned resolve;       /* LOOKUP_BENEATH and following */
     struct file_stat *seen; /* wanted of the last component; NULL: not wanted */
@@ -123,9 +123,20 @@ static bool is_dots(const char *name, size_t length)
 /* Take the place of w->cur. Consumes the reference to d. */
 static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
 {
-    struct dentry *old = w->cur.dentry;
+    struct dentry *old = w->owns_cur ? w->cur.dentry : NULL;
     w->cur = (struct path){mount, d};
-    dentry_put(old);
+    w->owns_cur = true;
+    if (old)
+        dentry_put(old);
+}
+
+/* The place where the walk ended, with a reference. */
+static struct path take_end(struct walk *w)
+{
+    if (!w->owns_cur)
+        path_get(&w->cur);
+    w->owns_cur = false;
+    return w->cur;
 }
 
 static void cover_locked(struct path *at)
@@ -166,14 +177,12 @@ static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
         cover_locked(&at);
         name = rest;
     }
-    struct dentry *old = w->cur.dentry;
-    bool moved = at.dentry != old;
+    bool moved = at.dentry != w->cur.dentry;
     if (moved)
         dentry_get_locked(at.dentry);
-    w->cur = at;
     mutex_unlock(&g_dcache_lock);
     if (moved)
-        dentry_put(old);
+        step_to(w, at.mount, at.dentry);
     return name;
 }
 
@@ -256,17 +265,14 @@ static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *
     w->task = task;
     w->resolve = resolve;
     w->who = task_credentials(task);
-    fs_get_root(task->fs, &w->root);
+    w->owns_root = fs_use_root(task->fs, &w->root);
     int err = 0;
-    if (str_nlength(name, PATH_MAX) >= PATH_MAX) {
-        err = -ENAMETOOLONG;
-    } else if (name[0] == '/' && resolve & LOOKUP_BENEATH) {
+    if (name[0] == '/' && resolve & LOOKUP_BENEATH) {
         err = -EXDEV;
     } else if (name[0] == '/' && !(resolve & LOOKUP_IN_ROOT)) {
         w->cur = w->root;
-        path_get(&w->cur);
     } else if (dirfd == AT_FDCWD) {
-        fs_get_cwd(task->fs, &w->cur);
+        w->owns_cur = fs_use_cwd(task->fs, &w->cur);
     } else {
         struct file *f = fd_get(task, dirfd);
         if (!f)
@@ -277,24 +283,55 @@ static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *
         } else {
             err = path_from_file(f, &w->cur);
         }
+        w->owns_cur = err == 0;
         if (f)
             file_put(f);
     }
     if (err == 0 && resolve & LOOKUP_SCOPED) {
-        path_put(&w->root);
+        if (w->owns_root)
+            path_put(&w->root);
         w->root = w->cur;
         path_get(&w->root);
+        w->owns_root = true;
     }
-    if (err)
+    if (err && w->owns_root)
         path_put(&w->root);
     return err;
 }
 
 static void walk_end(struct walk *w)
 {
-    path_put(&w->root);
-    path_put(&w->cur);
+    if (w->owns_root)
+        path_put(&w->root);
+    if (w->owns_cur)
+        path_put(&w->cur);
     shim_free(w->text);
+}
+
+/* Something hangs on this name. */
+static bool is_mountpoint(struct dentry *dir, const char *name, size_t length)
+{
+    if (!__atomic_load_n(&dir->inode->sb->carries_mounts, __ATOMIC_ACQUIRE))
+        return false;
+    uint32_t hash = dentry_hash(dir, name, length);
+    mutex_lock(&g_dcache_lock);
+    struct dentry *d =
+        dentry_find_locked(dir, name, length, hash); /* who carries a mount is found */
+    bool found = d && d->mounted;
+    mutex_unlock(&g_dcache_lock);
+    return found;
+}
+
+/* For who wants to know what has this name and nothing else: true: *err is the result. */
+static bool just_look(struct walk *w, const char *name, size_t length, unsigned flags, int *err)
+{
+    struct inode *dir = w->cur.dentry->inode;
+    if (!dir->sb->volatile_names || !dir->ops->look || flags & LOOKUP_DIRECTORY ||
+        is_mountpoint(w->cur.dentry, name, length))
+        return false;
+    *err = dir->ops->look(dir, name, w->seen);
+    w->told = *err == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
+    return w->told || *err;
 }
 
 /* Resolve `name` from w->cur. With LOOKUP_PARENT stops at the directory of the last component,
@@ -353,6 +390,10 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
         }
         struct dentry *d = NULL;
         struct file_stat *seen = is_last ? w->seen : NULL;
+        if (seen && !want_directory && just_look(w, name, length, flags, &err))
+            return err;
+        if (seen)
+            seen->nlink = 0;
         err = dentry_lookup(w->cur.dentry, name, length, seen, &d);
         if (err || !d)
             return err;
@@ -382,38 +423,31 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
     return want_directory && !S_ISDIR(w->cur.dentry->inode->mode) ? -ENOTDIR : 0;
 }
 
-static int lookup_seen(struct task *task, int dirfd, const char *name, unsigned flags,
-                       struct path *out, struct file_stat *seen)
+int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
 {
     struct walk w;
     int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
     if (err)
         return err;
-    w.seen = seen;
     err = walk(&w, name, flags & ~(unsigned)LOOKUP_PARENT, NULL);
-    if (err == 0) {
-        *out = w.cur;
-        w.cur.dentry = NULL;
-    }
+    if (err == 0)
+        *out = take_end(&w);
     walk_end(&w);
     return err;
 }
 
-int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+int path_stat(struct task *task, int dirfd, const char *name, unsigned flags, struct file_stat *st)
 {
-    return lookup_seen(task, dirfd, name, flags, out, NULL);
-}
-
-int path_lookup_stat(struct task *task, int dirfd, const char *name, unsigned flags,
-                     struct path *out, struct file_stat *st)
-{
-    st->nlink = 0;
-    int err = lookup_seen(task, dirfd, name, flags, out, st);
-    if (err || st->nlink)
-        return err;
-    err = inode_getattr(out->dentry->inode, st);
+    struct walk w;
+    int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
     if (err)
-        path_put(out);
+        return err;
+    st->nlink = 0;
+    w.seen = st;
+    err = walk(&w, name, flags & ~(unsigned)LOOKUP_PARENT, NULL);
+    if (err == 0 && !w.told && !st->nlink)
+        err = inode_getattr(w.cur.dentry->inode, st);
+    walk_end(&w);
     return err;
 }
 
@@ -425,10 +459,8 @@ int path_parent(struct task *task, int dirfd, const char *name, struct path *dir
     if (err)
         return err;
     err = walk(&w, name, LOOKUP_PARENT, last);
-    if (err == 0) {
-        *dir = w.cur;
-        w.cur.dentry = NULL;
-    }
+    if (err == 0)
+        *dir = take_end(&w);
     walk_end(&w);
     return err;
 }
@@ -702,6 +734,11 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
                      (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct path path;
+    if (str_nlength(name, PATH_MAX) >=
+        PATH_MAX) { /* not every name comes from the guest's memory */
+        *err = -ENAMETOOLONG;
+        return NULL;
+    }
     *err = path_lookup(task, dirfd, name, flags, &path);
     if (*err)
         return NULL;
@@ -718,71 +755,4 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
         f = tell_opened(open_file(task, &path, O_RDONLY, err));
     path_put(&path);
     return f;
-}
-
-/* Prepend to the text that ends at *at. */
-static bool prepend(char *out, size_t *at, const char *text, size_t length)
-{
-    if (*at < length)
-        return false;
-    *at -= length;
-    memcpy(out + *at, text, length);
-    return true;
-}
-
-bool path_is_below(const struct path *path, const struct path *top)
-{
-    struct path p = *path;
-    mutex_lock(&g_dcache_lock);
-    while (p.dentry && !(p.dentry == top->dentry && p.mount == top->mount))
-        p = p.dentry == p.mount->root ? (struct path){p.mount->parent, p.mount->mountpoint}
-                                      : (struct path){p.mount, p.dentry->parent};
-    mutex_unlock(&g_dcache_lock);
-    return p.dentry != NULL;
-}
-
-int path_to_string(struct task *task, const struct path *path, char *out, size_t size)
-{
-    if (size == 0)
-        return -ENAMETOOLONG;
-    if (path->mount == &g_anon_mount) {
-        size_t n = str_copy(out, path->dentry->name, size);
-        return n < size ? (int)n : -ENAMETOOLONG;
-    }
-    struct path root = {0};
-    if (task && task->fs)
-        fs_get_root(task->fs, &root);
-    size_t at = size - 1;
-    bool fits = true;
-    out[at] = '\0';
-    mutex_lock(&g_dcache_lock);
-    struct path p = *path;
-    bool deleted = p.dentry->deleted;
-    if (deleted)
-        fits = prepend(out, &at, " (deleted)", 10);
-    size_t tail = at;
-    while (fits && !(p.dentry == root.dentry && p.mount == root.mount)) {
-        if (p.dentry == p.mount->root) {
-            if (!p.mount->mountpoint)
-                break;
-            p.dentry = p.mount->mountpoint;
-            p.mount = p.mount->parent;
-            PLATFORM_REQUIRE(p.dentry); /* what has a parent is mounted somewhere */
-            continue;
-        }
-        if (!p.dentry->parent)
-            break;
-        fits =
-            prepend(out, &at, p.dentry->name, p.dentry->name_length) && prepend(out, &at, "/", 1);
-        p.dentry = p.dentry->parent;
-    }
-    mutex_unlock(&g_dcache_lock);
-    if (root.dentry)
-        path_put(&root);
-    if (fits && at == tail)
-        fits = prepend(out, &at, "/", 1);
-    if (!fits)
-        return -ENAMETOOLONG;
-    memmove(out, out + at, size - at);
-    return deleted ? -ENOENT : (int)(size - 1 - at);
 }

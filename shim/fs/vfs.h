@@ -34,6 +34,12 @@ uint32_t fs_umask(struct fs_state *fs);
 uint32_t fs_set_umask(struct fs_state *fs, uint32_t mask); /* result: the old one */
 void fs_get_root(struct fs_state *fs, struct path *out);   /* owner: caller */
 void fs_get_cwd(struct fs_state *fs, struct path *out);
+/*
+ * The same for the length of a call of the task whose `fs` it is. false: not counted, since that task alone uses `fs`, so that nobody
+ * can change it meanwhile; not the caller's to put.
+ */
+MUST_USE bool fs_use_root(struct fs_state *fs, struct path *out);
+MUST_USE bool fs_use_cwd(struct fs_state *fs, struct path *out);
 void fs_set_root(struct fs_state *fs, const struct path *path);
 void fs_set_cwd(struct fs_state *fs, const struct path *path);
 
@@ -54,9 +60,9 @@ enum lookup_flags {
  * -EBADF. */
 MUST_USE int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags,
                          struct path *out);
-/* And what is there, at the cost of one look at the host where the last step is one. */
-MUST_USE int path_lookup_stat(struct task *task, int dirfd, const char *name, unsigned flags,
-                              struct path *out, struct file_stat *st);
+/* What is there, at the cost of one look at the host where the last step is one. */
+MUST_USE int path_stat(struct task *task, int dirfd, const char *name, unsigned flags,
+                       struct file_stat *st);
 /* open(2). Owner: caller. flags: O_*. Errors: NULL, *err. */
 MUST_USE struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags,
                                uint32_t mode, int *err);
@@ -123,6 +129,7 @@ struct superblock {
     /* Names come and go without the VFS (proc, a host directory): every step asks ops->lookup again
      * and no absence is kept. A lookup that returns the same inode keeps the dentry. */
     bool volatile_names;
+    bool carries_mounts; /* atomic: something is or was mounted on a name of it; stays */
     char *options; /* owned; of tmpfs, as /proc/mounts shows them, a comma first; NULL: none */
     void *data;
     int (*statfs)(struct superblock *sb, void *abi_statfs);
@@ -131,6 +138,9 @@ struct inode_ops {
     /* Owner: caller. NULL and *err -ENOENT when not there. seen, unless NULL: all of what getattr would
      * say, where finding the name told it anyway; else seen->nlink stays 0. */
     struct inode *(*lookup)(struct inode *dir, const char *name, struct file_stat *seen, int *err);
+    /* With volatile names: all of what getattr would say of what has this name now, a link itself, without making its inode. Runs
+     * without the directory's lock. NULL: by lookup. */
+    int (*look)(struct inode *dir, const char *name, struct file_stat *out);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
     int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);

@@ -70,9 +70,38 @@ lu_cmpxchg32_fallible:
     .balign 16
 lu_string_fallible:
     xor %eax, %eax
+    movabs $0x0101010101010101, %r8
+    movabs $0x8080808080808080, %r9
+13: lea 8(%rax), %rcx               /* eight bytes at a time while they fit and lie in one page */
+    cmp %rdx, %rcx
+    ja 9f
+    lea (%rsi,%rax), %ecx
+    and $0xfff, %ecx
+    cmp $0xff8, %ecx
+    ja 14f
+10: mov (%rsi,%rax), %rcx
+    mov %rcx, (%rdi,%rax)
+    mov %rcx, %r10
+    sub %r8, %rcx
+    not %r10
+    and %r10, %rcx
+    and %r9, %rcx                   /* the lowest bit: in the first zero byte */
+    jnz 15f
+    add $8, %rax
+    jmp 13b
+15: bsf %rcx, %rcx
+    shr $3, %ecx
+    add %rcx, %rax
+    ret
+14: movzbl (%rsi,%rax), %ecx        /* across the border: byte by byte */
+    mov %cl, (%rdi,%rax)
+    test %cl, %cl
+    jz 11f
+    inc %rax
+    jmp 13b
 9:  cmp %rdx, %rax
     je 11f
-10: movzbl (%rsi,%rax), %ecx
+16: movzbl (%rsi,%rax), %ecx
     mov %cl, (%rdi,%rax)
     test %cl, %cl
     jz 11f
@@ -82,5 +111,7 @@ lu_string_fallible:
 12: mov $-14, %rax
     ret
     FIXUP 10b, 12b
+    FIXUP 14b, 12b
+    FIXUP 16b, 12b
     .size lu_string_fallible, . - lu_string_fallible
     .section .note.GNU-stack, "", @progbits
