@@ -49,6 +49,9 @@ static const struct allowed g_allowed[] = {
     REQUEST(KVM_RUN, "run a processor"),
     REQUEST(KVM_SET_REGS, "where a processor starts"),
     REQUEST(KVM_GET_REGS, "where one was when something went wrong"),
+    REQUEST(KVM_GET_SREGS, "the same"),
+    REQUEST(KVM_GET_LAPIC, "the same: which interrupts it has not taken"),
+    REQUEST(KVM_TRANSLATE, "the same: who called"),
     REQUEST(KVM_SIGNAL_MSI, "interrupt a processor"),
     /* Files below the granted directories, and the standard streams */
     {"openat", "", ALWAYS, 0},

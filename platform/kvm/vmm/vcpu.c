@@ -222,6 +222,24 @@ static void serve_exit(struct vcpu *cpu)
     }
 }
 
+bool vcpu_is_running(struct vcpu *cpu)
+{
+    pthread_mutex_lock(&cpu->vm->lock);
+    bool started = cpu->started;
+    pthread_mutex_unlock(&cpu->vm->lock);
+    return started && !__atomic_load_n(&cpu->serving, __ATOMIC_ACQUIRE);
+}
+
+static void describe_and_wait(struct vcpu *cpu)
+{
+    vcpu_describe(cpu);
+    __atomic_store_n(&cpu->describing, VCPU_DESCRIBED, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&cpu->vm->lock);
+    while (!cpu->vm->ended)
+        pthread_cond_wait(&cpu->vm->changed, &cpu->vm->lock);
+    pthread_mutex_unlock(&cpu->vm->lock);
+}
+
 void *vcpu_main(void *arg)
 {
     struct vcpu *cpu = arg;
@@ -229,10 +247,8 @@ void *vcpu_main(void *arg)
     bool go = wait_for_start(cpu);
     while (go) {
         int err = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
-        if (__atomic_load_n(&cpu->hung, __ATOMIC_ACQUIRE))
-            vm_fail(vm, "processor %u hangs: no interrupt was taken for %u s, near %#llx",
-                    cpu->index, WATCHDOG_ROUND_MS * WATCHDOG_ROUNDS / 1000,
-                    (unsigned long long)current_rip(cpu));
+        if (__atomic_load_n(&cpu->describing, __ATOMIC_ACQUIRE) == VCPU_TO_DESCRIBE)
+            describe_and_wait(cpu);
         else if (err == 0)
             serve_exit(cpu);
         else if (err != EINTR && err != EAGAIN)

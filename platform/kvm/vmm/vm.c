@@ -50,7 +50,7 @@ void vm_end(struct vm *vm, int wait_status)
 void vm_fail(struct vm *vm, const char *format, ...)
 {
     va_list args;
-    char line[512];
+    char line[1024];
     pthread_mutex_lock(&vm->lock);
     bool first = !vm->ended;
     pthread_mutex_unlock(&vm->lock);

@@ -32,6 +32,10 @@ struct kvm_host {
 /* false: one line in `why`; nothing is open. */
 bool kvm_host_open(struct kvm_host *host, char *why, size_t size);
 
+/* NOTHING -- watchdog --> TO_DESCRIBE -- the processor's thread --> DESCRIBED, and in no guest from then on */
+enum vcpu_describing { VCPU_DESCRIBES_NOTHING, VCPU_TO_DESCRIBE, VCPU_DESCRIBED };
+#define VCPU_WHERE_SIZE 320u
+
 struct vcpu {
     struct vm *vm;
     unsigned index;
@@ -39,8 +43,9 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool has_thread;
-    uint32_t serving; /* atomic: a request is being answered on this thread */
-    uint32_t hung;    /* atomic: set by the watchdog */
+    uint32_t serving;            /* atomic: a request is being answered on this thread */
+    uint32_t describing;         /* atomic: enum vcpu_describing */
+    char where[VCPU_WHERE_SIZE]; /* once VCPU_DESCRIBED */
     /* under vm.lock: */
     bool started; /* the image may use it */
     uint64_t start_rip, start_rsp, start_rdi;
@@ -105,7 +110,15 @@ void vcpu_destroy(struct vcpu *cpu);
 int vcpu_set_tables(struct vcpu *cpu, uint64_t cr3);
 void *vcpu_main(void *cpu);
 int vcpu_start_at(struct vcpu *cpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
+/* Started, and not in a request. */
+bool vcpu_is_running(struct vcpu *cpu);
 #define VCPU_KICK_SIGNAL SIGRTMIN
+
+/* report.c */
+/* Write where it is into cpu->where. On its own thread, out of KVM_RUN. */
+void vcpu_describe(struct vcpu *cpu);
+/* End the machine with a line that says where the processors are. The watchdog's thread. */
+void vm_report_hang(struct vm *vm, unsigned hung);
 
 /* serve.c: a request the image made. `address` is what it wrote to the port. */
 void serve_call(struct vcpu *cpu, uint32_t address);

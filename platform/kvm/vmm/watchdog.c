@@ -1,8 +1,6 @@
 /*
  * watchdog.c: a processor that takes no interrupt any more would hang silently for ever.
  */
-#include <signal.h>
-#include <string.h>
 #include <time.h>
 
 #include "platform/kvm/vmm/vm.h"
@@ -23,14 +21,6 @@ static bool wait_a_round(struct vm *vm)
     return !ended;
 }
 
-static bool is_running(struct vcpu *cpu)
-{
-    pthread_mutex_lock(&cpu->vm->lock);
-    bool started = cpu->started;
-    pthread_mutex_unlock(&cpu->vm->lock);
-    return started && !__atomic_load_n(&cpu->serving, __ATOMIC_ACQUIRE);
-}
-
 void *watchdog_main(void *arg)
 {
     struct vm *vm = arg;
@@ -40,15 +30,14 @@ void *watchdog_main(void *arg)
         for (unsigned i = 0; i < vm->cpu_count; i++) {
             struct vcpu *cpu = &vm->vcpu[i];
             uint64_t beat = __atomic_load_n(&vm->boot_info->beat[i], __ATOMIC_RELAXED);
-            silent[i] = beat == seen[i] && is_running(cpu) ? silent[i] + 1 : 0;
+            silent[i] = beat == seen[i] && vcpu_is_running(cpu) ? silent[i] + 1 : 0;
             seen[i] = beat;
             if (silent[i] < WATCHDOG_ROUNDS) {
                 vm_interrupt(vm, i);
                 continue;
             }
-            __atomic_store_n(&cpu->hung, 1, __ATOMIC_RELEASE);
-            cpu->run->immediate_exit = 1;
-            pthread_kill(cpu->thread, VCPU_KICK_SIGNAL);
+            vm_report_hang(vm, i);
+            return NULL;
         }
     }
     return NULL;
