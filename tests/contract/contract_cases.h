@@ -152,6 +152,8 @@
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, BarriersAreThereOrRefused, PLATFORM_FEATURE_GUEST)                         \
     CASE(GuestContract, ABarrierEndsASequence, PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)  \
+    CASE(GuestContract, ABarrierEndsASequenceInAFault,                                             \
+         PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(GuestContract, MappedCodeCallsOnInTheChildOfAFork,                                        \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_HOST_FILES |         \
              PLATFORM_FEATURE_FORK)                                                                \

@@ -106,18 +106,23 @@ static void run_sequence(struct contract *c, void *arg)
         thread_yield(c->p);
 }
 
+static void name_sequence(struct contract *c, uint64_t start, uint64_t size, uint64_t abort)
+{
+    contract_put(c, SEQUENCE_AREA, 0);
+    contract_put(c, SEQUENCE_AREA + 8, 0);
+    contract_put(c, SEQUENCE_DESCRIPTOR, 0); /* version, flags; start, size, abort */
+    contract_put(c, SEQUENCE_DESCRIPTOR + 8, CODE_AT + start);
+    contract_put(c, SEQUENCE_DESCRIPTOR + 16, size);
+    contract_put(c, SEQUENCE_DESCRIPTOR + 24, CODE_AT + abort);
+}
+
 /* Puts a thread into the sequence. false: there are none here; nothing is left to do. */
 static bool start_sequence(struct contract *c, struct scene *s, struct sequence_run *r,
                            struct contract_worker *w)
 {
     *s = open_scene(c, GUEST_CODE(sequence));
     *r = (struct sequence_run){.ctx = s->ctx};
-    contract_put(c, SEQUENCE_AREA, 0);
-    contract_put(c, SEQUENCE_AREA + 8, 0);
-    contract_put(c, SEQUENCE_DESCRIPTOR, 0); /* version, flags; start, size, abort */
-    contract_put(c, SEQUENCE_DESCRIPTOR + 8, CODE_AT + SEQUENCE_START);
-    contract_put(c, SEQUENCE_DESCRIPTOR + 16, 2);
-    contract_put(c, SEQUENCE_DESCRIPTOR + 24, CODE_AT + SEQUENCE_ABORT);
+    name_sequence(c, SEQUENCE_START, 2, SEQUENCE_ABORT);
     s->ctx->regs.rdi = SEQUENCE_AREA;
     s->ctx->regs.rsi = SEQUENCE_DESCRIPTOR;
     contract_start(c, w, s->as, run_sequence, r);
@@ -188,4 +193,57 @@ void GuestContract_ABarrierEndsASequence(struct contract *c)
     contract_join(c, &w);
     CHECK(r.exit.reason == GUEST_INTERRUPT || s.ctx->regs.rax == 77);
     close_scene(c, &s);
+}
+
+#define HUGE_PAGE (UINT64_C(2) << 20)
+#define SLOW_AREA                                                                                  \
+    UINT64_C(0x40000000) /* where a first touch may bring a huge page, and take its time */
+#define WATCH_AT (CODE_AT + PAGE)
+#define CALL_AFTER_ALL 55
+
+/*
+ * A page fault of the guest's is the platform's affair, and a barrier comes while it is being resolved: the sequence must not go on as if it
+ * had not been. Who watches is guest code as well: a copy of ours could wait until the fault is over.
+ */
+void GuestContract_ABarrierEndsASequenceInAFault(struct contract *c)
+{
+    extern const char contract_guest_faulting_sequence[], contract_guest_faulting_sequence_start[],
+        contract_guest_faulting_sequence_end_at[], contract_guest_faulting_sequence_abort[];
+    const uint64_t start =
+        (uint64_t)(contract_guest_faulting_sequence_start - contract_guest_faulting_sequence);
+    for (unsigned round = 0; round < 10; round++) {
+        struct scene s = open_scene(c, GUEST_CODE(faulting_sequence));
+        struct guest_context *watch = contract_load(c, s.as, WATCH_AT, GUEST_CODE(watch_sequence));
+        struct sequence_run r = {.ctx = s.ctx};
+        struct contract_worker w;
+        struct guest_exit exit;
+        name_sequence(
+            c, start,
+            (uint64_t)(contract_guest_faulting_sequence_end_at -
+                       contract_guest_faulting_sequence_start),
+            (uint64_t)(contract_guest_faulting_sequence_abort - contract_guest_faulting_sequence));
+        contract_map(c, s.as, SLOW_AREA, 2 * HUGE_PAGE / PAGE, MEMORY_READ | MEMORY_WRITE);
+        s.ctx->regs.rdi = watch->regs.rdi = SEQUENCE_AREA;
+        s.ctx->regs.rsi = SEQUENCE_DESCRIPTOR;
+        s.ctx->regs.rdx = SLOW_AREA + PAGE;
+        contract_start(c, &w, s.as, run_sequence, &r);
+        while (!__atomic_load_n(&r.ready, __ATOMIC_ACQUIRE))
+            thread_yield(c->p);
+        int err = r.ready == 2 ? -ENOTSUP : 0;
+        if (!err) {
+            guest_run(c->p, watch, &exit);
+            MUST(exit.reason == GUEST_SYSCALL);
+            err = guest_barrier(c->p, GUEST_BARRIER_SEQUENCES, -1);
+            guest_run(c->p, watch, &exit);
+            MUST(exit.reason == GUEST_SYSCALL);
+            __atomic_store_n(&r.leave, 1, __ATOMIC_RELEASE);
+        }
+        contract_join(c, &w);
+        if (!err && watch->regs.rax == 0)
+            CHECK(s.ctx->regs.rax != CALL_AFTER_ALL);
+        guest_context_destroy(c->p, watch);
+        close_scene(c, &s);
+        if (err)
+            return;
+    }
 }

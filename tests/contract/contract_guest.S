@@ -33,6 +33,41 @@ CODE sequence
     syscall
 END sequence
 
+/*
+ * rdi: area, rsi: descriptor of the sequence from faulting_sequence_start to _end, rdx: nothing there yet. Waits for 128(%rdi), begins,
+ * says so at 136(%rdi), touches (rdx), and writes 144(%rdi) as its last act: a call with 55; or, at the abort address, one with 77.
+ */
+CODE faulting_sequence
+1:  pause
+    cmpq $0, 128(%rdi)
+    je 1b
+    mov %rsi, 8(%rdi)
+    .globl contract_guest_faulting_sequence_start, contract_guest_faulting_sequence_end_at, contract_guest_faulting_sequence_abort
+contract_guest_faulting_sequence_start:
+    movq $1, 136(%rdi)
+    movq $1, (%rdx)
+    movq $1, 144(%rdi)
+contract_guest_faulting_sequence_end_at:
+    mov $55, %eax
+    syscall
+    .byte 0x0f, 0xb9, 0x3d
+    .long 0x53053053
+contract_guest_faulting_sequence_abort:
+    mov $77, %eax
+    syscall
+END faulting_sequence
+
+/* rdi: as above. A call once the sequence has begun; goes on with a look whether it has ended: a call with that in rax. */
+CODE watch_sequence
+    movq $1, 128(%rdi)
+1:  pause
+    cmpq $0, 136(%rdi)
+    je 1b
+    syscall
+    mov 144(%rdi), %rax
+    syscall
+END watch_sequence
+
 CODE read_memory
     mov (%rdi), %rax
     syscall

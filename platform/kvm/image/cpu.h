@@ -167,6 +167,7 @@ extern const char syscall_entry[];
 /* apic.c: the local APIC: interrupts between processors, and the timer. */
 void apic_setup(void);
 void apic_end_of_interrupt(void);
+/* Interrupts off: an interrupt between its two writes could send as well. */
 void apic_send(unsigned cpu, uint8_t vector);
 /* Interrupt at this counter value, at once when it has passed; UINT64_MAX: never. Interrupts off. */
 void apic_arm(struct cpu *cpu, uint64_t tsc);

@@ -496,7 +496,9 @@ static void kvm_guest_interrupt(struct platform *p, struct thread *t)
     if (!pending && __atomic_load_n(&t->in_guest, __ATOMIC_SEQ_CST)) {
         /* Where it runs may change meanwhile: then it has looked at its flag since. */
         struct cpu *cpu = __atomic_load_n(&t->cpu, __ATOMIC_ACQUIRE);
+        uint64_t flags = interrupts_disable();
         apic_send(cpu->index, VECTOR_RESCHEDULE);
+        interrupts_restore(flags);
     }
     kvm_thread_ops.unpark(p, t);
 }

@@ -101,6 +101,9 @@ void tlb_serve(struct cpu *cpu)
     uint32_t wanted = __atomic_load_n(&cpu->flush_wanted, __ATOMIC_ACQUIRE);
     if (wanted == cpu->flush_done)
         return;
+    /* It may be a barrier, and meet a thread that resolves a fault of a restartable sequence. */
+    if (!is_booting())
+        current()->disturbed = true;
     write_cr3(read_cr3());
     __atomic_store_n(&cpu->flush_done, wanted, __ATOMIC_RELEASE);
 }
