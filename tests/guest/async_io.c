@@ -56,7 +56,7 @@ static void show(const char *what, const siginfo_t *info, int fd)
 static void one(const char *what, int fd)
 {
     siginfo_t info;
-    if (take(&info, 20) < 0)
+    if (take(&info, 60) < 0)
         printf("%s: nothing came\n", what);
     else
         show(what, &info, fd);

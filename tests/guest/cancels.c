@@ -11,7 +11,7 @@
 
 #include "guest.h"
 
-#define TIMES 1000
+#define TIMES 300
 
 struct victim {
     int end;

@@ -114,7 +114,7 @@ static void epoll_sleeps(void)
     add(ep, EPOLL_CTL_ADD, p[0], EPOLLIN, 7);
     look(ep, 20);
     pthread_create(&t, NULL, writer, &p[1]);
-    look(ep, 10000);
+    look(ep, 60000);
     pthread_join(t, NULL);
     dup_fd = dup(p[0]);
     close(p[0]); /* the open file lives on, and so does the registration */
@@ -173,7 +173,7 @@ static void alarm_clocks(void)
 
 static void timers(void)
 {
-    struct itimerspec t = {.it_value = {0, 20000000}}, old;
+    struct itimerspec t = {.it_value = {0, 20000000}}, late = {.it_value = {1000, 0}}, old;
     uint64_t ticks;
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), ep = epoll_create1(0);
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -181,10 +181,11 @@ static void timers(void)
     SHOW(timerfd_create(12345, 0));
     SHOW(timerfd_settime(0, 0, &t, NULL) < 0 ? -1 : 0);
     SHOW(read(fd, &ticks, 8));
-    SHOW(timerfd_settime(fd, 0, &t, &old));
+    SHOW(timerfd_settime(fd, 0, &late, &old));
     printf("old %ld %ld\n", (long)old.it_value.tv_sec, old.it_value.tv_nsec);
     SHOW(poll(&p, 1, 0));
-    SHOW(poll(&p, 1, 5000));
+    SHOW(timerfd_settime(fd, 0, &t, NULL));
+    SHOW(poll(&p, 1, 60000));
     SHOW(read(fd, &ticks, 8));
     printf("ticks %llu\n", (unsigned long long)ticks);
     SHOW(timerfd_gettime(fd, &old));
@@ -192,7 +193,7 @@ static void timers(void)
     add(ep, EPOLL_CTL_ADD, fd, EPOLLIN, 9);
     look(ep, 0);
     SHOW(timerfd_settime(fd, 0, &t, NULL));
-    look(ep, 5000);
+    look(ep, 60000);
     SHOW(read(fd, &ticks, 8));
     t.it_interval.tv_nsec = 5000000;
     SHOW(timerfd_settime(fd, 0, &t, NULL));
@@ -233,7 +234,7 @@ static void signals(void)
     pid_t child = fork();
     if (child == 0)
         _exit(5);
-    look(ep, 5000);
+    look(ep, 60000);
     SHOW(read(fd, &info, sizeof(info)));
     printf("signal %u child %d status %d code %d\n", info.ssi_signo,
            info.ssi_pid == (uint32_t)child, info.ssi_status, info.ssi_code);

@@ -98,12 +98,21 @@ static inline int ready(int fd)
     return p.revents;
 }
 
-/* The host's network takes a moment where the shim's does not. */
+/* The host's network takes a moment where the shim's does not: a busy host hands packets on in the background. */
 static inline int ready_soon(int fd, int events)
 {
     struct pollfd p = {.fd = fd, .events = (short)events};
-    poll(&p, 1, 5000);
+    poll(&p, 1, 60000);
     return ready(fd);
+}
+
+/* Until an ioctl that counts bytes says so many. */
+static inline int until_count(int fd, unsigned long request, int wanted)
+{
+    int n = -1;
+    for (int i = 0; i < 60000 && ioctl(fd, request, &n) == 0 && n != wanted; i++)
+        usleep(1000);
+    return n;
 }
 
 static inline int listener_at(const char *text, int backlog)

@@ -258,7 +258,7 @@ static void waiting(void)
     printf("poll %d\n", poll(&p, 1, 0));
     pthread_t t;
     CHECK(pthread_create(&t, NULL, later, NULL) == 0);
-    printf("poll %d", poll(&p, 1, 5000));
+    printf("poll %d", poll(&p, 1, 60000));
     printf(" %x\n", p.revents);
     ssize_t n = read(fd, g_buffer, sizeof(g_buffer));
     printf("read %zd\n", n);

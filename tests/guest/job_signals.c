@@ -52,20 +52,27 @@ static pid_t signal_parent_soon(int sig)
 
 static void sleep_outlasts_a_stop(void)
 {
-    int status;
+    int status, hold[2];
+    CHECK(pipe(hold) == 0);
     pid_t pid = fork();
     if (pid == 0) {
         long long start = now_ms();
         struct timespec t = {1, 0};
-        _exit(nanosleep(&t, NULL) == 0 && now_ms() - start >= 995 ? 0 : 1);
+        char byte;
+        close(hold[1]);
+        int whole = nanosleep(&t, NULL) == 0 && now_ms() - start >= 995;
+        CHECK(read(hold[0], &byte, 1) == 0); /* however late the stop is: it lives */
+        _exit(whole ? 0 : 1);
     }
-    usleep(30000);
+    close(hold[0]);
+    until_asleep(pid, pid);
     kill(pid, SIGSTOP);
     CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
           WSTOPSIG(status) == SIGSTOP);
     CHECK(waitpid(pid, &status, WUNTRACED | WNOHANG) == 0);
     kill(pid, SIGCONT);
     CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    close(hold[1]);
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     puts("a stop does not cut a sleep short");
 }
@@ -106,9 +113,9 @@ static void calls_restart_as_flags_say(void)
     CHECK(read(ends[0], &c, 1) == 1 && c == 'x' && g_got == SIGUSR1);
     waitpid(pid, NULL, 0);
 
-    struct timespec rest, t = {20, 0};
+    struct timespec rest, t = {1000, 0};
     pid = signal_parent_soon(SIGUSR1);
-    CHECK(nanosleep(&t, &rest) == -1 && errno == EINTR && rest.tv_sec >= 10);
+    CHECK(nanosleep(&t, &rest) == -1 && errno == EINTR && rest.tv_sec >= 500);
     waitpid(pid, NULL, 0);
     puts("reads restart with SA_RESTART only; sleeps tell what is left");
 }

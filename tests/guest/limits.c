@@ -197,8 +197,9 @@ static void on_time_up(int sig)
     if (told++)
         return;
     getrlimit(RLIMIT_CPU, &r);
-    printf("told; the limit is now %d\n", (int)r.rlim_cur);
+    printf("told; the limit was raised %d\n", r.rlim_cur > 1);
     fflush(stdout);
+    limit(RLIMIT_CPU, 2, 2);
 }
 
 static void burn(void)
@@ -210,7 +211,8 @@ static void burn(void)
 
 static void processor_time(void)
 {
-    limit(RLIMIT_CPU, 1, 2);
+    limit(RLIMIT_CPU, 1,
+          1000); /* time may pass in big steps: the end is near only for who was told */
     int status = in_child(burn);
     printf("ended by signal %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }

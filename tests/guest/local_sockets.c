@@ -276,7 +276,7 @@ static int collected(int pipe_end, int timeout_ms)
     close(other[1]);
     return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLHUP);
 }
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 static void cycle_of_two(void)
 {
@@ -389,18 +389,12 @@ static int64_t used_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void chain(void)
+/* Whether it went at once. */
+static bool chain_of(int links)
 {
     int p[2], pair[2], held;
-    struct rlimit files;
     int64_t begun = used_ms();
 
-    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    files.rlim_cur = files.rlim_max;
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
-    int links = files.rlim_max < LINKS + 64 ? (int)files.rlim_max - 64 : LINKS;
-    if (getuid()) /* other processes of the user count for the limit */
-        links = 300;
     CHECK(pipe(p) == 0);
     held = p[1];
     for (int i = 0; i < links; i++) {
@@ -417,9 +411,27 @@ static void chain(void)
     close(p[0]);
     /* Making it takes a look at what is on its way for each link, here and on older kernels. */
     bool at_once = ended - made < AT_ONCE_MS || (ended - made) * 4 < made - begun;
-    printf("chain: %d, %s\n", gone, at_once ? "at once" : "slowly");
+    CHECK(gone);
     if (getenv("SHOW_TIMES"))
         fprintf(stderr, "made in %d ms, gone in %d ms\n", (int)(made - begun), (int)(ended - made));
+    return at_once;
+}
+
+static void chain(void)
+{
+    struct rlimit files;
+    bool at_once = false;
+
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    int links = files.rlim_max < LINKS + 64 ? (int)files.rlim_max - 64 : LINKS;
+    if (getuid()) /* other processes of the user count for the limit */
+        links = 300;
+    for (int i = 0; i < 5 && !at_once;
+         i++) /* where a host takes a processor away, its time runs on */
+        at_once = chain_of(links);
+    printf("chain: %s\n", at_once ? "at once" : "slowly");
 }
 
 /* More on the way than the limit on descriptors, for who may not have more. */

@@ -355,7 +355,7 @@ static void copy_self(const char *name)
 static int umount_soon(const char *name)
 {
     int err;
-    for (int i = 0; (err = umount(at(name))) != 0 && errno == EBUSY && i < 2000; i++)
+    for (int i = 0; (err = umount(at(name))) != 0 && errno == EBUSY && i < 60000; i++)
         usleep(1000);
     return err;
 }

@@ -79,7 +79,7 @@ static void get(int s, size_t room, int flags)
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room};
     struct pollfd p = {.fd = s, .events = flags & MSG_ERRQUEUE ? 0 : POLLIN};
 
-    CHECK(poll(&p, 1, 20000) == 1);
+    CHECK(poll(&p, 1, 60000) == 1);
     errno = 0;
     ssize_t n = recvmsg(s, &m, flags);
     printf("got %zd %s '%.*s'\n", n, n < 0 ? strerror(errno) : "", n > 0 ? (int)n : 0, data);
@@ -226,7 +226,7 @@ static void raw(void)
         SHOW(sendto(s, &echo, sizeof(echo), 0, (struct sockaddr *)&to, sizeof(to)));
         for (;;) { /* the question is heard as well, and what others ask */
             struct pollfd p = {.fd = s, .events = POLLIN};
-            CHECK(poll(&p, 1, 20000) == 1);
+            CHECK(poll(&p, 1, 60000) == 1);
             ssize_t n = recv(s, packet, sizeof(packet), 0);
             struct icmphdr h;
             CHECK(n >= 28);

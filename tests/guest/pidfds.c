@@ -129,7 +129,7 @@ static void waiting(void)
     show("no descriptor", wait_fd(900, WEXITED, &info));
     show("negative", wait_fd(-1, WEXITED, &info));
     close(hold);
-    show("at the end", poll_now(fd, 10000));
+    show("at the end", poll_now(fd, 60000));
     show("signal 0 to a zombie", call(SYS_pidfd_send_signal, fd, 0, 0, 0));
     show("open a zombie", close(pidfd_open_(pid, 0)));
     show("look", wait_fd(fd, WEXITED | WNOWAIT, &info));
@@ -313,7 +313,7 @@ static void cloning(void)
 
 static void *poll_main(void *arg)
 {
-    return (void *)(long)poll_now(*(int *)arg, 10000);
+    return (void *)(long)poll_now(*(int *)arg, 60000);
 }
 
 static void watching(void)
@@ -335,7 +335,7 @@ static void watching(void)
     for (int i = 2; i >= 0; i--) {
         /* Later children hold copies of the pipes of earlier ones: signals end them one by one. */
         CHECK(call(SYS_pidfd_send_signal, fds[i], SIGTERM, 0, 0) == 0);
-        show("how many", epoll_wait(epoll, &event, 1, 10000));
+        show("how many", epoll_wait(epoll, &event, 1, 60000));
         show("who", event.data.u32);
         CHECK(epoll_ctl(epoll, EPOLL_CTL_DEL, fds[i], NULL) == 0);
         CHECK(waitpid(pids[i], NULL, 0) == pids[i]);

@@ -78,11 +78,11 @@ int main(void)
         usleep(30000);
         _exit(write(fds[1], "y", 1) == 1 ? 0 : 1);
     }
-    CHECK(poll(p, 1, 10000) == 1 && p[0].revents == POLLIN && read(fds[0], data, 1) == 1 &&
+    CHECK(poll(p, 1, 60000) == 1 && p[0].revents == POLLIN && read(fds[0], data, 1) == 1 &&
           data[0] == 'y');
     CHECK(waitpid(pid, NULL, 0) == pid);
     close(fds[1]);
-    CHECK(poll(p, 1, 10000) == 1 && (p[0].revents & POLLHUP) && read(fds[0], data, 1) == 0);
+    CHECK(poll(p, 1, 60000) == 1 && (p[0].revents & POLLHUP) && read(fds[0], data, 1) == 0);
     p[0].fd = 999;
     CHECK(poll(p, 1, 0) == 1 && p[0].revents == POLLNVAL);
     printf("poll\n");

@@ -22,7 +22,7 @@
 #include "entries.h"
 #include "show.h"
 
-static char g_text[1 << 18];
+static char g_text[1 << 22]; /* tables of the whole machine, too */
 static char **g_argv;
 
 static ssize_t slurp(const char *name)
@@ -562,6 +562,8 @@ static void directories_of_tasks(void)
     struct stat a, b;
 
     CHECK(pipe(place.go) == 0 && pipe(place.up) == 0);
+    while (entries("/proc/self/task") != 1) /* joined threads may be on their way out */
+        usleep(1000);
     SHOW(entries("/proc/self/task"));
     CHECK(pthread_create(&t, NULL, stay, &place) == 0 && read(place.up[0], &(char){0}, 1) == 1);
     SHOW(entries("/proc/self/task"));

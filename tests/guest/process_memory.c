@@ -128,7 +128,7 @@ static void busy_text(void)
     CHECK(fd >= 0 && close(fd) == 0);
     CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
     fd = open(name, O_WRONLY);
-    for (int i = 0; fd < 0 && i < 1000; i++) { /* memory goes a moment later than the process */
+    for (int i = 0; fd < 0 && i < 60000; i++) { /* memory goes a moment later than the process */
         usleep(1000);
         fd = open(name, O_WRONLY);
     }

@@ -11,6 +11,8 @@
 
 #include "show.h"
 
+#define PATIENCE_MS 60000
+
 static int g_master, g_slave;
 static volatile sig_atomic_t g_last;
 
@@ -22,7 +24,7 @@ static void on_signal(int sig)
 /* The signal that comes, or 0 when none does for long. */
 static int next_signal(void)
 {
-    for (int i = 0; i < 5000 && !g_last; i++)
+    for (int i = 0; i < PATIENCE_MS && !g_last; i++)
         usleep(1000);
     int sig = g_last;
     g_last = 0;
@@ -36,23 +38,60 @@ static void type(const char *text)
     usleep(100000);
 }
 
-/* What a read of `fd` gives within a moment, with control bytes made visible. */
-static void show_read(const char *what, int fd, size_t size)
+/* Until the line discipline has so many bytes to read. */
+static void until_typed(int count)
+{
+    int n = -1;
+    for (int i = 0; i < PATIENCE_MS && ioctl(g_slave, FIONREAD, &n) == 0 && n != count; i++)
+        usleep(1000);
+    CHECK(n == count);
+}
+
+static int comes(int fd, int milliseconds)
 {
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    char data[256];
+    return poll(&p, 1, milliseconds) == 1;
+}
 
+/* With control bytes made visible. */
+static void show_bytes(const char *what, const char *data, ssize_t n)
+{
     printf("%s: ", what);
-    if (poll(&p, 1, 300) != 1) {
-        printf("nothing\n");
-        return;
-    }
-    ssize_t n = read(fd, data, size);
     if (n < 0)
         printf("%s", strerror(errno));
     for (ssize_t i = 0; i < n; i++)
         printf(data[i] >= 32 && data[i] < 127 ? "%c" : "\\%03o", (unsigned char)data[i]);
     printf(" (%zd)\n", n);
+}
+
+/* What one read of `fd` gives, once there is something. */
+static void show_read(const char *what, int fd, size_t size)
+{
+    char data[256];
+
+    comes(fd, PATIENCE_MS);
+    show_bytes(what, data, read(fd, data, size));
+}
+
+/* So many bytes, in however many reads. */
+static void show_all(const char *what, int fd, ssize_t wanted)
+{
+    char data[256];
+    ssize_t got = 0, n = 1;
+
+    while (got < wanted && n > 0 && comes(fd, PATIENCE_MS)) {
+        n = read(fd, data + got, sizeof(data) - (size_t)got);
+        got += n > 0 ? n : 0;
+    }
+    show_bytes(what, data, got);
+}
+
+static void show_nothing(const char *what, int fd)
+{
+    if (comes(fd, 300))
+        show_read(what, fd, 200);
+    else
+        printf("%s: nothing\n", what);
 }
 
 static int ready(int fd)
@@ -68,23 +107,23 @@ static void canonical(void)
     show_read("line", g_slave, 200);
     show_read("part", g_slave, 2);
     show_read("rest", g_slave, 200);
-    show_read("echo", g_master, 200);
+    show_all("echo", g_master, 10);
     type("abc\177\177d\nxy zz\027!\n\025gone\025kept\n");
     show_read("erased", g_slave, 200);
     show_read("word", g_slave, 200);
     show_read("killed", g_slave, 200);
-    show_read("echo", g_master, 200);
+    show_all("echo", g_master, 48);
     type("no end");
-    show_read("unfinished", g_slave, 200);
+    show_nothing("unfinished", g_slave);
     type("\004");
     show_read("by eof", g_slave, 200);
     type("\004");
     show_read("eof", g_slave, 200);
     type("\026\003lit\r");
     show_read("literal", g_slave, 200);
-    show_read("echo", g_master, 200);
+    show_all("echo", g_master, 15);
     CHECK(write(g_slave, "out\n\ttab\n", 9) == 9);
-    show_read("output", g_master, 200);
+    show_all("output", g_master, 11);
 }
 
 static void modes(void)
@@ -99,20 +138,20 @@ static void modes(void)
     CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
     type("secret\n");
     show_read("no echo", g_slave, 200);
-    show_read("nothing", g_master, 200);
+    show_nothing("nothing", g_master);
     cfmakeraw(&t);
     CHECK(tcsetattr(g_slave, TCSAFLUSH, &t) == 0);
     type("r\003\r\n\004");
-    show_read("raw", g_slave, 200);
+    show_all("raw", g_slave, 5);
     CHECK(write(g_slave, "a\nb", 3) == 3);
-    show_read("raw out", g_master, 200);
+    show_all("raw out", g_master, 3);
     t.c_cc[VMIN] = 4;
     CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
     type("abc");
     SHOW(ready(g_slave));
     type("d");
     SHOW(ready(g_slave));
-    show_read("four", g_slave, 200);
+    show_all("four", g_slave, 4);
     t.c_cc[VMIN] = 0;
     CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
     SHOW(read(g_slave, &t.c_line, 1));
@@ -120,21 +159,19 @@ static void modes(void)
     CHECK(tcsetattr(g_slave, TCSANOW, &t) == 0);
     SHOW(read(g_slave, &t.c_line, 1));
     type("kept");
+    until_typed(4);
     CHECK(tcsetattr(g_slave, TCSANOW, &old) == 0);
     type(" on\n");
     show_read("after raw", g_slave, 200);
     type("flushed\n");
+    until_typed(12); /* with what stands there already */
     SHOW(tcflush(g_slave, TCIFLUSH));
-    show_read("flushed", g_slave, 200);
-    int n;
+    show_nothing("flushed", g_slave);
     type("count\n");
-    for (int i = 0; i < 5000 && ioctl(g_slave, FIONREAD, &n) == 0 && n == 0; i++)
-        usleep(1000);
-    SHOW(ioctl(g_slave, FIONREAD, &n));
-    printf("%d\n", n);
+    until_typed(6);
     show_read("counted", g_slave, 200);
     tcflush(g_slave, TCIOFLUSH);
-    show_read("drained", g_master, 200);
+    show_all("drained", g_master, 21);
 }
 
 static void jobs(void)
@@ -150,8 +187,8 @@ static void jobs(void)
     signal(SIGWINCH, on_signal);
     type("lost\003");
     printf("signal %d\n", next_signal());
-    show_read("flushed by it", g_slave, 200);
-    show_read("caret", g_master, 200);
+    show_nothing("flushed by it", g_slave);
+    show_all("caret", g_master, 2);
     type("\034");
     printf("signal %d\n", next_signal());
     struct winsize size = {10, 20, 0, 0};
@@ -187,7 +224,7 @@ static void jobs(void)
     SHOW(tcsetpgrp(g_slave, getpgrp()));
     SHOW(ioctl(g_master, TIOCGPGRP, &pgid));
     printf("foreground is mine %d\n", pgid == getpgrp());
-    show_read("echo", g_master, 200);
+    show_all("echo", g_master, 5);
 }
 
 static void hang_up(void)
@@ -200,7 +237,7 @@ static void hang_up(void)
     fd = open("/dev/tty", O_RDWR);
     printf("/dev/tty %d\n", fd >= 0);
     SHOW(write(fd, "tty\n", 4));
-    show_read("by /dev/tty", g_master, 200);
+    show_all("by /dev/tty", g_master, 5);
     close(fd);
     g_last = 0;
     close(g_master);
@@ -229,14 +266,17 @@ static void hang_up(void)
     SHOW(write(s, "last words", 10));
     close(s);
     SHOW(ready(m));
-    show_read("before the end", m, 200);
+    show_all("before the end", m, 10);
     SHOW(read(m, &c, 1));
     SHOW(ready(m) & (POLLHUP | POLLIN));
     s = open(name, O_RDWR | O_NOCTTY);
     SHOW(ready(m) & (POLLHUP | POLLIN));
+    CHECK(fstat(s, &st) == 0);
     close(s);
     close(m);
-    SHOW(access(name, F_OK) == 0 && stat(name, &st) == 0 ? 1 : 0);
+    struct timespec made = st.st_ctim; /* another one may have its number at once */
+    SHOW(stat(name, &st) == 0 && st.st_ctim.tv_sec == made.tv_sec &&
+         st.st_ctim.tv_nsec == made.tv_nsec);
 }
 
 int main(void)

@@ -321,7 +321,7 @@ static void child_with(int code)
 
 static void wait_for_count(int count)
 {
-    for (int i = 0; i < 2000 && g_count < count; i++)
+    for (int i = 0; i < 60000 && g_count < count; i++)
         usleep(1000);
 }
 

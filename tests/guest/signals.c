@@ -118,19 +118,24 @@ static void children(void)
 
 static void stop_and_continue(void)
 {
+    int hold[2], status;
+    char byte;
+    CHECK(pipe(hold) == 0);
     pid_t pid = fork();
     CHECK(pid >= 0);
     if (pid == 0) {
+        close(hold[1]);
         raise(SIGSTOP);
-        usleep(500000); /* its end would hide that it continued */
+        CHECK(read(hold[0], &byte, 1) == 0); /* its end would hide that it continued */
         _exit(4);
     }
-    int status;
+    close(hold[0]);
     CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status) &&
           WSTOPSIG(status) == SIGSTOP);
     CHECK(waitpid(pid, &status, WNOHANG) == 0);
     CHECK(kill(pid, SIGCONT) == 0);
     CHECK(waitpid(pid, &status, WCONTINUED) == pid && WIFCONTINUED(status));
+    close(hold[1]);
     CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 4);
     printf("stop and continue\n");
 }

@@ -178,13 +178,12 @@ static void information(void)
         found += real == id && ds.shm_segsz == 5 * 4096;
     }
     CHECK(found == 1);
-    char line[512], wanted[32];
-    snprintf(wanted, sizeof(wanted), " %d ", id);
+    char line[512];
     FILE *f = fopen("/proc/sysvipc/shm", "r");
     CHECK(f && fgets(line, sizeof(line), f) && strstr(line, "shmid"));
     found = 0;
     while (fgets(line, sizeof(line), f))
-        found += strstr(line, wanted) != NULL;
+        found += sscanf(line, "%*d %d", &highest) == 1 && highest == id;
     CHECK(found == 1);
     fclose(f);
     CHECK(shmctl(id, IPC_RMID, NULL) == 0);
