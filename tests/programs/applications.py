@@ -171,7 +171,7 @@ async function main() {
   });
 }
 END
-timeout 60 node threads.js; echo status $?
+timeout 230 node threads.js; echo status $?
 """)
 
 script("java", ["java", "javac"], r"""
@@ -218,7 +218,7 @@ func main() {
 	var p *int; fmt.Println(*p)
 }
 END
-go build -o program main.go; echo built $?; timeout 60 ./program; echo status $?
+go build -o program main.go; echo built $?; timeout 270 ./program; echo status $?
 """, timeout=280)
 
 script("tmux", ["tmux"], r"""

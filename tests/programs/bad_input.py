@@ -139,7 +139,7 @@ def main():
         command = [os.path.abspath(args.pal)] + [w.replace("@SCRATCH@", args.scratch) for w in words]
     support.adopt_orphans()
     mounts = mounts_that_name(args)
-    result = support.run(command, timeout=100, cwd="/")
+    result = support.run(command, timeout=280, cwd="/")
     seconds, left = support.leftovers()
     mounted = mounts_that_name(args) != mounts
 

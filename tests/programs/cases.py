@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Case:
     argv: list
     stdin: bytes = b""
-    timeout: int = 120
+    timeout: int = 280
     sort: bool = False  # lines come in any order (background jobs)
     status: object = 0  # what the native run must end with; None: anything
 

@@ -17,7 +17,7 @@ SCRATCH = ""
 
 
 def pal(*words, **more):
-    return support.run([PAL, *words], cwd=more.pop("cwd", "/"), timeout=110, **more)
+    return support.run([PAL, *words], cwd=more.pop("cwd", "/"), timeout=280, **more)
 
 
 def expect(result, out=None, status=0, err=b""):
@@ -179,7 +179,7 @@ def pids(_):
 
 def fork_bomb(_):
     # Each of its processes leaves two behind and tries again; it cannot get beyond its limit, and ends.
-    script = "import os, time\nend = time.monotonic() + 3\nrefused = 0\nwhile time.monotonic() < end:\n    try:\n        os.fork()\n" \
+    script = "import os, time\nend = time.monotonic() + 3\nrefused = 0\nwhile time.monotonic() < end or not refused:\n    try:\n        os.fork()\n" \
              "    except OSError as e:\n        refused += e.errno == 11\n        time.sleep(0.01)\nos._exit(0 if refused else 1)"
     expect(pal("run", "--pids", "150", "--", "python3", "-c", script), b"", 0)
 
@@ -218,7 +218,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 def patching_where_it_cannot_be(_):
     def run(*words):
-        return support.run([sys.executable, "-c", WITHOUT_MEMBARRIER, PAL, "run", *words, "--", "/bin/echo", "well"], cwd="/", timeout=110)
+        return support.run([sys.executable, "-c", WITHOUT_MEMBARRIER, PAL, "run", *words, "--", "/bin/echo", "well"], cwd="/", timeout=280)
     expect(run(), b"well\n")
     refused = run("--intercept=patch")
     assert refused.status == 125 and re.search(rb"^pal: .*patching: .*\n$", refused.err), (refused.status, refused.err)
@@ -228,25 +228,25 @@ def patching_where_it_cannot_be(_):
 
 def small_file_limit(_):
     # The instance's memory is a file to the host, bigger than this limit: ftruncate would be answered by SIGXFSZ.
-    limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=110)
+    limited = support.run(["/bin/sh", "-c", f"ulimit -f 1000; exec {PAL} run -- /bin/echo well"], cwd="/", timeout=280)
     expect(limited, b"well\n")
 
 
 def closed_streams(_):
     script = f"exec {PAL} run -- /bin/sh -c 'exit 6' <&- >&- 2>&-"
-    assert support.run(["sh", "-c", script], timeout=110).status == 6
+    assert support.run(["sh", "-c", script], timeout=280).status == 6
 
 
 def children_it_did_not_make(_):
     # Left by whoever became pal: nothing to wait for.
-    result = support.run(["sh", "-c", f"sleep 100 </dev/null >/dev/null 2>&1 & echo $!; exec {PAL} run -- /bin/echo well"], timeout=110)
+    result = support.run(["sh", "-c", f"sleep 1000 </dev/null >/dev/null 2>&1 & echo $!; exec {PAL} run -- /bin/echo well"], timeout=280)
     os.kill(int(result.out.split()[0]), signal.SIGKILL)
     assert result.status == 0 and result.out.split()[1] == b"well", result.out
-    assert result.seconds < 60, f"{result.seconds} s"
+    assert result.seconds < 250, f"{result.seconds} s"
 
 
 def output_nobody_reads(_):
-    expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=110), b"y\n", 141)
+    expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=280), b"y\n", 141)
 
 
 CASES = {name: function for name, function in list(globals().items())

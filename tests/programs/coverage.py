@@ -15,7 +15,7 @@ import support
 
 LEAST = 0.98
 PREPARE = "dir=$(mktemp -d) && cd $dir || exit 9; trap 'rm -rf $dir' EXIT\n"
-WAIT_FOR = 'wait_for() { for i in $(seq 100); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }\n'
+WAIT_FOR = 'wait_for() { for i in $(seq 2000); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }\n'
 CASES = {}
 
 
@@ -156,9 +156,9 @@ def main():
     env["BUILD"] = os.path.dirname(os.path.abspath(args.pal))
     argv = ["/bin/bash", "-c", text]
     support.adopt_orphans()
-    native = support.run(argv, b"", 100, env, "/")
+    native = support.run(argv, b"", 280, env, "/")
     support.leftovers(5)
-    guest = support.run(support.pal_run(args.pal, ["--stats", *options]) + argv, b"", 200, env, "/")
+    guest = support.run(support.pal_run(args.pal, ["--stats", *options]) + argv, b"", 280, env, "/")
     if native.status != 0 or (guest.status, guest.out) != (0, native.out):
         print(f"natively {native.status}: {native.out!r}\n{native.err!r}\nunder pal {guest.status}: {guest.out!r}\n{guest.err!r}")
         return 1

@@ -16,11 +16,11 @@ PREPARE = """
 set -u
 dir=$(mktemp -d) && cd "$dir" || exit 9
 trap 'rm -rf "$dir"' EXIT
-wait_for() { for i in $(seq 600); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }
+wait_for() { for i in $(seq 2000); do "$@" >/dev/null 2>&1 && return 0; sleep 0.1; done; echo "never came: $*"; return 1; }
 """
 
 
-def add(scripts, name, needs, text, timeout=120, options=()):
+def add(scripts, name, needs, text, timeout=280, options=()):
     """timeout: seconds, for each of the two runs; options: of `pal run`."""
     scripts[name] = (needs, PREPARE + text, timeout, options)
 

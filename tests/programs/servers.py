@@ -125,7 +125,7 @@ server.listen(0, '127.0.0.1', async () => {
   });
 });
 END
-timeout 60 node server.js; echo status $?
+timeout 250 node server.js; echo status $?
 """)
 
 script("python-asyncio", ["python3"], r"""
@@ -157,7 +157,7 @@ async def main():
     print(await p.answer)
     t.close(); await asyncio.sleep(0.05)
     v, p = await loop.create_datagram_endpoint(Ask, remote_addr=t.get_extra_info('sockname') or ('127.0.0.1', 1))
-    print(await asyncio.wait_for(p.answer, 5))
+    print(await asyncio.wait_for(p.answer, 200))
 asyncio.run(main())
 a, b = socket.socketpair(socket.AF_UNIX); a.send(b'pair'); print(b.recv(9))
 print(socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True).getsockname()[0])
@@ -171,7 +171,7 @@ with socketserver.ThreadingTCPServer(('127.0.0.1', 0), H) as s:
             c.sendall(b'line\n'); last = c.makefile().read()
     print(last); s.shutdown()
 END
-timeout 60 /usr/bin/python3 talk.py; echo status $?
+timeout 250 /usr/bin/python3 talk.py; echo status $?
 """)
 
 

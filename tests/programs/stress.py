@@ -39,7 +39,7 @@ def main():
             "/usr/bin/python3", "-c", AS_SOMEBODY,
             "stress-ng", *instances, "--timeout", str(seconds), "--temp-path", "/tmp", "--verify", "--metrics-brief"]
         # What it has begun it ends, which takes long on a slow machine.
-        result = support.run(argv, timeout=100 + 10 * seconds, cwd="/")
+        result = support.run(argv, timeout=280 + 10 * seconds, cwd="/")
         text = (result.out + result.err).decode(errors="replace")
         sys.stdout.write(text)
         complaints = [line for line in text.splitlines() if COMPLAINT.search(line)]

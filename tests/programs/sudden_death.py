@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """SIGKILL at random times: pal's own death leaves no process behind within a second, and a carrier's death never hangs pal.
 
-A machine that is busy with other things gets as much longer as it takes to end processes that have nothing to do with pal.
+A machine that is busy with other things gets as much longer as it takes to end processes that have nothing to do with pal; one whose
+processors are taken away at times gets some rounds in which it takes longer all the same.
 
 With `entered` it is the process that a program on its way through execve has been handed to and that has not taken it up: nobody is to wait for ever.
 
@@ -85,8 +86,9 @@ def death_on_the_way_in(pal):
     process = subprocess.Popen(support.pal_run(pal) + ["/bin/bash", "-c", "echo ready; read x; exec /bin/echo done"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
     assert process.stdout.readline() == b"ready\n"
-    spare = [pid for pid in settled_children(process.pid)[1:] if not maps(pid, "/bash")]
-    assert spare, "no process was made for later"
+    end = time.monotonic() + 200
+    while not (spare := [pid for pid in settled_children(process.pid)[1:] if not maps(pid, "/bash")]):
+        assert time.monotonic() < end, "no process was made for later"
     for pid in spare:
         os.kill(pid, signal.SIGSTOP)
     process.stdin.write(b"\n")
@@ -94,7 +96,7 @@ def death_on_the_way_in(pal):
     settled_children(process.pid)
     os.kill(spare[-1], signal.SIGKILL)
     try:
-        process.wait(40)
+        process.wait(200)
     except subprocess.TimeoutExpired:
         print("pal hangs: a thread waits in a process that is gone")
         process.kill()
@@ -116,7 +118,7 @@ def main():
     if args.victim == "entered":
         death_on_the_way_in(args.pal)
         return
-    slowest = 0
+    slowest, slow = 0, 0
     for number in range(args.rounds):
         workload = rng.choice(WORKLOADS)
         delay = rng.choice([0, 0.001, 0.005, 0.02, 0.1, 0.4]) * rng.random() * 2
@@ -135,7 +137,7 @@ def main():
             time.sleep(0.1)
             process.terminate()
             try:
-                process.wait(40)
+                process.wait(200)
             except subprocess.TimeoutExpired:
                 if workload is WORKLOADS[-1]:  # ignores SIGTERM on purpose
                     process.kill()
@@ -147,9 +149,12 @@ def main():
         else:
             process.kill()
         process.wait()
-        seconds, left = support.leftovers(20)
-        if left or (seconds > 1 and seconds > 20 * seconds_to_end_others()):
-            print(f"round {number}: {workload} killed after {delay * 1000:.1f} ms: still running {seconds or 20:.1f} s later: {left}")
+        seconds, left = support.leftovers()
+        late = not left and seconds > 1 and seconds > 20 * seconds_to_end_others()
+        slow += late
+        if left or late:
+            print(f"round {number}: {workload} killed after {delay * 1000:.1f} ms: still running {seconds or 100:.1f} s later: {left}")
+        if left or slow > args.rounds // 5:
             sys.exit(1)
         slowest = max(slowest, seconds)
     print(f"{args.rounds} rounds; the last process was gone after {slowest * 1000:.0f} ms at most")

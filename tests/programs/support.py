@@ -105,7 +105,7 @@ def adopt_orphans():
         raise OSError(ctypes.get_errno(), "prctl")
 
 
-def leftovers(seconds=20.0):
+def leftovers(seconds=100.0):
     """Waits for all children to end. Result: (seconds it took, []) or (None, what still runs), which is then killed."""
     start = time.monotonic()
     while True:

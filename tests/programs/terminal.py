@@ -25,18 +25,18 @@ class Terminal:
         self.seen = b""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
             os.chdir("/")
             env = dict(os.environ, PS1="$ ", TERM="dumb", LC_ALL="C", HISTFILE="")
             try:
                 os.execvpe(argv[0], argv, env)
             finally:
                 os._exit(127)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
 
     def send(self, text):
         os.write(self.fd, text.encode())
 
-    def expect(self, pattern, seconds=60):
+    def expect(self, pattern, seconds=200):
         """Waits until what came since the last match holds `pattern`; forgets everything up to it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -55,7 +55,7 @@ class Terminal:
                 raise AssertionError(f"ended while waiting for {pattern!r}, got {self.seen[-500:]!r}")
             self.seen += data
 
-    def state(self, options=0, seconds=60):
+    def state(self, options=0, seconds=200):
         """Wait status: ("exited", n), ("killed", sig) or ("stopped", sig)."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -78,16 +78,22 @@ class Terminal:
         assert end == (kind, number), f"ended as {end}, not {(kind, number)}; got {self.seen[-500:]!r}"
 
 
+def asleep(begin):
+    """A program that may be killed from now on, and most probably sleeps."""
+    t = begin(["/bin/sh", "-c", "echo ready; exec sleep 1000"])
+    t.expect("ready")
+    time.sleep(0.5)
+    return t
+
+
 def interrupt_kills(start):
-    t = start(["/bin/sleep", "30"])
-    time.sleep(1)
+    t = asleep(start)
     t.send("\x03")
     t.is_end("killed", signal.SIGINT)
 
 
 def quit_kills(start):
-    t = start(["/bin/sleep", "30"])
-    time.sleep(1)
+    t = asleep(start)
     t.send("\x1c")
     t.is_end("killed", signal.SIGQUIT)
 
@@ -101,9 +107,10 @@ def interrupt_is_caught(start):
 
 
 def interrupt_reaches_a_pipeline(start):
-    t = start(["/bin/bash", "-c", "trap 'echo shell lives' INT; echo ready; sleep 30 | sleep 30; echo ${PIPESTATUS[@]}; exit 4"])
+    t = start(["/bin/bash", "-c", "trap 'echo shell lives' INT; s='echo ready >&2; exec sleep 1000'; sh -c \"$s\" | sh -c \"$s\"; echo ${PIPESTATUS[@]}; exit 4"])
     t.expect("ready")
-    time.sleep(1)
+    t.expect("ready")
+    time.sleep(0.5)
     t.send("\x03")
     t.expect("shell lives")
     t.expect("130 130")
@@ -124,7 +131,7 @@ def suspend_from_a_shell(start):
     t = Terminal(["/bin/bash", "--norc", "--noprofile", "-i"])
     t.expect(r"\$ ")
     prefix = start.prefix
-    t.send(" ".join(prefix + ["/bin/sh", "-c", "'echo $((40 + 2)); exec sleep 60'"]) + "\n")
+    t.send(" ".join(prefix + ["/bin/sh", "-c", "'echo $((40 + 2)); exec sleep 1000'"]) + "\n")
     t.expect("42")
     t.send("\x1a")
     t.expect("Stopped")
@@ -132,8 +139,9 @@ def suspend_from_a_shell(start):
     t.send("jobs\n")
     t.expect("Stopped")
     t.send("fg\n")
-    t.expect("sleep 60")
-    time.sleep(1)
+    t.expect("sleep 1000")
+    while os.tcgetpgrp(t.fd) == t.pid:  # the shell has yet to hand it over
+        time.sleep(0.01)
     t.send("\x03")
     t.expect(r"\$ ")
     t.send("echo status $?\n")
@@ -148,19 +156,19 @@ def interactive_shell(start):
     t.send("echo $((6 * 7))\n")
     t.expect("42")
     t.expect(r"\$ ")
-    t.send("sh -c 'echo $((40 + 1)); exec sleep 100'\n")  # a subshell of bash may lose ^C before its exec
+    t.send("sh -c 'echo $((40 + 1)); exec sleep 1000'\n")  # a subshell of bash may lose ^C before its exec
     t.expect("41")
     t.send("\x03")
     t.expect(r"\$ ")
     t.send("echo status $?\n")
     t.expect("status 130")
-    t.send("sh -c 'echo $((40 + 3)); exec sleep 101'\n")
+    t.send("sh -c 'echo $((40 + 3)); exec sleep 1001'\n")
     t.expect("43")
     t.send("\x1a")
     t.expect("Stopped")
     t.send("jobs; bg\n")
     t.expect("Stopped")
-    t.expect("sleep 101' &")
+    t.expect("sleep 1001' &")
     t.send("kill %1; wait; echo gone\n")
     t.expect(r"\ngone")
     t.send("cat | tr a-z A-Z\n")
@@ -177,14 +185,14 @@ def shell_job_control(start):
     t.expect(r"\$ ")
     t.send("sleep 0.3 & wait; echo waited\n")
     t.expect(r"\nwaited|\rwaited")
-    t.send("(sleep 0.2; echo from the background) & sleep 0.5\n")
+    t.send("(sleep 0.2; echo from the background) & wait\n")
     t.expect(r"\nfrom the background")
     t.send("cat &\n")
     t.expect(r"\$ ")
     t.send("until jobs | grep -q Stopped; do sleep 0.1; done; jobs | grep -c Stopped; echo listed\n")
     t.expect(r"1\r?\nlisted")  # stopped by SIGTTIN; the command itself has ended
     t.send("fg\n")
-    time.sleep(1)
+    t.expect("cat\r\n")
     t.send("typed\n")
     t.expect("typed\r\ntyped")
     t.send("\x04")
@@ -194,8 +202,8 @@ def shell_job_control(start):
 
 
 def end_of_file(start):
-    t = start(["/bin/cat"])
-    time.sleep(0.4)
+    t = start(["/bin/sh", "-c", "echo ready; exec cat"])
+    t.expect("ready\r\n")
     t.send("line\n")
     t.expect("line\r\nline\r\n")
     t.send("\x04")
@@ -203,7 +211,7 @@ def end_of_file(start):
 
 
 def window_size(start):
-    t = start(["/bin/bash", "-c", "sleep 0.3; stty size; trap 'stty size; exit 6' WINCH; echo ready; while :; do sleep 0.1; done"])
+    t = start(["/bin/bash", "-c", "stty size; trap 'stty size; exit 6' WINCH; echo ready; while :; do sleep 0.1; done"])
     t.expect("33 101")
     t.expect("ready")
     fcntl.ioctl(t.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 55, 0, 0))
@@ -232,7 +240,7 @@ def modes_come_back(start):
     """However pal ends, but by SIGKILL: the shell that started it finds its terminal as it was. Natively nothing undoes what a program did."""
     if not start.prefix:
         return
-    raw = "stty raw -echo; echo ready; exec sleep 60"
+    raw = "stty raw -echo; echo ready; exec sleep 1000"
     for stdin in ("<&3", "</dev/null"):
         for sig in ("TERM", "HUP", "SEGV", "ABRT", "BUS"):
             script = 'exec 3<&0; "$@" ' + stdin + ' & echo "pid $!"; wait $!; echo "status $?"; stty -a; echo over'
@@ -249,10 +257,9 @@ def modes_come_back(start):
 
 
 def hangup(start):
-    t = start(["/bin/sleep", "60"])
-    time.sleep(1)
+    t = asleep(start)
     os.close(t.fd)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         pid, status = os.waitpid(t.pid, os.WNOHANG)
         if pid:
