@@ -23,6 +23,7 @@
 #include "shim/vdso/vdso.h"
 #include "shim/vma.h"
 
+#define PIE_BASE 0x555555554000ull /* Linux's, two thirds of its own range (ELF_ET_DYN_BASE) */
 #define PIE_RANDOM_BITS 28u
 #define BRK_RANDOM_BITS 13u
 #define RFLAGS_START 0x202u
@@ -297,15 +298,19 @@ static int map_object(struct exec_image *image, const struct exec_object *object
     return 0;
 }
 
-/* Two thirds up, as Linux does, so that brk has room above the image; the mmap area grows down from
- * the stack. */
+/*
+ * Two thirds up, so that brk has room above the image; the mmap area grows down from the stack. Where Linux has it if there is room:
+ * sanitizers know that place.
+ */
 static uint64_t program_base(const struct exec_image *image)
 {
     const struct elf_plan *plan = &image->program.plan;
     if (plan->kind == ELF_FIXED)
         return 0;
-    uint64_t base =
-        g_platform->guest_end / 3 * 2 + exec_random_pages(image->random.program, PIE_RANDOM_BITS);
+    uint64_t room = (uint64_t)g_platform->page_size << PIE_RANDOM_BITS,
+             third = g_platform->guest_end / 3;
+    uint64_t base = PIE_BASE + room < g_platform->guest_end ? PIE_BASE : third * 2;
+    base += exec_random_pages(image->random.program, PIE_RANDOM_BITS);
     return (base & ~(plan->align - 1)) - (plan->low & ~(plan->align - 1));
 }
 

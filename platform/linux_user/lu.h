@@ -32,8 +32,12 @@
 
 /* The 64 KiB below, from mmap_min_addr, hold stubs (patch_write.c) */
 #define LU_GUEST_MIN 0x20000ull
-/* The runner, its stack and shared memory lie above (checked at start) */
-#define LU_GUEST_END 0x7e0000000000ull
+/*
+ * The runner, its stack and shared memory lie above (checked at start): the host puts them up to 1 TiB (28 random bits of pages), and what
+ * stacks may need, below 2^47; they take 17 GiB. As high as that allows: the ranges that sanitizers know for stacks and mappings begin
+ * at 0x7e8000000000.
+ */
+#define LU_GUEST_END 0x7ef000000000ull
 
 /* Simple lock over shared memory: 0 free, 1 held, 2 held and waited for. */
 struct lu_lock {
@@ -220,6 +224,12 @@ struct lu_globals {
     uint64_t calls_patched __attribute__((aligned(64)));
 };
 extern struct lu_globals g_lu;
+
+/*
+ * The runner lies above what guests get, or starts itself anew so that it does: before anything that an exec would undo: layout.c. 0;
+ * -ENOTSUP, with *why, when that is of no use.
+ */
+MUST_USE int lu_layout_check(char *why, size_t size);
 
 /* memory of the instance: shared.c */
 #define LU_HUGE_PAGE (2ull << 20)

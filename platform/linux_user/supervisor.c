@@ -542,24 +542,10 @@ static int choose_interception(const char *wanted, char *why, size_t size)
     return 0;
 }
 
-static int check_layout(char *why, size_t size)
-{
-    uintptr_t low = (uintptr_t)__executable_start;
-    if (low < LU_GUEST_END || (uintptr_t)&low < LU_GUEST_END) {
-        snprintf(
-            why, size,
-            "the runner was loaded at %#lx, inside the guest's range (an unlimited stack size or a "
-            "debugger's layout does that)",
-            (unsigned long)low);
-        return -ENOTSUP;
-    }
-    return 0;
-}
-
 static int lu_run(const struct platform_options *options, platform_main entry, const void *blob,
                   size_t size, int *wait_status, char *why, size_t why_size)
 {
-    int err = check_layout(why, why_size);
+    int err = lu_layout_check(why, why_size);
     if (err < 0)
         return err;
     fflush(NULL);

@@ -260,7 +260,7 @@ static bool send_signal(void)
 static enum place place_of(uint64_t rip)
 {
     /* A static program's text lies at 4 MiB, its stubs below the guest's range, all of ours above it. */
-    return rip >= 0x7e0000000000ull ? PLACE_SHIM : rip < 0x20000 ? PLACE_STUB : PLACE_GUEST;
+    return rip >= 0x7ef000000000ull ? PLACE_SHIM : rip < 0x20000 ? PLACE_STUB : PLACE_GUEST;
 }
 
 /*

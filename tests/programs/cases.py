@@ -238,3 +238,42 @@ sqlite3 /tmp/c.db 'select a, count(*) from t group by a'; rm -f /tmp/c.db*
 case("gcc-compile-and-run", "bash", "-c", """
 cd /tmp && printf '#include <stdio.h>\\nint main(void) { puts("compiled inside"); return 4; }\\n' > c.c && gcc -O1 -o c.out c.c && ./c.out; s=$?; rm -f c.c c.out; exit $s
 """, status=4, timeout=120)
+# They lay shadow memory over the whole address space, so programs, stacks and mappings must lie where Linux puts them. A host whose mappings
+# have more than 28 random bits is often too random for them: then again.
+case("sanitizers", "bash", "-c", """
+cd /tmp && d=$(mktemp -d) && cd $d && cat >t.c <<'END'
+#include <pthread.h>
+#include <stdlib.h>
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static int n;
+static void *add(void *lock)
+{
+    for (int i = 0; i < 1000; i++) {
+        if (lock)
+            pthread_mutex_lock(&m);
+        n++;
+        if (lock)
+            pthread_mutex_unlock(&m);
+    }
+    return NULL;
+}
+int main(int argc, char **argv)
+{
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++)
+        pthread_create(&t[i], NULL, add, argc > 1 ? NULL : &m);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    char *p = malloc(3);
+    free(p);
+    return n != 4000 || (argc > 2 && p[atoi(argv[2])]);
+}
+END
+run() {
+    for i in {1..20}; do "$@" >out 2>&1; s=$?; grep -q 'unexpected memory mapping' out || break; done
+    echo $s $(grep -o 'data race\\|heap-use-after-free' out | sort -u)
+}
+gcc -g -fsanitize=thread -o thread t.c && run ./thread && run ./thread raced
+gcc -g -fsanitize=address,undefined -o address t.c && ASAN_OPTIONS=detect_leaks=0 run ./address raced 1
+cd /tmp; rm -rf $d
+""", timeout=240)

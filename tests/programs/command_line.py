@@ -249,6 +249,13 @@ def output_nobody_reads(_):
     expect(support.run(["bash", "-c", f"{PAL} run -- yes | head -1; exit ${{PIPESTATUS[0]}}"], timeout=280), b"y\n", 141)
 
 
+def odd_layouts(_):
+    # Where the host loads programs: from below, without randomness, with room for any stack.
+    for how in ("setarch -L", "setarch -R", "setarch -L -R", "ulimit -s unlimited; exec", "ulimit -s unlimited; exec setarch -R"):
+        words = f"{how} {PAL} run -- /bin/sh -c 'cat; echo \"$@\"' sh 'a b' '' c"
+        expect(support.run(["sh", "-c", words], timeout=110, stdin=b"in\n"), b"in\na b  c\n")
+
+
 CASES = {name: function for name, function in list(globals().items())
          if callable(function) and getattr(function, "__code__", None) and function.__code__.co_varnames[:1] == ("_",)}
 
