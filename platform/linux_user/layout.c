@@ -28,38 +28,40 @@ static bool limit_stack(void)
     return setrlimit(RLIMIT_STACK, &limit) == 0;
 }
 
-/* The words of this program's command line, with NULL at the end; NULL: cannot be told. For an exec: never freed. */
-static char **own_words(void)
+/* The words of this program's command line, with NULL at the end. */
+static char **g_words;
+
+static bool read_words(void)
 {
     FILE *f = fopen("/proc/self/cmdline", "re");
-    char *text = NULL, **words = NULL;
-    size_t room = 0, count = 0;
-    ssize_t size = 0;
-    if (!f)
-        return NULL;
-    for (; (size = getdelim(&text, &room, '\0', f)) > 0; text = NULL, room = 0) {
-        char **more = realloc(words, (count + 2) * sizeof(*words));
+    char *word = NULL;
+    size_t room = 0;
+    bool whole = f;
+    for (size_t count = 0; whole && getdelim(&word, &room, '\0', f) > 0; word = NULL) {
+        char **more = realloc(g_words, (count + 2) * sizeof(*more));
+        whole = more;
         if (!more)
             break;
-        words = more;
-        words[count++] = text;
-        words[count] = NULL;
+        g_words = more;
+        g_words[count++] = word;
+        g_words[count] = NULL;
     }
-    fclose(f);
-    return size < 0 ? words : NULL;
+    free(word); /* made for what was not there */
+    if (f)
+        fclose(f);
+    return whole && g_words;
 }
 
 /* Returns when that is not possible, or was done already. */
 static void start_anew(void)
 {
-    char **words = own_words();
     int now = personality(0xffffffff), wanted = (now & ~ADDR_COMPAT_LAYOUT) | ADDR_NO_RANDOMIZE;
-    if (now < 0 || !words)
+    if (now < 0 || !read_words())
         return;
     bool changes = limit_stack();
     changes |= wanted != now && personality((unsigned long)wanted) >= 0;
     if (changes)
-        execv("/proc/self/exe", words);
+        execv("/proc/self/exe", g_words);
 }
 
 int lu_layout_check(char *why, size_t size)
