@@ -16,8 +16,9 @@ enum instance_event_kind {
     /* The host user sent a signal: number is the Linux signal (SIGINT, SIGTSTP, SIGWINCH...). */
     INSTANCE_EVENT_SIGNAL,
     /*
-     * A space died with all its threads in guest code; aspace_id says which, number by what signal: SIGKILL (from outside) or
-     * SIGSEGV (what it gave guest_sequence went bad). Its threads are gone: nobody runs in it any more, and the token may be destroyed.
+     * The memory of a space is gone; aspace_id says which, number by what signal: SIGKILL (from outside) or SIGSEGV (what it gave
+     * guest_sequence went bad). Its threads go on in the shim: guest_run of them ends at once with GUEST_INTERRUPT, parks end early, copies
+     * reach nothing, no memory can be mapped. The token stays theirs, to be destroyed as any other.
      */
     INSTANCE_EVENT_SPACE_LOST,
 };

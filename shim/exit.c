@@ -454,51 +454,22 @@ void task_exit(struct task *task, int code)
     thread_exit(g_platform, token);
 }
 
-/* Its thread is gone with its space; it was in guest code and holds nothing of the shim's. */
-static void bury_lost_task(struct task *task, int sig)
+static bool has_task_in(const struct process *p, uint64_t aspace)
 {
-    struct mm *mm = task->mm;
-    futex_owner_exits(task);
-    sem_undo_drop(task);
-    drop_files(task);
-    leave_process(task, sig, 0, 0);
-    (void)mm_put(mm, MM_DROP_OUTSIDE);
-    task_free(task);
-}
-
-static bool in_space(const struct task *task, uint64_t aspace)
-{
-    return task->mm && task->mm->as && aspace_id(task->mm->as) == aspace;
-}
-
-/* Its threads are gone: nobody may interrupt them any more. One of its tasks, or NULL. */
-static struct task *lose_threads(uint64_t aspace)
-{
-    struct task *t, *found = NULL;
-    for (struct process *p = process_tree_first(); p; p = process_tree_next(p)) {
-        DL_FOREACH(p->tasks, t)
-        {
-            if (!in_space(t, aspace))
-                continue;
-            if (t->thread)
-                task_forget_thread(t, t->thread);
-            t->thread = NULL;
-            found = t;
-        }
+    const struct task *t;
+    DL_FOREACH(p->tasks, t)
+    {
+        if (t->mm && t->mm->as && aspace_id(t->mm->as) == aspace)
+            return true;
     }
-    return found;
+    return false;
 }
 
 void process_space_lost(uint64_t aspace, int sig)
 {
-    for (;;) {
-        mutex_lock(&g_process_lock);
-        struct task *t = lose_threads(aspace);
-        if (t)
-            process_start_exit(t->process, sig);
-        mutex_unlock(&g_process_lock);
-        if (!t)
-            return;
-        bury_lost_task(t, sig);
-    }
+    mutex_lock(&g_process_lock);
+    for (struct process *p = process_tree_first(); p; p = process_tree_next(p))
+        if (has_task_in(p, aspace))
+            process_start_exit(p, sig);
+    mutex_unlock(&g_process_lock);
 }

@@ -53,11 +53,11 @@ long prctl_capabilities(struct task *task, const struct syscall_args *args);
 bool process_may_signal(const struct process *from, const struct process *to, int sig);
 /* Start the death of all tasks; the caller's own task too, if it is one of them. */
 void process_start_exit(struct process *process, int code);
-/* A space died from outside with its threads: its processes die of SIGKILL. No lock. */
 /* sequence.c. A new task's first act, in its own space; false: the area it inherited is bad. */
 bool sequence_begin(struct task *task);
 /* The task has no sequences any more. */
 void sequence_end(struct task *task);
+/* A space is gone, and not by us: its processes die of the signal. No lock. */
 void process_space_lost(uint64_t aspace, int sig);
 /* The vfork parent, if any, may go on. */
 void process_release_vfork(struct process *process);

@@ -4,6 +4,7 @@
 #include "platform/linux_user/lu.h"
 
 #include <asm/prctl.h>
+#include <linux/time.h>
 
 /* After the FXSAVE area: xstate_bv, xcomp_bv, reserved. SDM vol. 1, 13.4 */
 #define XSAVE_HEADER 512u
@@ -19,6 +20,9 @@
 #define USER_SS 0x2b
 
 #define CONTEXT_SIZE 4096u
+
+/* What guest_run of a thread without memory waits for the shim to hear of it, a millisecond each */
+#define STRANDED_RUNS 1000u
 
 static struct lu_pool g_contexts = {.size = CONTEXT_SIZE};
 
@@ -269,6 +273,17 @@ static void interrupted(struct thread *t, struct guest_exit *exit)
     __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
 }
 
+/* The shim is about to hear of it, unless the space was no process's yet. */
+static void run_stranded(struct thread *t, struct guest_exit *exit)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    *exit = (struct guest_exit){.reason = GUEST_INTERRUPT};
+    if (++t->stranded_runs > STRANDED_RUNS)
+        *exit = (struct guest_exit){.reason = GUEST_FAULT, .fault = GUEST_FAULT_SEQUENCE};
+    __atomic_store_n(&t->entry.interrupt, 0, __ATOMIC_SEQ_CST);
+    host_call(__NR_nanosleep, &moment, 0);
+}
+
 static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
                          struct guest_exit *exit)
 {
@@ -279,6 +294,10 @@ static void lu_guest_run(struct platform *p UNUSED, struct guest_context *base,
     enum lu_enter_mode mode = LU_ENTER_BY_GS;
     regs->rflags = (regs->rflags & RFLAGS_GUEST) | RFLAGS_ALWAYS;
     if (t->live_ctx != base) {
+        if (lu_is_stranded(t)) {
+            run_stranded(t, exit);
+            return;
+        }
         lu_save_live_context(t);
         area_restore(base->extended);
         t->live_ctx = base;

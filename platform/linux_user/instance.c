@@ -13,6 +13,8 @@ static void tell_supervisor(void)
 
 static bool take_event(struct instance_event *out)
 {
+    /* First: who hears of a lost space interrupts its threads */
+    lu_threads_rescue();
     for (size_t i = 0; i < sizeof(g_lu.lost_space) / sizeof(g_lu.lost_space[0]); i++) {
         uint64_t id = __atomic_exchange_n(&g_lu.lost_space[i], 0, __ATOMIC_ACQ_REL);
         if (id) {

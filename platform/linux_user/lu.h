@@ -70,11 +70,10 @@ struct lu_worker {
     /* sequence.c: what the host knows of this host thread; 0: nothing. Written by it alone */
     uint64_t sequence;
     uint32_t sequence_signature;
-    uint32_t sequence_unwanted;    /* 1: to be given back at the next kick; futex word */
-    volatile bool sequence_taking; /* its host call is on the way: no kick gives back */
-    uint32_t stub_sweep;           /* the last of its carrier's that it has answered; futex word */
-    bool used;                     /* has carried a thread before: its processor time is not 0 */
-    uint64_t user_ns, system_ns;   /* processor time of the host thread when `running` came here */
+    uint32_t sequence_unwanted;  /* 1: to be given back at the next kick; futex word */
+    uint32_t stub_sweep;         /* the last of its carrier's that it has answered; futex word */
+    bool used;                   /* has carried a thread before: its processor time is not 0 */
+    uint64_t user_ns, system_ns; /* processor time of the host thread when `running` came here */
 };
 
 enum lu_carrier_state {
@@ -82,7 +81,7 @@ enum lu_carrier_state {
     LU_CARRIER_LIVE,
     /* Asked to die, or exiting by itself; the supervisor frees the slot when it has reaped it */
     LU_CARRIER_DYING,
-    LU_CARRIER_LOST, /* died from outside while a token named it; destroy frees the slot */
+    LU_CARRIER_LOST, /* died, and not by us, while a token named it; destroy frees the slot */
 };
 
 struct lu_aspace {
@@ -91,9 +90,10 @@ struct lu_aspace {
     /* Threads inside; atomic; raised on the way in, lowered on the arriving side */
     uint32_t inside;
     struct aspace_stats stats;
-    struct lu_patch *patch; /* patch.c; NULL: nothing patchable yet */
-    bool patch_refused;     /* the guest uses GS: every call traps */
-    bool sequence_left_out; /* a thread's area may be missing in children */
+    struct lu_patch *patch;   /* patch.c; NULL: nothing patchable yet */
+    bool patch_refused;       /* the guest uses GS: every call traps */
+    bool sequence_left_out;   /* a thread's area may be missing in children */
+    struct lu_lock area_lock; /* an area is given to the host, or memory goes that may hold one */
 };
 _Static_assert(offsetof(struct lu_aspace, base) == 0, "a token is a pointer to its lu_aspace");
 
@@ -124,6 +124,10 @@ enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
 struct thread {
     struct lu_thread_entry entry; /* first: assembly uses it; guest_frame.h */
     uint64_t saved_sp;            /* while it runs on no worker */
+    uint64_t
+        survive_sp; /* lu_survivable; 0: not in it. Read by the supervisor when its carrier is dead */
+    uint32_t stranded_runs; /* of guest_run, since its space died */
+    long resumed_with;      /* result of what it waited in, when another worker goes on with it */
     struct lu_worker *worker;
     struct lu_aspace *aspace; /* active space; NULL: none */
     /* Whose extended state is in this host thread's registers; NULL: nobody's */
@@ -218,6 +222,8 @@ struct lu_globals {
     uint32_t event_word;     /* futex: raised with each event */
     uint64_t signal_events;  /* bits: signal n at n-1 */
     uint64_t lost_space[16]; /* id << 8 | signal; 0 empty */
+    struct thread
+        *stranded; /* by next; atomic: threads of dead carriers that nobody goes on with yet */
     uint64_t reaped_user_ns, reaped_system_ns;
 
     /* With detailed_stats: guest calls that came without a trap */
@@ -294,6 +300,13 @@ void lu_kick(struct lu_worker *w);
 void lu_thread_time_now(struct thread *t, uint64_t *user_ns, uint64_t *system_ns);
 
 struct thread *lu_current(void);
+/* Its space's carrier died, it goes on in the zygote: nothing of the space is there, and nothing may be mapped. */
+static inline bool lu_is_stranded(const struct thread *t)
+{
+    return t->aspace && t->worker->carrier != t->aspace->carrier;
+}
+/* Let workers of this carrier, the zygote, go on with the threads of dead ones. */
+void lu_threads_rescue(void);
 /* thread_unpark. True: it was parked, or about to. */
 bool lu_give_token(struct thread *t);
 void lu_save_live_context(struct thread *t);
@@ -310,8 +323,8 @@ void lu_sequence_sync(struct thread *t);
 /* The calling host thread will carry another thread, or none. */
 void lu_sequence_give_back(struct lu_worker *w);
 /*
- * The range goes, or cannot be written any more: no host thread of the carrier has an area there when this returns. true: the caller
- * had; lu_sequence_sync afterwards gives it back what it can still have.
+ * The range goes, or cannot be written any more: no host thread of the carrier has an area there when this returns, or gets one until the
+ * space's area_lock, which the caller holds, is free. true: the caller had; lu_sequence_sync afterwards gives it back what it can still have.
  */
 MUST_USE bool lu_sequence_forget(struct lu_carrier *c, uint64_t start, uint64_t size);
 /* In a handler: is there nothing to be done with what the area says? Then the host's SIGSEGV was about that. */

@@ -43,15 +43,24 @@ static bool inside(const struct aspace *as)
     return t->aspace && &t->aspace->base == as;
 }
 
+/* Nothing of it is left, and where the calling thread is nothing of it may come to be. */
+static bool gone(const struct aspace *as)
+{
+    PLATFORM_REQUIRE(inside(as));
+    return lu_is_stranded(lu_current());
+}
+
 static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
                          const struct memory_map_request *req)
 {
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return -ENOMEM;
     int flags =
         MAP_FIXED | MAP_NORESERVE | (req->sharing == MEMORY_SHARED ? MAP_SHARED : MAP_PRIVATE);
     if (!req->object)
         flags |= MAP_ANONYMOUS;
     struct lu_aspace *space = lu_current()->aspace;
+    lu_lock(&space->area_lock);
     bool own = lu_sequence_forget(space->carrier, req->addr.raw, req->size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, req->addr.raw, req->size);
@@ -62,6 +71,7 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
     long at = lu_host(__NR_mmap, req->addr.raw, req->size, prot_of(req->prot), flags,
                       req->object ? req->object->fd : -1, req->object ? req->offset : 0);
     lu_patch_change_end(patch);
+    lu_unlock(&space->area_lock);
     if (own)
         lu_sequence_sync(lu_current());
     if (at < 0)
@@ -80,13 +90,16 @@ static int lu_memory_map(struct platform *p UNUSED, const struct aspace *as,
 static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as,
                            struct guest_addr addr, uint64_t size)
 {
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return 0;
     struct lu_aspace *space = lu_current()->aspace;
+    lu_lock(&space->area_lock);
     bool own = lu_sequence_forget(space->carrier, addr.raw, size);
     struct lu_patch *patch = lu_patch_change_begin(space);
     lu_patch_forget(patch, space->carrier, addr.raw, size);
     int err = (int)lu_host(__NR_munmap, addr.raw, size);
     lu_patch_change_end(patch);
+    lu_unlock(&space->area_lock);
     if (own)
         lu_sequence_sync(lu_current());
     return err;
@@ -95,8 +108,10 @@ static int lu_memory_unmap(struct platform *p UNUSED, const struct aspace *as,
 static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
                              struct guest_addr addr, uint64_t size, unsigned prot)
 {
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return -ENOMEM;
     struct lu_aspace *space = lu_current()->aspace;
+    lu_lock(&space->area_lock);
     bool own = (~prot & (MEMORY_READ | MEMORY_WRITE)) &&
                lu_sequence_forget(space->carrier, addr.raw, size);
     struct lu_patch *patch = lu_patch_change_begin(space);
@@ -105,6 +120,7 @@ static int lu_memory_protect(struct platform *p UNUSED, const struct aspace *as,
         lu_patch_forget(patch, space->carrier, addr.raw, size);
     int err = (int)lu_host(__NR_mprotect, addr.raw, size, prot_of(prot));
     lu_patch_change_end(patch);
+    lu_unlock(&space->area_lock);
     if (own)
         lu_sequence_sync(lu_current());
     return err;
@@ -114,8 +130,10 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
                           struct guest_addr from, uint64_t old_size, struct guest_addr to,
                           uint64_t new_size)
 {
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return -ENOMEM;
     struct lu_aspace *space = lu_current()->aspace;
+    lu_lock(&space->area_lock);
     bool own = lu_sequence_forget(space->carrier, from.raw, old_size);
     own |= lu_sequence_forget(space->carrier, to.raw, new_size);
     struct lu_patch *patch = lu_patch_change_begin(space);
@@ -124,6 +142,7 @@ static int lu_memory_move(struct platform *p UNUSED, const struct aspace *as,
     int flags = from.raw == to.raw ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     long at = lu_host(__NR_mremap, from.raw, old_size, new_size, flags, to.raw);
     lu_patch_change_end(patch);
+    lu_unlock(&space->area_lock);
     if (own)
         lu_sequence_sync(lu_current());
     return at < 0 ? (int)at : 0;
@@ -160,7 +179,8 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as,
         [MEMORY_ADVICE_POPULATE_READ] = MADV_POPULATE_READ,
         [MEMORY_ADVICE_POPULATE_WRITE] = MADV_POPULATE_WRITE,
     };
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return -ENOMEM;
     struct lu_aspace *space = lu_current()->aspace;
     if (advice == MEMORY_ADVICE_DONTFORK && lu_sequence_inside(space->carrier, addr.raw, size))
         space->sequence_left_out = true;
@@ -178,7 +198,8 @@ static int lu_memory_advise(struct platform *p UNUSED, const struct aspace *as,
 static int lu_memory_resident(struct platform *p UNUSED, const struct aspace *as,
                               struct guest_addr addr, uint64_t size, unsigned char *vec)
 {
-    PLATFORM_REQUIRE(inside(as));
+    if (gone(as))
+        return -ENOMEM;
     return (int)lu_host(__NR_mincore, addr.raw, size, vec);
 }
 

@@ -66,24 +66,21 @@ void lu_sequence_give_back(struct lu_worker *w)
 }
 
 /* false: not to be had; the host thread has none. */
-static bool take(struct lu_worker *w, uint64_t area, uint32_t signature)
+static bool take(struct thread *t, uint64_t area, uint32_t signature)
 {
+    struct lu_worker *w = t->worker;
+    /* What can be written now is there until the host has it, and who takes it away then finds us */
+    lu_lock(&t->aspace->area_lock);
     /* Hosts that do not look when they are given it would kill us when they do */
-    if (!writable(area))
-        return false;
-    w->sequence_signature = signature;
-    /* A kick before the host has it finds nothing to give back: who sent it is answered after the call */
-    w->sequence_taking = true;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    __atomic_store_n(&w->sequence, area, __ATOMIC_SEQ_CST);
-    bool taken = host_rseq(area, 0, signature) == 0;
-    if (!taken)
-        __atomic_store_n(&w->sequence, 0, __ATOMIC_SEQ_CST);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    w->sequence_taking = false;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&w->sequence_unwanted, __ATOMIC_SEQ_CST))
-        lu_sequence_answer(w);
+    bool taken = writable(area);
+    if (taken) {
+        w->sequence_signature = signature;
+        __atomic_store_n(&w->sequence, area, __ATOMIC_SEQ_CST);
+        taken = host_rseq(area, 0, signature) == 0;
+        if (!taken)
+            __atomic_store_n(&w->sequence, 0, __ATOMIC_SEQ_CST);
+    }
+    lu_unlock(&t->aspace->area_lock);
     return taken && __atomic_load_n(&w->sequence, __ATOMIC_SEQ_CST) == area;
 }
 
@@ -101,7 +98,7 @@ int lu_guest_sequence(struct platform *p UNUSED, struct guest_addr area, uint32_
     if (w->sequence == area.raw && (!area.raw || w->sequence_signature == signature))
         return 0;
     lu_sequence_give_back(w);
-    if (area.raw && !take(w, area.raw, signature)) {
+    if (area.raw && !take(t, area.raw, signature)) {
         t->sequence = 0;
         return -EFAULT;
     }
@@ -122,7 +119,7 @@ void lu_sequence_move(struct thread *t, const struct lu_aspace *to)
 void lu_sequence_sync(struct thread *t)
 {
     lu_sequence_give_back(t->worker);
-    if (t->sequence && !take(t->worker, t->sequence, t->sequence_signature)) {
+    if (t->sequence && !take(t, t->sequence, t->sequence_signature)) {
         t->sequence = 0;
         t->sequence_lost = true;
     }
@@ -194,8 +191,6 @@ bool lu_sequence_forget(struct lu_carrier *c, uint64_t start, uint64_t size)
 
 void lu_sequence_answer(struct lu_worker *w)
 {
-    if (w->sequence_taking)
-        return;
     lu_sequence_give_back(w);
     __atomic_store_n(&w->sequence_unwanted, 0, __ATOMIC_SEQ_CST);
     host_call(__NR_futex, &w->sequence_unwanted, FUTEX_WAKE, INT32_MAX);

@@ -269,55 +269,112 @@ static bool lock_dead_carrier(struct lu_carrier *c)
 }
 
 /*
- * A dead carrier's worker is idle, ran guest code, or is lost: a thread in the shim, or on its way there, will not come out again. Under
- * c->lock. false: one is lost.
+ * The thread that a dead worker had, when another can go on with it: it ran guest code, waited in lu_survivable, or had not begun. What its
+ * stack pointer was in any other shim code died with the host thread.
  */
-static bool count_dead_threads(const struct lu_carrier *c, uint32_t *in_guest)
+static struct thread *survivor(struct lu_worker *w)
 {
-    uint32_t others = 0;
-    *in_guest = 0;
-    for (const struct lu_worker *w = c->workers; w; w = w->next_of_carrier)
-        if (w->running && w->running->entry.in_guest)
-            ++*in_guest;
-        else
-            others++;
-    for (const struct lu_worker *w = c->idle; w && others > 0; w = w->next_idle)
-        others--;
-    return others == 0;
+    struct thread *t = w->running;
+    if (!t)
+        return __atomic_load_n(&w->job, __ATOMIC_ACQUIRE) == LU_JOB_POSTED ? w->incoming : NULL;
+    return t->entry.in_guest || t->survive_sp ? t : NULL;
+}
+
+/* To go on where guest_run, or what it waited in, returns. */
+static void prepare_survivor(struct lu_worker *w, struct thread *t)
+{
+    if (w->running && t->entry.in_guest) {
+        /* The handler may have been about to say something else */
+        *t->entry.exit = (struct guest_exit){.reason = GUEST_INTERRUPT};
+        t->saved_sp = t->entry.run_sp;
+        t->resumed_with = LU_RUN_LEFT;
+        t->entry.in_guest = 0;
+    } else if (w->running) {
+        t->saved_sp = t->survive_sp;
+        t->resumed_with = -EINTR;
+        t->survive_sp = 0;
+    }
+    /* A prompt call must not go back to the guest */
+    t->entry.interrupt = 1;
+    t->live_ctx = NULL;
+    t->stranded_runs = 0;
+    t->sequence = t->sequence_away = 0;
+    t->sequence_lost = false;
+    w->running = NULL;
+    w->job = LU_JOB_NONE;
 }
 
 enum carrier_end {
-    CARRIER_ENDED, /* it was to die; its record is free */
-    CARRIER_LOST,  /* nobody finds a worker there from now on; *id: of the space */
-    CARRIER_FATAL, /* with it went a thread that others wait for */
+    CARRIER_ENDED,  /* it was to die; its record is free */
+    CARRIER_LOST,   /* nobody finds a worker there from now on; *id: of the space */
+    CARRIER_FATAL,  /* with it went a thread that others wait for */
+    CARRIER_AWAITS, /* the same, unless somebody in another carrier is about to post it */
 };
 
-static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id)
+/* The threads of a dead carrier, by next: CARRIER_LOST, if all go on. Under c->lock. */
+static enum carrier_end dead_threads(struct lu_carrier *c, struct thread **all)
 {
-    uint32_t live = LU_CARRIER_LIVE, in_guest;
+    uint32_t others = 0;
+    *all = NULL;
+    for (struct lu_worker *w = c->workers; w; w = w->next_of_carrier) {
+        if (survivor(w))
+            continue;
+        if (w->running)
+            return CARRIER_FATAL;
+        others++;
+    }
+    for (const struct lu_worker *w = c->idle; w && others > 0; w = w->next_idle)
+        others--;
+    if (others > 0)
+        return CARRIER_AWAITS;
+    for (struct lu_worker *w = c->workers; w; w = w->next_of_carrier) {
+        struct thread *t = survivor(w);
+        if (!t)
+            continue;
+        prepare_survivor(w, t);
+        t->next = *all;
+        *all = t;
+    }
+    return CARRIER_LOST;
+}
+
+static enum carrier_end carrier_end(struct lu_carrier *c, uint64_t *id, struct thread **threads)
+{
+    uint32_t live = LU_CARRIER_LIVE;
     if (!lock_dead_carrier(c))
         return CARRIER_FATAL;
     struct lu_aspace *as = c->aspace;
-    bool whole = as && count_dead_threads(c, &in_guest);
-    if (whole)
-        *id = as->base.id;
     enum carrier_end how = CARRIER_FATAL;
-    if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
+    if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING)
         how = CARRIER_ENDED;
-    } else if (whole) {
+    else if (as)
+        how = dead_threads(c, threads);
+    if (how == CARRIER_LOST) {
+        *id = as->base.id;
         c->tgid = 0; /* before the record can be free */
         how = __atomic_compare_exchange_n(&c->state, &live, LU_CARRIER_LOST, false,
                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
                   ? CARRIER_LOST
                   : CARRIER_ENDED;
     }
-    /* Who destroys the space needs it empty: it is still there. */
-    if (how == CARRIER_LOST && in_guest > 0)
-        __atomic_sub_fetch(&as->inside, in_guest, __ATOMIC_SEQ_CST);
     lu_unlock(&c->lock);
     if (how == CARRIER_ENDED)
         lu_carrier_free(c);
     return how;
+}
+
+/* Theirs is the next word: their space, and with it the record of its carrier, lives as long as one of them. */
+static void strand(struct thread *threads)
+{
+    struct thread *last = threads;
+    while (last && last->next)
+        last = last->next;
+    if (!last)
+        return;
+    last->next = __atomic_load_n(&g_lu.stranded, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&g_lu.stranded, &last->next, threads, false,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        ;
 }
 
 static bool note_lost(uint64_t id)
@@ -349,18 +406,25 @@ static bool report_lost(uint64_t id)
 static bool carrier_died(struct lu_carrier *c, pid_t pid, int status)
 {
     uint64_t id = 0;
+    struct thread *threads = NULL;
     if (__atomic_load_n(&c->state, __ATOMIC_ACQUIRE) == LU_CARRIER_DYING) {
         lu_carrier_free(c);
         return true;
     }
-    enum carrier_end how = carrier_end(c, &id);
+    const struct timespec moment = {0, 1000000};
+    enum carrier_end how = carrier_end(c, &id, &threads);
+    for (int tries = 0; how == CARRIER_AWAITS && tries < DEAD_LOCK_TRIES; tries++) {
+        nanosleep(&moment, NULL);
+        how = carrier_end(c, &id, &threads);
+    }
     if (how == CARRIER_ENDED)
         return true;
-    if (how == CARRIER_FATAL)
+    if (how == CARRIER_FATAL || how == CARRIER_AWAITS)
         c->tgid = 0; /* soon somebody else's */
     /* Our handlers take SIGSEGV: by it only the host ends a carrier, over restartable sequences */
     bool own_fault = WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV;
     id = id << 8 | (uint64_t)(own_fault ? SIGSEGV : SIGKILL);
+    strand(threads);
     if (how == CARRIER_LOST && report_lost(id))
         return true;
     fprintf(stderr,

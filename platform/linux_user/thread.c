@@ -117,9 +117,30 @@ static struct thread *lu_thread_current(struct platform *p UNUSED)
     return lu_current();
 }
 
-static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_wait_file *files,
-                         size_t count)
+/* What a thread waits for. */
+struct wait {
+    uint32_t *word;
+    uint32_t expected;
+    uint64_t deadline_ns;
+    struct thread_wait_file *files;
+    size_t count;
+};
+
+static long wait_on_word(void *arg)
 {
+    const struct wait *w = arg;
+    struct host_timespec until = timespec_of(w->deadline_ns);
+    return host_call(__NR_futex, w->word, FUTEX_WAIT_BITSET, w->expected,
+                     w->deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
+                     FUTEX_BITSET_MATCH_ANY);
+}
+
+static long wait_on_files(void *arg)
+{
+    const struct wait *w = arg;
+    struct thread_wait_file *files = w->files;
+    size_t count = w->count;
+    uint64_t deadline_ns = w->deadline_ns;
     struct pollfd pfds[PARK_FILES_MAX];
     bool cut = false;
     if (count > PARK_FILES_MAX) { /* the caller looks at the rest: let it do so soon */
@@ -138,7 +159,7 @@ static int park_on_files(struct thread *t, uint64_t deadline_ns, struct thread_w
     }
     const long args[6] = {
         (long)pfds, (long)count, deadline_ns == THREAD_WAIT_FOREVER ? 0 : (long)&timeout, 0, 8, 0};
-    long ready = lu_interruptible_call(__NR_ppoll, args, &t->park, LU_PARK_POLL);
+    long ready = lu_interruptible_call(__NR_ppoll, args, w->word, LU_PARK_POLL);
     if (ready == 0)
         return cut ? 0 : -ETIMEDOUT;
     for (size_t i = 0; i < count; i++)
@@ -155,15 +176,9 @@ static int lu_park(struct platform *p UNUSED, uint64_t deadline_ns, struct threa
     int result = 0;
     if (__atomic_compare_exchange_n(&t->park, &none, waiting, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST)) {
-        if (count > 0) {
-            result = park_on_files(t, deadline_ns, files, count);
-        } else {
-            struct host_timespec until = timespec_of(deadline_ns);
-            long woken = host_call(__NR_futex, &t->park, FUTEX_WAIT_BITSET, LU_PARK_FUTEX,
-                                   deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
-                                   FUTEX_BITSET_MATCH_ANY);
-            result = woken == -ETIMEDOUT ? -ETIMEDOUT : 0;
-        }
+        struct wait wait = {&t->park, waiting, deadline_ns, files, count};
+        long woken = lu_survivable(&t->survive_sp, count > 0 ? wait_on_files : wait_on_word, &wait);
+        result = woken == -ETIMEDOUT ? -ETIMEDOUT : woken > 0;
     }
     if (__atomic_exchange_n(&t->park, LU_PARK_NONE, __ATOMIC_SEQ_CST) == LU_PARK_TOKEN &&
         result < 0)
@@ -189,12 +204,10 @@ static void lu_unpark(struct platform *p UNUSED, struct thread *t)
 static int lu_wait(struct platform *p UNUSED, uint32_t *word, uint32_t expected,
                    uint64_t deadline_ns)
 {
-    struct host_timespec until = timespec_of(deadline_ns);
+    struct wait wait = {word, expected, deadline_ns, NULL, 0};
     long woken;
     do /* a kick finds the thread here, too; what it says waits for the way to the guest */
-        woken = host_call(__NR_futex, word, FUTEX_WAIT_BITSET, expected,
-                          deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
-                          FUTEX_BITSET_MATCH_ANY);
+        woken = lu_survivable(&lu_current()->survive_sp, wait_on_word, &wait);
     while (woken == -EINTR);
     return woken > 0 ? 0 : (int)woken;
 }

@@ -74,7 +74,12 @@ static NO_RETURN void wait_for_job(struct lu_worker *w)
         host_thread_time(&w->user_ns, &w->system_ns);
     w->used = true;
     __atomic_store_n(&t->worker, w, __ATOMIC_RELEASE);
-    lu_thread_resume(t->saved_sp);
+    /* A rescued thread may have waited in a prompt call, whose way out finds its context by GS */
+    if (t->resumed_with && g_lu.has_fsgsbase)
+        __asm__ volatile("wrgsbase %0" : : "r"((uint64_t)t->entry.ctx));
+    long result = t->resumed_with;
+    t->resumed_with = 0;
+    lu_thread_resume(t->saved_sp, result);
 }
 
 void lu_park_loop(struct lu_worker *w)
@@ -231,4 +236,21 @@ void lu_thread_go_home(struct lu_worker *home)
 {
     if (home)
         move_to(lu_current(), home, post_and_park);
+}
+
+void lu_threads_rescue(void)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    struct thread *t = __atomic_exchange_n(&g_lu.stranded, NULL, __ATOMIC_ACQ_REL);
+    while (t) {
+        struct thread *next = t->next;
+        int err;
+        struct lu_worker *w = lu_worker_acquire(g_lu.zygote, &err);
+        if (!w) { /* those that were rescued before end soon */
+            host_call(__NR_nanosleep, &moment, 0);
+            continue;
+        }
+        lu_worker_post(w, t);
+        t = next;
+    }
 }

@@ -116,7 +116,13 @@ struct lu_worker;
  * resumes the thread. */
 void lu_thread_leave(uint64_t *saved_sp, void *stack, void (*fn)(void *, void *), void *arg0,
                      void *arg1);
-_Noreturn void lu_thread_resume(uint64_t saved_sp);
+/* `result` is what the function returns that saved it: lu_thread_leave's is not looked at. */
+_Noreturn void lu_thread_resume(uint64_t saved_sp, long result);
+/*
+ * fn(arg), of which nothing matters but its result: should the host thread die in it, another goes on from *saved_sp. Until it returns
+ * that is not 0. fn holds no lock.
+ */
+long lu_survivable(uint64_t *saved_sp, long (*fn)(void *), void *arg);
 _Noreturn void lu_call_on_stack(void *stack, void (*fn)(void *, void *), void *arg0, void *arg1);
 /* clone(2); the child starts on `stack` with fn(arg). Result in the parent: as the kernel's. */
 long lu_clone_call(unsigned long flags, void *stack, uint32_t *parent_tid, uint32_t *child_tid,

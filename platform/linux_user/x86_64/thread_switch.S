@@ -27,12 +27,13 @@ lu_thread_leave:
     ud2
     .size lu_thread_leave, . - lu_thread_leave
 
-/* _Noreturn void lu_thread_resume(uint64_t saved_sp) */
+/* _Noreturn void lu_thread_resume(uint64_t saved_sp, long result): of the function that saved the stack pointer */
     .globl lu_thread_resume
     .type lu_thread_resume, @function
     .balign 16
 lu_thread_resume:
     mov %rdi, %rsp
+    mov %rsi, %rax
     pop %r15
     pop %r14
     pop %r13
@@ -41,6 +42,36 @@ lu_thread_resume:
     pop %rbp
     ret
     .size lu_thread_resume, . - lu_thread_resume
+
+/*
+ * long lu_survivable(uint64_t *saved_sp, long (*fn)(void *), void *arg)
+ *   fn(arg). While it runs, *saved_sp is where lu_thread_resume goes on as if it had returned.
+ */
+    .globl lu_survivable
+    .type lu_survivable, @function
+    .balign 16
+lu_survivable:
+    push %rbp
+    push %rbx
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    push %rdi
+    lea 8(%rsp), %rax
+    mov %rax, (%rdi)
+    mov %rdx, %rdi
+    call *%rsi
+    pop %rdi
+    movq $0, (%rdi)
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbx
+    pop %rbp
+    ret
+    .size lu_survivable, . - lu_survivable
 
 /* _Noreturn void lu_call_on_stack(void *stack, void (*fn)(void *, void *), void *arg0, void *arg1) */
     .globl lu_call_on_stack
