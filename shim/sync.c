@@ -121,6 +121,23 @@ void wait_queue_wake_all(struct wait_queue *q)
     wake_list_run(&list);
 }
 
+void wait_queue_wake_for_room(struct wait_queue *q)
+{
+    struct wake_list list;
+    struct waiter *w;
+    list.count = 0;
+    if (!somebody_waits(q))
+        return;
+    mutex_lock(&q->lock);
+    DL_FOREACH(q->head, w)
+    {
+        if (!w->wants_data)
+            waiter_wake(w, &list);
+    }
+    mutex_unlock(&q->lock);
+    wake_list_run(&list);
+}
+
 void wait_queue_wake_one(struct wait_queue *q)
 {
     struct wake_list list;

@@ -37,7 +37,8 @@ struct waiter {
      * run straight into queue->lock. NULL: unpark thread.
      */
     void (*woken)(struct waiter *w, struct wake_list *list);
-    bool exclusive; /* wake_one stops after this one */
+    bool exclusive;  /* wake_one stops after this one */
+    bool wants_data; /* wait_queue_wake_for_room() passes it by */
 };
 struct wait_queue {
     struct mutex lock;
@@ -59,6 +60,8 @@ struct wake_list {
 void wake_list_add(struct wake_list *list, struct thread *thread);
 void wake_list_run(struct wake_list *list);
 void wait_queue_collect(struct wait_queue *q, struct wake_list *list);
+/* Where those who wait for data and those who wait for room share a queue: there is room. All but the waiters that want data only. */
+void wait_queue_wake_for_room(struct wait_queue *q);
 void wait_queue_wake_one(struct wait_queue *q); /* all non-exclusive waiters and one exclusive */
 
 #endif

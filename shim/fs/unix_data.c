@@ -431,9 +431,9 @@ static void wake_senders(struct unix_socket *s)
 {
     struct unix_socket *peer = unix_peer(s);
 
-    wait_queue_wake_all(&s->wait);
+    wait_queue_wake_for_room(&s->wait);
     if (peer) {
-        wait_queue_wake_all(&peer->wait);
+        wait_queue_wake_for_room(&peer->wait);
         if (__atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED) && roomy(s) &&
             __atomic_exchange_n(&peer->wants_room, false, __ATOMIC_RELAXED))
             async_notify(&peer->async, ASYNC_OUT);
@@ -496,7 +496,7 @@ int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
     struct unix_socket *s = f->data;
     bool block = socket_blocks(f, receive->flags);
     uint64_t deadline = socket_deadline(s->set.receive_timeout_ns);
-    struct waiter w = {0};
+    struct waiter w = {.wants_data = true};
     size_t done = 0;
     bool end = false;
     int64_t r;
