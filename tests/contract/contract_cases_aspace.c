@@ -115,7 +115,7 @@ void AspaceContract_DestroyReleasesMemory(struct contract *c)
 
     contract_leave_and_destroy(c, as);
     uint64_t after = during;
-    for (int i = 0; i < 5 && after > before + size / 8; i++) {
+    for (int i = 0; i < 100 && after > before + size / 8; i++) {
         contract_sleep_ms(c, 200); /* release may happen in the background */
         after = contract_measure(c).memory_bytes;
     }

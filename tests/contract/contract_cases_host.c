@@ -474,7 +474,7 @@ void HostFileContract_StreamsNeverBlock(struct contract *c)
     CHECK_EQUAL(host_file_read(c->p, in, mem_shim(&byte, 1)), -EAGAIN);
     CHECK_EQUAL(host_file_poll(c->p, in, WAIT_IN), 0);
     contract_give_input(c);
-    for (int i = 0; i < 5000 && !host_file_poll(c->p, in, WAIT_IN); i++)
+    for (int i = 0; i < 60000 && !host_file_poll(c->p, in, WAIT_IN); i++)
         contract_sleep_ms(c, 1);
     CHECK_EQUAL(host_file_poll(c->p, in, WAIT_IN), WAIT_IN);
     CHECK_EQUAL(host_file_read(c->p, in, mem_shim(&byte, 1)), 1);
@@ -495,7 +495,7 @@ void HostFileContract_ParkWaitsForAStream(struct contract *c)
         continue; /* for no reason, or for one of long ago */
     CHECK_EQUAL(ret, -ETIMEDOUT);
     contract_give_input(c);
-    uint64_t end = clock_now(c->p, CLOCK_KIND_MONOTONIC) + UINT64_C(10000000000);
+    uint64_t end = clock_now(c->p, CLOCK_KIND_MONOTONIC) + UINT64_C(100000000000);
     while ((ret = thread_park(c->p, end, &wait, 1)) == 0)
         continue;
     CHECK_EQUAL(ret, 1);

@@ -30,7 +30,7 @@ void ThreadContract_ParkEndsAtItsDeadline(struct contract *c)
     for (uint64_t ms = 0; ms < 30; ms += 10) {
         uint64_t end = now(c) + ms * g_ms;
         while (thread_park(c->p, end, NULL, 0) == 0)
-            CHECK(now(c) < end + 5000 * g_ms);
+            CHECK(now(c) < end + 100000 * g_ms);
         CHECK(now(c) >= end);
     }
     CHECK_EQUAL(thread_park(c->p, 0, NULL, 0), -ETIMEDOUT);
@@ -148,7 +148,7 @@ void ThreadContract_InterruptWakesASleeper(struct contract *c)
     contract_sleep_ms(c, 10);
     uint32_t before = __atomic_load_n(&s.woken, __ATOMIC_ACQUIRE);
     guest_interrupt(c->p, w.thread);
-    for (int i = 0; i < 5000 && __atomic_load_n(&s.woken, __ATOMIC_ACQUIRE) == before; i++)
+    for (int i = 0; i < 60000 && __atomic_load_n(&s.woken, __ATOMIC_ACQUIRE) == before; i++)
         contract_sleep_ms(c, 1);
     CHECK(__atomic_load_n(&s.woken, __ATOMIC_ACQUIRE) > before);
     tell_and_join(c, &s, &w);
@@ -236,8 +236,14 @@ void ThreadContract_ExitDestroysTheSpaceItIsGiven(struct contract *c)
             before = contract_measure(c);
         }
     }
-    contract_sleep_ms(c, 200);
-    struct contract_gauge after = contract_measure(c);
+    struct contract_gauge after;
+    for (int i = 0; i < 100; i++) {
+        contract_sleep_ms(c, 200);
+        after = contract_measure(c);
+        if (after.processes <= before.processes + 2 &&
+            after.memory_bytes < before.memory_bytes + (4 << 20))
+            break;
+    }
     CHECK(after.processes <= before.processes + 2);
     CHECK(after.memory_bytes < before.memory_bytes + (4 << 20));
 }
@@ -382,10 +388,12 @@ void ThreadContract_SpawnFromOutsideIntoABusySpace(struct contract *c)
 
 static void burn(struct contract *c, void *arg)
 {
-    uint64_t end = now(c) + 100 * g_ms, user, system;
-    while (now(c) < end)
-        continue;
-    thread_cpu_time(c->p, thread_current(c->p), &user, &system);
+    const uint64_t start = now(c);
+    uint64_t user = 0, system = 0;
+    /* The machine may be busy with others, or its processors taken away. */
+    while (now(c) < start + 100 * g_ms ||
+           (user + system <= 5 * g_ms && now(c) < start + 60000 * g_ms))
+        thread_cpu_time(c->p, thread_current(c->p), &user, &system);
     *(uint64_t *)arg = user + system;
 }
 
@@ -397,7 +405,7 @@ void ThreadContract_ProcessorTimeGrowsWithWork(struct contract *c)
     before = user + system;
     contract_start(c, &w, NULL, burn, &used);
     contract_join(c, &w);
-    CHECK(used > 5 * g_ms); /* the machine may be busy with others */
+    CHECK(used > 5 * g_ms);
     thread_cpu_time(c->p, NULL, &user, &system);
     CHECK(user + system >= before + 5 * g_ms);
 }

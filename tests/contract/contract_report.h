@@ -14,7 +14,7 @@ extern "C" {
 
 #include "platform/front.h"
 
-enum { CONTRACT_FAILURES_MAX = 16, CONTRACT_GAUGES = 8 };
+enum { CONTRACT_FAILURES_MAX = 16, CONTRACT_GAUGES = 128 };
 
 /* What the host is asked to measure of all processes of the instance. */
 struct contract_gauge {

@@ -31,7 +31,7 @@ namespace
 {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kTimeout = std::chrono::seconds(60);
+constexpr auto kTimeout = std::chrono::seconds(300);
 
 struct Outcome {
     bool started = false; // run() returned 0

@@ -314,7 +314,7 @@ int main(int argc, char **argv)
             g_masks[0] ^= 1ul << (SIGUSR2 - 1);
         if (waits) {
             /* Until the tracer begins, and when it asks for no signal, at once */
-            g_in.rdx = g_words->stepping ? 10000 : 0;
+            g_in.rdx = g_words->stepping ? 1000000 : 0;
             call.result = g_words->stepping ? -EINTR : 0;
         }
         g_bad_frames = 0;

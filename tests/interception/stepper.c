@@ -265,7 +265,7 @@ static enum place place_of(uint64_t rip)
 
 /*
  * After the signal: to the end of the turn. A call that waits and was not begun when the signal came waits now: it gets a second one. Had the
- * first been lost, the two would be one, and the guest would count too few.
+ * first been lost, the two would be one, and the guest would count too few; so they would if the first was not sent yet.
  */
 static void finish_turn(bool waits, struct user_regs_struct *regs)
 {
@@ -278,7 +278,7 @@ static void finish_turn(bool waits, struct user_regs_struct *regs)
             go_on(PTRACE_CONT);
             continue;
         }
-        asleep = waits && sleeps() ? asleep + 1 : 0;
+        asleep = waits && WORD(sent) == WORD(wanted) && sleeps() ? asleep + 1 : 0;
         if (asleep == 3)
             send_signal();
     }

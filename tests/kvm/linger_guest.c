@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINGER_S = 10, GAP_S = 5 };
+enum { LINGER_S = 16, GAP_S = 12 };
 
 static double now(void)
 {

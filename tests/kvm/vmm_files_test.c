@@ -144,7 +144,7 @@ static void run_case(void (*run)(void))
     const struct platform_grant grant = {"granted", g_granted, true};
     const struct platform_options options = {.grants = &grant, .grant_count = 1, .trace_fd = -1};
     char why[256];
-    alarm(60);
+    alarm(300);
     CHECK(vm_files_open(&g_files, &options, why, sizeof(why)) == 0);
     run();
     vm_files_close(&g_files);

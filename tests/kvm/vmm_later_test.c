@@ -20,7 +20,7 @@ static void on_kick(int signal)
     (void)signal;
 }
 
-enum { MEMORY = 1 << 16, SLOT_SIZE = 4096, PATIENCE_S = 120 };
+enum { MEMORY = 1 << 16, SLOT_SIZE = 4096, PATIENCE_S = 400 };
 
 static _Alignas(4096) unsigned char g_memory[MEMORY];
 static struct vm g_vm;

@@ -62,7 +62,7 @@ grep -E 'PANIC|could not|corrupt' server.log | grep -v 'recovery mode' | head
 script("sqlite-wal", ["sqlite3"], r"""
 sqlite3 db "pragma journal_mode=wal; create table t(id integer primary key, who text, n int);"
 writer() { for i in $(seq 60); do echo "begin immediate; insert into t(who, n) values('$1', $i); insert into t(who, n) values('$1', -$i); commit;"; done |
-  sqlite3 -cmd '.timeout 60000' db; }
+  sqlite3 -cmd '.timeout 200000' db; }
 writer a & writer b & wait
 sqlite3 db "select who, count(*), sum(n) from t group by who order by who; pragma integrity_check; pragma journal_mode"
 sqlite3 db "with recursive c(i) as (select 1 union all select i + 1 from c where i < 10000) insert into t(who, n) select 'many', i from c;
@@ -187,7 +187,7 @@ public class Main {
     p.getOutputStream().close(); System.out.print(new String(p.getInputStream().readAllBytes())); System.out.println(p.waitFor());
     Path f = Files.writeString(Path.of("f"), "text"); System.out.println(Files.readString(f));
     Object lock = new Object(); Thread t = new Thread(() -> { synchronized (lock) { lock.notifyAll(); } });
-    synchronized (lock) { t.start(); lock.wait(20000); } t.join(); System.out.println("notified");
+    synchronized (lock) { t.start(); lock.wait(200000); } t.join(); System.out.println("notified");
     try { int[] x = null; System.out.println(x[0]); } catch (NullPointerException e) { System.out.println("null pointer"); }
     try { recurse(0); } catch (StackOverflowError e) { System.out.println("stack overflow"); }
     Runtime.getRuntime().addShutdownHook(new Thread(() -> System.out.println("hook"))); System.exit(4);
@@ -224,15 +224,15 @@ go build -o program main.go; echo built $?; timeout 270 ./program; echo status $
 script("tmux", ["tmux"], r"""
 export TMUX_TMPDIR=$dir HOME=$dir TERM=xterm-256color LC_ALL=C.UTF-8
 t() { tmux -f /dev/null "$@"; }
-shows() { for i in $(seq 600); do t capture-pane -p -t s.0 | grep -q "$1" && return 0; sleep 0.1; done; echo "never shown: $1"; t capture-pane -p -t s.0; return 1; }
+shows() { for i in $(seq 2000); do t capture-pane -p -t s.0 | grep -q "$1" && return 0; sleep 0.1; done; echo "never shown: $1"; t capture-pane -p -t s.0; return 1; }
 runs() { wait_for eval "[ \$(t display-message -p -t s.0 '#{pane_current_command}') = $1 ]"; }
 t new-session -d -s s -x 80 -y 24 'env PS1="ready> " bash --norc --noprofile -i'; echo $?
 shows 'ready>'
 t send-keys -t s 'echo one $((20 + 3)); tty > /dev/null && stty size' Enter; shows '^23 80\|^24 80'; t capture-pane -p -t s | grep -E '^(one|2)'
-t send-keys -t s 'sleep 100' Enter; runs sleep; t send-keys -t s C-c; t send-keys -t s 'echo interrupted $?' Enter; shows 'interrupted 130'
-t send-keys -t s 'sleep 100' Enter; runs sleep; t send-keys -t s C-z; shows Stopped; t send-keys -t s 'kill %1; wait; echo done' Enter; shows ^done
+t send-keys -t s 'sleep 1000' Enter; runs sleep; t send-keys -t s C-c; t send-keys -t s 'echo interrupted $?' Enter; shows 'interrupted 130'
+t send-keys -t s 'sleep 1000' Enter; runs sleep; t send-keys -t s C-z; shows Stopped; t send-keys -t s 'kill %1; wait; echo done' Enter; shows ^done
 t split-window -t s 'cat'; t list-panes -t s | wc -l; t resize-window -t s -x 100 -y 30; t select-pane -t s.0
-for i in $(seq 50); do t send-keys -t s.0 'stty size' Enter; sleep 0.2; t capture-pane -p -t s.0 | grep -q ' 100$' && break; done
+for i in $(seq 500); do t send-keys -t s.0 'stty size' Enter; sleep 0.2; t capture-pane -p -t s.0 | grep -q ' 100$' && break; done
 t capture-pane -p -t s.0 | grep -E ' 100$' | head -1
 t kill-session -t s; while t list-sessions > /dev/null 2>&1; do sleep 0.1; done; t list-sessions 2>&1 | sed 's/(.*//; s/ on .*//'
 """)

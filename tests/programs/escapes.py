@@ -161,7 +161,7 @@ def leaving(pal, trees):
     command = trees.command(pal, "/bin/escape_reads", trees.outside, str(os.getpid()), str(left_open))
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[left_open])
     try:
-        out, err = process.communicate(timeout=200)
+        out, err = process.communicate(timeout=250)
         status = process.returncode
     except subprocess.TimeoutExpired:
         process.kill()
@@ -176,7 +176,7 @@ def leaving(pal, trees):
 
 def writing(pal, trees):
     before = checksum(*trees.protected)
-    judge("writing", support.run(trees.command(pal, "/bin/escape_writes"), timeout=100), trees, before)
+    judge("writing", support.run(trees.command(pal, "/bin/escape_writes"), timeout=250), trees, before)
 
 
 def leaving_kept(pal, trees):
@@ -199,7 +199,7 @@ def control_reads(pal, trees):
     command = trees.command(pal, "/bin/escape_reads", trees.outside, "1", "9")
     command[2:2] = ["--mount", f"{trees.outside}:/outside:ro", "--mount", f"{trees.outside}:{trees.outside}:ro"]
     write(f"{trees.rw}/moved", "")
-    result = support.run(command, timeout=200)
+    result = support.run(command, timeout=250)
     text = result.out.decode(errors="replace")
     print(text)
     for name in ("absolute path", ".. of a mount, one step", "/relative", "/rw/directory/secret", "/proc/self/root", "own symlink, relative"):
@@ -214,7 +214,7 @@ def control_writes(pal, trees):
         fail("the checksum changes by itself")
     kinds = ["data", "mode", "times", "name", "link"] + (["xattr"] if os.listxattr(f"{trees.ro}/file") else [])
     for kind in kinds:
-        result = support.run(trees.command(pal, "/bin/escape_writes", "control", kind, ro="rw"), timeout=60)
+        result = support.run(trees.command(pal, "/bin/escape_writes", "control", kind, ro="rw"), timeout=250)
         after = checksum(*trees.protected)
         print(kind, result.status, result.err.decode(errors="replace"))
         if result.status or after == before:

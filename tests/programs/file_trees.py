@@ -290,7 +290,7 @@ def killed_overlay(pal, scratch):
         argv = [pal, "run", "--root", lower, "--overlay", kept, "--cwd", "/tree", "--", "/bin/busybox", "sh", "-c"]
         with subprocess.Popen([*argv, "echo ready; for f in f*; do chmod 640 $f; done"], stdout=subprocess.PIPE, cwd="/") as process:
             process.stdout.readline()
-            first, end = f"{kept}/upper/tree/{names[0]}", time.monotonic() + 60
+            first, end = f"{kept}/upper/tree/{names[0]}", time.monotonic() + 200
             while not os.path.exists(first) and time.monotonic() < end:
                 time.sleep(0.01)
             time.sleep(delay)
