@@ -119,6 +119,16 @@ long sys_mincore(struct task *task, const struct syscall_args *args)
     return 0;
 }
 
+/* From `v` on to `end` there is no hole and nothing else: pieces of one mapping. Under mm->lock. */
+static bool is_one_mapping(const struct vma *v, uint64_t end)
+{
+    for (const struct vma *next = v->next; v->end < end; v = next, next = v->next)
+        if (!next || next->start != v->end || next->object != v->object || next->file != v->file ||
+            next->prot != v->prot || next->sharing != v->sharing || next->flags != v->flags)
+            return false;
+    return true;
+}
+
 /* remap_file_pages(2): since Linux 4.0 a mapping like any other. */
 long sys_remap_file_pages(struct task *task, const struct syscall_args *args)
 {
@@ -127,23 +137,25 @@ long sys_remap_file_pages(struct task *task, const struct syscall_args *args)
         page > UINT64_MAX / VMA_PAGE)
         return -EINVAL;
     struct mm *mm = task->mm;
-    struct file *file = NULL;
-    unsigned prot = 0;
     mutex_lock(&mm->lock);
     const struct vma *v = mm_find(mm, start);
-    if (v && v->sharing == MEMORY_SHARED && v->file && start + size <= v->end) {
-        file = v->file;
-        file_get(file);
-        prot = v->prot;
-    }
+    bool found = v && v->sharing == MEMORY_SHARED && v->object && is_one_mapping(v, start + size);
+    struct vma was = found ? *v : (struct vma){0};
+    if (was.file)
+        file_get(was.file);
+    if (was.object)
+        memory_object_get(g_platform, was.object);
     mutex_unlock(&mm->lock);
-    if (!file)
+    if (!found)
         return -EINVAL;
-    int64_t at =
-        mm_map(mm, start, size, prot,
-               MAP_SHARED | MAP_FIXED | MAP_POPULATE | ((unsigned)args->a[4] & MAP_NONBLOCK), file,
-               page * VMA_PAGE, 0);
-    file_put(file);
+    unsigned flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE | ((unsigned)args->a[4] & MAP_NONBLOCK) |
+                     (was.flags & VMA_LOCKED ? MAP_LOCKED : 0);
+    uint64_t offset = page * VMA_PAGE;
+    int64_t at = was.file ? mm_map(mm, start, size, was.prot, flags, was.file, offset, 0)
+                          : mm_map_object(mm, start, size, was.prot, flags, was.object, offset, 0);
+    memory_object_put(g_platform, was.object);
+    if (was.file)
+        file_put(was.file);
     return at < 0 ? at : 0;
 }
 

@@ -767,6 +767,9 @@ int pty_open_master(struct task *task, struct file *f)
     p->events = 0;
     __atomic_store_n(&p->tty.exclusive, false, __ATOMIC_RELAXED);
     mutex_unlock(&p->line_lock);
+    mutex_lock(&g_process_lock);
+    p->tty.locked_attr = (struct termios){0};
+    mutex_unlock(&g_process_lock);
     err = devfs_add_pty(p->index, task->process->fsuid);
     if (err) {
         mutex_lock(&p->count_lock);

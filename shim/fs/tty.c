@@ -242,16 +242,135 @@ static int tty_set_pgrp(struct task *task, struct tty_session *tty, uint64_t arg
     return r;
 }
 
-static int tty_set_attr(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
+static void tty_locked_attr(struct tty_session *tty, struct termios *out)
+{
+    mutex_lock(&g_process_lock);
+    *out = tty->locked_attr;
+    mutex_unlock(&g_process_lock);
+}
+
+static void keep_locked_bits(tcflag_t *flags, tcflag_t old, tcflag_t locked)
+{
+    *flags = (*flags & ~locked) | (old & locked);
+}
+
+/* What TIOCSLCKTRMIOS locked stays as it is: TIOCSLCKTRMIOS(2const). */
+static int keep_locked(struct tty_session *tty, struct termios *attr)
+{
+    static const struct termios nothing;
+    struct termios locked, old;
+    int r;
+
+    tty_locked_attr(tty, &locked);
+    if (!memcmp(&locked, &nothing, sizeof(locked)))
+        return 0;
+    r = tty->driver->get_attr(tty, &old);
+    if (r)
+        return r;
+    keep_locked_bits(&attr->c_iflag, old.c_iflag, locked.c_iflag);
+    keep_locked_bits(&attr->c_oflag, old.c_oflag, locked.c_oflag);
+    keep_locked_bits(&attr->c_cflag, old.c_cflag, locked.c_cflag);
+    keep_locked_bits(&attr->c_lflag, old.c_lflag, locked.c_lflag);
+    if (locked.c_line)
+        attr->c_line = old.c_line;
+    for (unsigned i = 0; i < NCCS; i++)
+        if (locked.c_cc[i])
+            attr->c_cc[i] = old.c_cc[i];
+    return 0;
+}
+
+/* `request`: TCSETS, TCSETSW or TCSETSF. */
+static int tty_set_attr(struct task *task, struct tty_session *tty, unsigned request,
+                        struct termios *attr)
 {
     static const enum host_tty_request how[] = {HOST_TTY_SET_ATTR, HOST_TTY_SET_ATTR_DRAIN,
                                                 HOST_TTY_SET_ATTR_FLUSH};
+    int r = tty_check_change(task, tty);
+
+    if (!r)
+        r = keep_locked(tty, attr);
+    return r ? r : tty->driver->set_attr(task, tty, how[request - TCSETS], attr);
+}
+
+static int tty_read_attr(struct task *task, struct tty_session *tty, unsigned request, uint64_t arg)
+{
     struct termios attr;
     int r = user_read(&attr, arg, sizeof(attr));
 
+    return r ? r : tty_set_attr(task, tty, request, &attr);
+}
+
+/* System V's struct termio: the lower halves of the flags, and the first keys. */
+static int tty_get_termio(struct tty_session *tty, uint64_t arg)
+{
+    struct termio old_style = {0};
+    struct termios attr;
+    int r = tty->driver->get_attr(tty, &attr);
+
+    if (r)
+        return r;
+    old_style.c_iflag = (unsigned short)attr.c_iflag;
+    old_style.c_oflag = (unsigned short)attr.c_oflag;
+    old_style.c_cflag = (unsigned short)attr.c_cflag;
+    old_style.c_lflag = (unsigned short)attr.c_lflag;
+    old_style.c_line = attr.c_line;
+    memcpy(old_style.c_cc, attr.c_cc, NCC);
+    return user_write(arg, &old_style, sizeof(old_style));
+}
+
+static tcflag_t with_lower_half(tcflag_t flags, unsigned short lower)
+{
+    return (flags & 0xffff0000u) | lower;
+}
+
+static int tty_set_termio(struct task *task, struct tty_session *tty, unsigned request,
+                          uint64_t arg)
+{
+    struct termio old_style;
+    struct termios attr;
+    int r = user_read(&old_style, arg, sizeof(old_style));
+
     if (!r)
-        r = tty_check_change(task, tty);
-    return r ? r : tty->driver->set_attr(task, tty, how[request - TCSETS], &attr);
+        r = tty->driver->get_attr(tty, &attr);
+    if (r)
+        return r;
+    attr.c_iflag = with_lower_half(attr.c_iflag, old_style.c_iflag);
+    attr.c_oflag = with_lower_half(attr.c_oflag, old_style.c_oflag);
+    attr.c_cflag = with_lower_half(attr.c_cflag, old_style.c_cflag);
+    attr.c_lflag = with_lower_half(attr.c_lflag, old_style.c_lflag);
+    attr.c_line = old_style.c_line;
+    memcpy(attr.c_cc, old_style.c_cc, NCC);
+    return tty_set_attr(task, tty, request - TCSETA + TCSETS, &attr);
+}
+
+static int tty_set_locked(struct task *task, struct tty_session *tty, uint64_t arg)
+{
+    struct termios locked;
+    int r;
+
+    if (!process_capable(task->process, CAP_SYS_ADMIN))
+        return -EPERM;
+    r = user_read(&locked, arg, sizeof(locked));
+    if (r)
+        return r;
+    mutex_lock(&g_process_lock);
+    tty->locked_attr = locked;
+    mutex_unlock(&g_process_lock);
+    return 0;
+}
+
+/* CLOCAL by itself. */
+static int tty_set_soft_carrier(struct task *task, struct tty_session *tty, uint64_t arg)
+{
+    struct termios attr;
+    int on, r = user_read(&on, arg, sizeof(on));
+
+    if (!r)
+        r = tty->driver->get_attr(tty, &attr);
+    if (r)
+        return r;
+    attr.c_cflag = on ? attr.c_cflag | CLOCAL : attr.c_cflag & ~(tcflag_t)CLOCAL;
+    return tty->driver->set_attr(task, tty, HOST_TTY_SET_ATTR, &attr);
 }
 
 static int tty_set_winsize(struct tty_session *tty, uint64_t arg)
@@ -345,13 +464,36 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
     case TCSETS:
     case TCSETSW:
     case TCSETSF:
-        return tty_set_attr(task, tty, request, arg);
+        return tty_read_attr(task, tty, request, arg);
+    case TCGETA:
+        return tty_get_termio(tty, arg);
+    case TCSETA:
+    case TCSETAW:
+    case TCSETAF:
+        return tty_set_termio(task, tty, request, arg);
+    case TIOCGLCKTRMIOS:
+        tty_locked_attr(tty, &out.attr);
+        return user_write(arg, &out.attr, sizeof(out.attr));
+    case TIOCSLCKTRMIOS:
+        return tty_set_locked(task, tty, arg);
+    case TIOCGSOFTCAR:
+        r = tty->driver->get_attr(tty, &out.attr);
+        if (r)
+            return r;
+        out.number = (out.attr.c_cflag & CLOCAL) != 0;
+        return user_write(arg, &out.number, sizeof(out.number));
+    case TIOCVHANGUP: /* as vhangup(2): not for programs */
+        if (process_capable(task->process, CAP_SYS_ADMIN))
+            stats_unsupported("ioctl: TIOCVHANGUP");
+        return process_capable(task->process, CAP_SYS_ADMIN) ? -ENOTTY : -EPERM;
+    case TIOCSSOFTCAR:
+        return tty_set_soft_carrier(task, tty, arg);
     case TCGETS2:
         return tty_get_attr2(tty, arg);
     case TCSETS2:
     case TCSETSW2:
     case TCSETSF2:
-        return tty_set_attr(task, tty, request - TCSETS2 + TCSETS, arg);
+        return tty_read_attr(task, tty, request - TCSETS2 + TCSETS, arg);
     case TIOCGWINSZ:
         r = tty->driver->get_winsize(tty, &out.size);
         return r ? r : user_write(arg, &out.size, sizeof(out.size));
@@ -383,6 +525,8 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
         return tty_flow(task, tty, (int)arg);
     case TCSBRK: /* also tcdrain(3): output was handed on already; breaks need a serial line */
     case TCSBRKP:
+    case TIOCSBRK:
+    case TIOCCBRK:
         return tty_check_change(task, tty);
     case TIOCEXCL:
     case TIOCNXCL:

@@ -19,9 +19,10 @@ struct tty_driver;
 /* A terminal as job control sees it. Embedded in the console and in each pty; outlives every process that points to it. */
 struct tty_session {
     /* under g_process_lock */
-    int sid;        /* session it controls; 0: none */
-    int pgid;       /* foreground group; 0: none */
-    bool exclusive; /* TIOCEXCL: nobody else opens it. Atomic */
+    int sid;                    /* session it controls; 0: none */
+    int pgid;                   /* foreground group; 0: none */
+    struct termios locked_attr; /* bits and keys that nobody changes: TIOCSLCKTRMIOS */
+    bool exclusive;             /* TIOCEXCL: nobody else opens it. Atomic */
     /* fixed */
     const struct tty_driver *driver;
     uint64_t rdev; /* makedev encoding of stat(2) */

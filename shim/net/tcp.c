@@ -255,23 +255,26 @@ int tcp_listen(struct inet_socket *s, int backlog)
     return r;
 }
 
-/* The handshake is over for the client's side of `end`. */
-static void establish(struct inet_socket *client)
+/* The handshake is over for the client's side of `end`. Result: it waited for that; the caller tells it, without locks. */
+static bool establish(struct inet_socket *client, const struct inet_socket *end)
 {
     bool changed;
 
     mutex_lock(&client->lock);
-    changed = client->state == STATE_SYN_SENT;
+    changed = client->state == STATE_SYN_SENT && client->peer == end;
     if (changed) {
         client->state = client->finished ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
         if (!client->send_buffer_given)
             client->set.send_buffer = SEND_BUFFER_CONNECTED;
     }
     mutex_unlock(&client->lock);
-    if (changed) {
-        wait_queue_wake_all(&client->wait);
-        async_notify(&client->async, ASYNC_OUT);
-    }
+    return changed;
+}
+
+static void tell_established(struct inet_socket *client)
+{
+    wait_queue_wake_all(&client->wait);
+    async_notify(&client->async, ASYNC_OUT);
 }
 
 static void *take_pending(struct file *f, int *err)
@@ -297,7 +300,8 @@ static void *take_pending(struct file *f, int *err)
     }
     mutex_unlock(&listener->lock);
     if (next) {
-        establish(next->peer);
+        if (establish(next->peer, next))
+            tell_established(next->peer);
         inet_put(next);
     }
     return end;
@@ -377,11 +381,14 @@ static int begin_connect(struct task *task, struct inet_socket *s, struct inet_n
     return 0;
 }
 
-/* Offer `end` to whoever listens at s->remote. Without locks; consumes the caller's reference to `end`. */
-static void offer(struct inet_socket *s, struct inet_socket *end)
+/*
+ * Offer `end` to whoever listens at s->remote. Without locks; consumes the caller's reference to `end`. Result: there was an answer,
+ * so that connect(2) succeeds, whatever the other side does next.
+ */
+static bool offer(struct inet_socket *s, struct inet_socket *end)
 {
     struct inet_socket *listener = port_find_listener(&s->local, &s->remote);
-    bool queued = false, answered = false;
+    bool queued = false, answered = false, established = false;
 
     if (listener) {
         mutex_lock(&listener->lock);
@@ -395,6 +402,8 @@ static void offer(struct inet_socket *s, struct inet_socket *end)
         if (queued) {
             inet_get(end);
             answered = listener->queue_count++ <= listener->backlog;
+            if (answered) /* before accept(2) can give it */
+                established = establish(s, end);
             DL_APPEND2(listener->queue, end, queue_prev, queue_next);
             end->queued = true;
         }
@@ -405,7 +414,7 @@ static void offer(struct inet_socket *s, struct inet_socket *end)
         if (listener)
             inet_put(listener);
         inet_put(end);
-        return;
+        return false;
     }
     mutex_lock(&s->lock);
     struct inet_socket *spare = s->listener;
@@ -415,14 +424,16 @@ static void offer(struct inet_socket *s, struct inet_socket *end)
         spare = listener;
     }
     mutex_unlock(&s->lock);
+    if (established)
+        tell_established(s);
     if (answered) {
-        establish(s);
         wait_queue_wake_all(&listener->wait);
         async_notify(&listener->async, ASYNC_IN);
     }
     if (spare)
         inet_put(spare);
     inet_put(end);
+    return established;
 }
 
 /* What became of it. -EINPROGRESS: nothing yet. */
@@ -464,8 +475,14 @@ int tcp_connect(struct task *task, struct file *f, const struct inet_name *to)
     mutex_unlock(&s->lock);
     if (r)
         return r;
-    if (end)
-        offer(s, end);
+    bool established = end && offer(s, end);
+    if (established && socket_blocks(f, 0)) {
+        mutex_lock(&s->lock);
+        if (s->peer == end)
+            s->connecting = false;
+        mutex_unlock(&s->lock);
+        return 0;
+    }
     if (!socket_blocks(f, 0)) {
         if (!pending)
             return -EINPROGRESS; /* as Linux says even when the answer came at once */

@@ -305,6 +305,23 @@ static void remapped_pages(void)
     char *anon = map(1, RW, ANON);
     FAILS(syscall(SYS_remap_file_pages, anon, PAGE, 0, 0, 0), EINVAL);
     close(fd);
+    /* Without a file: one by one backwards, then all at once over what are four mappings by now. */
+    p = mmap(NULL, 4 * PAGE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < 4; i++)
+        p[i * PAGE] = '0' + i;
+    for (int i = 0; i < 4; i++)
+        CHECK(syscall(SYS_remap_file_pages, p + i * PAGE, PAGE, 0, 3 - i, 0) == 0);
+    CHECK(p[0] == '3' && p[PAGE] == '2' && p[2 * PAGE] == '1' && p[3 * PAGE] == '0');
+    p[0] = 'x';
+    CHECK(syscall(SYS_remap_file_pages, p, 4 * PAGE, 0, 0, 0) == 0);
+    CHECK(p[0] == '0' && p[PAGE] == '1' && p[2 * PAGE] == '2' && p[3 * PAGE] == 'x');
+    FAILS(syscall(SYS_remap_file_pages, p, 5 * PAGE, 0, 0, 0), EINVAL);
+    FAILS(syscall(SYS_remap_file_pages, p, 0, 0, 0, 0), EINVAL);
+    FAILS(syscall(SYS_remap_file_pages, p, PAGE, 0, ~0ul, 0), EINVAL);
+    CHECK(mprotect(p + PAGE, PAGE, PROT_READ) == 0);
+    FAILS(syscall(SYS_remap_file_pages, p, 2 * PAGE, 0, 0, 0), EINVAL);
+    CHECK(munmap(p + 2 * PAGE, PAGE) == 0);
+    FAILS(syscall(SYS_remap_file_pages, p + PAGE, 2 * PAGE, 0, 0, 0), EINVAL);
     printf("remap_file_pages\n");
 }
 

@@ -23,7 +23,7 @@ static inline void on_signal(int sig)
     g_seen[sig]++;
 }
 
-static void catch (int sig)
+static inline void catch (int sig)
 {
     struct sigaction action = {.sa_handler = on_signal};
     CHECK(sigaction(sig, &action, NULL) == 0);
