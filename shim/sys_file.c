@@ -13,6 +13,7 @@
 #include "platform/errno.h"
 #include "shim/base/alloc.h"
 #include "shim/base/string.h"
+#include "shim/fs/file_ioctl.h"
 #include "shim/fs/locks.h"
 #include "shim/fs/memfs.h"
 #include "shim/fs/namei.h"
@@ -359,6 +360,9 @@ static long do_ioctl(struct task *task, int fd, struct file *f, unsigned request
     default:
         break;
     }
+    long common = file_ioctl(task, f, request, arg);
+    if (common != FILE_IOCTL_OTHER)
+        return common;
     if (f->ops->ioctl)
         return (long)f->ops->ioctl(task, f, request, arg);
     /* Every program asks its files whether they are terminals: not worth counting. */

@@ -114,6 +114,7 @@ const struct file_ops g_overlay_regular_ops = {
     .write = regular_write,
     .seek = regular_seek,
     .keeps_position_only = true,
+    .tells_extents = true,
     .map = regular_map,
     .fallocate = regular_allocate,
     .sync = regular_sync,
