@@ -20,8 +20,8 @@ FAMILIES = {"processes": {
     "memory": "memory memory_advice memory_layout mmap_edges mremap_modes memfd process_memory protection_keys generated_code file_mapped"
               " sysv_msg sysv_sem sysv_shm mqueues",
 }, "files": {
-    "files": "files file_attributes file_data file_flags file_locks file_mapped file_paths file_stress file_xattr file_corners large_trees mounts"
-             " inotify memfd",
+    "files": "files file_attributes file_data file_flags file_locks file_mapped file_paths file_requests file_stress file_xattr file_corners large_trees"
+             " mounts inotify memfd",
     "pipes": "pipes pipe_writers splices",
     "events": "events events_corners polling",
     "sockets": "sockets local_sockets socket_calls socket_cycles tcp udp",
