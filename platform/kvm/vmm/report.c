@@ -2,7 +2,7 @@
  * report.c: where the processors are, for the message about one that takes no interrupt any more.
  *
  * KVM answers only a processor's own thread at once, so each is kicked out of the guest and describes itself. One that does not come
- * out is told as such: then the host's kernel holds it, and not the image.
+ * out is held by the host's kernel, which may take long to bring memory: that is not the image's fault, and no reason to end it.
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -95,19 +95,30 @@ void vcpu_describe(struct vcpu *cpu)
         add_callers(&w, cpu, regs.rbp);
 }
 
+static uint32_t description(struct vcpu *cpu)
+{
+    return __atomic_load_n(&cpu->describing, __ATOMIC_ACQUIRE);
+}
+
 static bool all_told(struct vm *vm)
 {
     bool told = true;
     for (unsigned i = 0; i < vm->cpu_count; i++)
-        told =
-            told && __atomic_load_n(&vm->vcpu[i].describing, __ATOMIC_ACQUIRE) != VCPU_TO_DESCRIBE;
+        told = told && description(&vm->vcpu[i]) != VCPU_TO_DESCRIBE;
     return told;
 }
 
-void vm_report_hang(struct vm *vm, unsigned hung)
+void vm_go_on(struct vm *vm)
 {
-    char text[VCPU_WHERE_SIZE * 2];
-    struct words w = {text, sizeof(text)};
+    pthread_mutex_lock(&vm->lock);
+    for (unsigned i = 0; i < vm->cpu_count; i++)
+        __atomic_store_n(&vm->vcpu[i].describing, VCPU_DESCRIBES_NOTHING, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&vm->changed);
+    pthread_mutex_unlock(&vm->lock);
+}
+
+bool vm_call_out(struct vm *vm, unsigned suspect)
+{
     for (unsigned i = 0; i < vm->cpu_count; i++) {
         struct vcpu *cpu = &vm->vcpu[i];
         if (!vcpu_is_running(cpu))
@@ -119,11 +130,21 @@ void vm_report_hang(struct vm *vm, unsigned hung)
     const struct timespec step = {.tv_nsec = 10000000};
     for (unsigned waited = 0; waited < PATIENCE_MS && !all_told(vm); waited += 10)
         nanosleep(&step, NULL);
+    if (description(&vm->vcpu[suspect]) == VCPU_DESCRIBED)
+        return true;
+    vm_go_on(vm);
+    return false;
+}
+
+void vm_report_hang(struct vm *vm, unsigned hung)
+{
+    char text[VCPU_WHERE_SIZE * 2];
+    struct words w = {text, sizeof(text)};
     /* The one in question first. */
     for (unsigned n = 0; n < vm->cpu_count; n++) {
         const unsigned i = (hung + n) % vm->cpu_count;
         struct vcpu *cpu = &vm->vcpu[i];
-        const uint32_t told = __atomic_load_n(&cpu->describing, __ATOMIC_ACQUIRE);
+        const uint32_t told = description(cpu);
         add(&w, "%s%u %s", n ? "; processor " : "", i,
             told == VCPU_DESCRIBED     ? cpu->where
             : told == VCPU_TO_DESCRIBE ? "does not leave the host's KVM_RUN"

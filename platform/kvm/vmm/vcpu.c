@@ -230,12 +230,13 @@ bool vcpu_is_running(struct vcpu *cpu)
     return started && !__atomic_load_n(&cpu->serving, __ATOMIC_ACQUIRE);
 }
 
-static void describe_and_wait(struct vcpu *cpu)
+void vcpu_answer_watchdog(struct vcpu *cpu)
 {
     vcpu_describe(cpu);
-    __atomic_store_n(&cpu->describing, VCPU_DESCRIBED, __ATOMIC_RELEASE);
     pthread_mutex_lock(&cpu->vm->lock);
-    while (!cpu->vm->ended)
+    if (cpu->describing == VCPU_TO_DESCRIBE)
+        __atomic_store_n(&cpu->describing, VCPU_DESCRIBED, __ATOMIC_RELEASE);
+    while (!cpu->vm->ended && cpu->describing == VCPU_DESCRIBED)
         pthread_cond_wait(&cpu->vm->changed, &cpu->vm->lock);
     pthread_mutex_unlock(&cpu->vm->lock);
 }
@@ -248,12 +249,13 @@ void *vcpu_main(void *arg)
     while (go) {
         int err = ioctl(cpu->fd, KVM_RUN, 0) < 0 ? errno : 0;
         if (__atomic_load_n(&cpu->describing, __ATOMIC_ACQUIRE) == VCPU_TO_DESCRIBE)
-            describe_and_wait(cpu);
-        else if (err == 0)
+            vcpu_answer_watchdog(cpu);
+        if (err == 0)
             serve_exit(cpu);
         else if (err != EINTR && err != EAGAIN)
             vm_fail(vm, "processor %u: KVM_RUN: %s at %#llx", cpu->index, strerror(err),
                     (unsigned long long)current_rip(cpu));
+        cpu->run->immediate_exit = 0; /* whoever wants it out has said so before, or kicks again */
         pthread_mutex_lock(&vm->lock);
         go = !vm->ended;
         pthread_mutex_unlock(&vm->lock);

@@ -32,7 +32,10 @@ struct kvm_host {
 /* false: one line in `why`; nothing is open. */
 bool kvm_host_open(struct kvm_host *host, char *why, size_t size);
 
-/* NOTHING -- watchdog --> TO_DESCRIBE -- the processor's thread --> DESCRIBED, and in no guest from then on */
+/*
+ * NOTHING -- watchdog --> TO_DESCRIBE -- the processor's thread --> DESCRIBED, and in no guest until the end, or until the watchdog takes
+ * it back, from either state (vm.changed).
+ */
 enum vcpu_describing { VCPU_DESCRIBES_NOTHING, VCPU_TO_DESCRIBE, VCPU_DESCRIBED };
 #define VCPU_WHERE_SIZE 320u
 
@@ -109,6 +112,8 @@ void vcpu_destroy(struct vcpu *cpu);
 /* The tables it starts with: guest-physical address of the top one. */
 int vcpu_set_tables(struct vcpu *cpu, uint64_t cr3);
 void *vcpu_main(void *cpu);
+/* Describe where it is, as the watchdog asked, and wait for what that makes of it. On its own thread. */
+void vcpu_answer_watchdog(struct vcpu *cpu);
 int vcpu_start_at(struct vcpu *cpu, uint64_t rip, uint64_t rsp, uint64_t rdi);
 /* Started, and not in a request. */
 bool vcpu_is_running(struct vcpu *cpu);
@@ -117,7 +122,13 @@ bool vcpu_is_running(struct vcpu *cpu);
 /* report.c */
 /* Write where it is into cpu->where. On its own thread, out of KVM_RUN. */
 void vcpu_describe(struct vcpu *cpu);
-/* End the machine with a line that says where the processors are. The watchdog's thread. */
+/*
+ * All running processors leave the guest, and describe themselves. true: so has this one, and they wait for vm_go_on or the end. false: the
+ * host's kernel holds it, and all go on. The watchdog's thread; may take seconds.
+ */
+bool vm_call_out(struct vm *vm, unsigned suspect);
+void vm_go_on(struct vm *vm);
+/* After vm_call_out: end the machine with a line that says where they are. */
 void vm_report_hang(struct vm *vm, unsigned hung);
 
 /* serve.c: a request the image made. `address` is what it wrote to the port. */
