@@ -310,10 +310,11 @@ bool lu_patch_straggler(const struct lu_aspace *as, uint64_t rip)
         return false;
     if (__atomic_load_n(&p->rewriting, __ATOMIC_SEQ_CST) == rip - 1)
         return true;
-    /* A breakpoint that is no more (cc; the other kind is cd 03) was ours. */
-    uint8_t bytes[2];
-    return patch_read(bytes, rip - 2, 2) && bytes[1] != 0xcc &&
-           !(bytes[0] == 0xcd && bytes[1] == 0x03);
+    /* A breakpoint that is no more (cc; the other kind is cd 03) was ours. Before it the page may end, and with it what is mapped. */
+    uint8_t now, before;
+    if (!patch_read(&now, rip - 1, 1) || now == 0xcc)
+        return false;
+    return now != 0x03 || !patch_read(&before, rip - 2, 1) || before != 0xcd;
 }
 
 /* ---- fork ---- */
