@@ -607,7 +607,7 @@ static void bulk(void)
 }
 
 /* A server that resets each connection as soon as it has it: the connection was there, and connect says so. */
-static void reset_at_once(void)
+static void reset_at_once(int count)
 {
     enum { CONNECTIONS = 1000 };
     int listener = socket(AF_INET, SOCK_STREAM, 0), failed = 0, other = 0;
@@ -637,15 +637,19 @@ static void reset_at_once(void)
     }
     int status;
     CHECK(waitpid(pid, &status, 0) == pid);
-    /* On two processors Linux, too, may hear of the reset before connect has looked. */
-    printf("failed: %s, not reset: %d, server %x\n", failed < CONNECTIONS / 20 ? "few" : "many",
-           other, status);
+    printf("not reset: %d, server %x\n", other, status);
+    if (count) /* Linux itself hears of some resets before connect has looked: of most where it is emulated */
+        printf("failed: %d\n", failed);
     close(listener);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 2 && !strcmp(argv[1], "resets")) {
+        reset_at_once(1);
+        return 0;
+    }
     kinds();
     binding();
     v6();
@@ -657,6 +661,6 @@ int main(void)
     timeouts();
     urgent();
     bulk();
-    reset_at_once();
+    reset_at_once(0);
     return 0;
 }
