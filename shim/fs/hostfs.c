@@ -326,7 +326,8 @@ struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_sta
     return inode;
 }
 
-static int hostfs_look(struct inode *dir, const char *name, struct file_stat *out)
+static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
+                       struct file_stat *out)
 {
     struct host_fs *fs = node_of(dir)->fs;
     /* The granted directory has no parent, and its handle stays: no need to count a use of it. */
@@ -341,6 +342,12 @@ static int hostfs_look(struct inode *dir, const char *name, struct file_stat *ou
         host_file_close(g_platform, above);
     if (err)
         return err;
+    if (known) {
+        const struct host_node *n = node_of(known);
+        if (st.dev != n->key.dev || st.ino != n->key.ino || (st.mode ^ known->mode) & S_IFMT)
+            return -ESTALE;
+        known->mode = st.mode;
+    }
     uint64_t device = 0;
     if (st.dev != fs->devices[0]) { /* the first is the root's, and does not change */
         mutex_lock(&g_host_lock);

@@ -80,11 +80,26 @@ int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, st
     return lookup_locked(dir, name, length, NULL, out);
 }
 
+/* The name leads to `known` now as it did before. */
+static bool is_still(struct inode *dir, const char *name, size_t length, struct inode *known,
+                     struct file_stat *seen)
+{
+    struct file_stat st;
+    char text[NAME_MAX + 1];
+    memcpy(text, name, length);
+    text[length] = '\0';
+    return known && dir->ops->look(dir, text, known, seen ? seen : &st) == 0;
+}
+
 int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct file_stat *seen,
                   struct dentry **out)
 {
-    if (!dir->inode->sb->volatile_names && (*out = dentry_find(dir, name, length)) != NULL)
+    bool is_volatile = dir->inode->sb->volatile_names;
+    *out = !is_volatile || dir->inode->ops->look ? dentry_find(dir, name, length) : NULL;
+    if (*out && (!is_volatile || is_still(dir->inode, name, length, (*out)->inode, seen)))
         return 0;
+    if (*out)
+        dentry_put(*out);
     mutex_lock(&dir->inode->lock);
     int err = lookup_locked(dir, name, length, seen, out);
     mutex_unlock(&dir->inode->lock);
@@ -329,7 +344,7 @@ static bool just_look(struct walk *w, const char *name, size_t length, unsigned 
     if (!dir->sb->volatile_names || !dir->ops->look || flags & LOOKUP_DIRECTORY ||
         is_mountpoint(w->cur.dentry, name, length))
         return false;
-    *err = dir->ops->look(dir, name, w->seen);
+    *err = dir->ops->look(dir, name, NULL, w->seen);
     w->told = *err == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
     return w->told || *err;
 }

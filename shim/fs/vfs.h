@@ -139,8 +139,8 @@ struct inode_ops {
      * say, where finding the name told it anyway; else seen->nlink stays 0. */
     struct inode *(*lookup)(struct inode *dir, const char *name, struct file_stat *seen, int *err);
     /* With volatile names: all of what getattr would say of what has this name now, a link itself, without making its inode. Runs
-     * without the directory's lock. NULL: by lookup. */
-    int (*look)(struct inode *dir, const char *name, struct file_stat *out);
+     * without the directory's lock. known, unless NULL: only if it is that one, else -ESTALE. NULL: by lookup. */
+    int (*look)(struct inode *dir, const char *name, struct inode *known, struct file_stat *out);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
     int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);
