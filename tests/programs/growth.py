@@ -19,6 +19,11 @@ WARM_UP = 2000
 SLACK = {"processes": 1, "threads": 4, "descriptors": 0, "anonymous": 512, "shared": 1024, "page tables": 128, "mappings": 24}
 
 
+def grown(before, after):
+    """Pages of files don't count: other instances share them."""
+    return [name for name in SLACK if after[name] > before[name] + SLACK[name]]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pal", required=True)
@@ -37,14 +42,19 @@ def main():
         before = host_use.settled(pal.pid)
         rounds(args.count)
         after = host_use.settled(pal.pid)
+        for _ in range(30):  # whoever cleans up may have had no processor so far
+            if not grown(before, after):
+                break
+            time.sleep(1)
+            seen = host_use.settled(pal.pid)
+            after = {name: min(seen[name], after[name]) for name in seen}
         pal.stdin.close()
         status = pal.wait()
-    # Pages of files don't count: other instances share them.
-    grown = [name for name in SLACK if after[name] > before[name] + SLACK[name]]
+    more = grown(before, after)
     for name in SLACK:
-        print(f"{name:12} {before[name]:8} {after[name]:8}{'  has grown' if name in grown else ''}")
+        print(f"{name:12} {before[name]:8} {after[name]:8}{'  has grown' if name in more else ''}")
     print(f"{args.count} rounds in {time.monotonic() - start:.1f} s, status {status}")
-    sys.exit(1 if grown or status else 0)
+    sys.exit(1 if more or status else 0)
 
 
 if __name__ == "__main__":
