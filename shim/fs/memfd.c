@@ -97,14 +97,14 @@ struct file *memfs_segment(const char *name, uint64_t size, int *err)
     return f;
 }
 
-static bool can_be_sealed(const struct file *f)
+bool memfs_is_nameless(const struct file *f)
 {
     return f->inode && f->mount == g_memfd_mount && f->ops == &g_memfs_regular_ops;
 }
 
 bool memfs_write_sealed(struct file *f)
 {
-    return can_be_sealed(f) && mem_node(f->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+    return memfs_is_nameless(f) && mem_node(f->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }
 
 #define ALL_SEALS                                                                                  \
@@ -112,7 +112,7 @@ bool memfs_write_sealed(struct file *f)
 
 int memfs_add_seals(struct file *f, unsigned seals)
 {
-    if (!can_be_sealed(f))
+    if (!memfs_is_nameless(f))
         return -EINVAL;
     if (!(f->flags & O_ACCMODE))
         return -EPERM;
@@ -137,5 +137,5 @@ int memfs_add_seals(struct file *f, unsigned seals)
 
 int memfs_get_seals(struct file *f)
 {
-    return can_be_sealed(f) ? (int)mem_node(f->inode)->seals : -EINVAL;
+    return memfs_is_nameless(f) ? (int)mem_node(f->inode)->seals : -EINVAL;
 }

@@ -20,6 +20,8 @@ MUST_USE struct inode *overlay_root(struct inode *lower, int *err);
 MUST_USE struct file *memfd_file(const char *name, uint32_t flags, int *err);
 /* A file without a name in any directory, of `size` bytes: a System V segment. Owner: caller. */
 MUST_USE struct file *memfs_segment(const char *name, uint64_t size, int *err);
+/* A memfd or a segment: no path leads to it. */
+bool memfs_is_nameless(const struct file *f);
 /* New shared mappings of it may not be written (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE). */
 bool memfs_write_sealed(struct file *f);
 /* F_ADD_SEALS, F_GET_SEALS. -EINVAL: no such file. */
