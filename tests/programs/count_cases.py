@@ -15,7 +15,7 @@ GUEST = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FAMILIES = {"processes": {
     "processes": "exec exec_edges fork_isolation fork_many fork_threads fork_instant fork_marathon many_alive process_storm ids capabilities pidfds unshare"
                  " job_signals limits process_calls wait_calls sessions clone_flags priorities prctls",
-    "threads": "threads futexes cancels contexts registers segment_bases rseq membarrier robust_lists",
+    "threads": "threads futexes cancels contexts registers segment_bases rseq rseq_deaths membarrier robust_lists",
     "signals": "signals signal_actions signal_queues signal_restarts signal_storm timers jumps single_step events",
     "memory": "memory memory_advice memory_layout mmap_edges mremap_modes memfd process_memory protection_keys generated_code file_mapped"
               " sysv_msg sysv_sem sysv_shm mqueues",
