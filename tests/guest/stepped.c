@@ -313,8 +313,8 @@ int main(int argc, char **argv)
         if (call.number == SYS_rt_sigprocmask)
             g_masks[0] ^= 1ul << (SIGUSR2 - 1);
         if (waits) {
-            /* Until the tracer begins, and when it asks for no signal, at once */
-            g_in.rdx = g_words->stepping ? 1000000 : 0;
+            /* At once until the tracer begins, and when it asks for no signal; else to an end that it lives to see */
+            g_in.rdx = g_words->stepping ? 30000 : 0;
             call.result = g_words->stepping ? -EINTR : 0;
         }
         g_bad_frames = 0;

@@ -38,21 +38,21 @@ else:
 """
 
 
-def nested(folder, machines):
-    """Status and output of nested.py for three tests, with these machines."""
+def nested(folder, machines, share):
+    """Status and output of nested.py for three tests, `share` of them for a machine, with these machines."""
     for name, text in (("machines", machines), ("list", "".join(f"t{n}\t=\ttrue\tfalse\n" for n in (1, 2, 3)))):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
             f.write(text)
     started = os.path.join(folder, "started")
     if os.path.exists(started):
         os.unlink(started)
-    done = subprocess.run([sys.executable, os.path.join(HERE, "nested.py"), "--kernel", os.path.join(folder, "kernel"), "--disk", "64", os.path.join(folder, "list")],
+    done = subprocess.run([sys.executable, os.path.join(HERE, "nested.py"), "--kernel", os.path.join(folder, "kernel"), "--disk", "64", "--share", str(share), os.path.join(folder, "list")],
                           env=dict(os.environ, PATH=folder + ":" + os.environ["PATH"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False)
     with open(started, encoding="utf-8") as f:
         return done.returncode, done.stdout.decode(), f.read().split()
 
 
-# Machines (answers, then the end: "end", or for how long a processor was lost), nested.py's status, words it says, the tests they began at.
+# Machines (answers, then the end: "end", or for how long a processor was lost), nested.py's status, words it says, the tests they began at; the share of each.
 CASES = {
     "all right": ("1:0:right,2:0:right,3:0:right end", 0, "3 tests, 0 failed", ["1"]),
     "wrong output": ("1:0:right,2:0:wrong,3:0:right end", 1, "FAILED t2", ["1"]),
@@ -63,6 +63,8 @@ CASES = {
     "two stand still": ("1:0:right 301\n2:0:right 301\n3:0:right end", 0, "stood still at test 3", ["1", "2", "3"]),
     "a clock too fast": ("1:0:right fast\n1:0:right,2:0:right,3:0:right end", 0, "ran too fast", ["1", "1"]),
     "two at the same test": ("1:0:right 301\n1:0:right 301", 1, "stood still again", ["1", "2"]),
+    "one after the other": ("1:0:right,2:0:right end\n3:0:right end", 0, "3 tests, 0 failed", ["1", "3"], 2),
+    "the second stands still": ("1:0:right,2:0:right end\n1:0:right 301\n3:0:right end", 0, "stood still at test 3", ["1", "3", "3"], 2),
     "lost for a while only": ("1:0:right,2:0:right,3:0:right 30", 1, "did not come to its end", ["1"]),
 }
 
@@ -78,8 +80,8 @@ def main():
         for name in ("version", "vmlinuz", "irqbypass.ko", "kvm.ko", "kvm-amd.ko"):
             with open(os.path.join(folder, "kernel", name), "wb"):
                 pass
-        for name, (machines, status, words, began) in CASES.items():
-            got, output, started = nested(folder, machines)
+        for name, (machines, status, words, began, *share) in CASES.items():
+            got, output, started = nested(folder, machines, share[0] if share else 30)
             if got == 77:
                 print(output, end="")
                 return 77
