@@ -40,6 +40,9 @@ import cases
 SKIPPED, BROKEN = 77, 125
 SILENT = 300 # seconds without a sign of life (one is due every 5, from one processor), or without a processor, after which a machine stands still
 MACHINES = 4 # at most, one after the other where they stand still
+# QEMU 7.2 sometimes gives a processor that enters the guest's guest the machine's own instruction pointer (the watchdog has told of one in ring 0 at an
+# address of kvm_amd's): it ends with these words, in 3 of 100 runs of contexts beside another such machine, whatever the image. Such a test runs once more, and that is said.
+LOST, LOST_MOST = "triple fault near 0xfff0", 3
 NOT_RUN = (126, 127, 134) # statuses of programs that could not start or gave up, which a test natively must not have
 BUSYBOX = "/bin/busybox"
 MUSL = "/lib/ld-musl-x86_64.so.1"
@@ -70,7 +73,7 @@ if [ -x /hold_vm ]; then
 fi
 while sleep 5; do echo "@@ alive"; done >/dev/ttyS0 &
 echo "@@ up $(cut -d ' ' -f 1 /proc/uptime) $(cat /sys/module/kvm_amd/parameters/npt)" >&3
-number=0
+number=0 lost=0
 now() { cut -d ' ' -f 1 /proc/uptime; }
 run() {
     start=$(now)
@@ -84,6 +87,11 @@ while IFS='\t' read -r seconds expected command; do
     [ $number -lt $((${first:-1} + @share@)) ] || break
     [ "$expected" = - ] || run "$seconds" "$expected" expected
     run "$seconds" "$command" got
+    if grep -q "@lost@" /run/out /run/err && [ $lost -lt @lost_most@ ]; then
+        lost=$((lost + 1))
+        echo "@@ lost $number" >&3
+        run "$seconds" "$command" got
+    fi
 done </tests
 echo "@@ end $(cut -d ' ' -f 1 /proc/uptime)" >&3
 sleep 1
@@ -243,7 +251,8 @@ def make_disk(arguments, tests, files, scripts, folder):
     for module in MODULES:
         tree.file(os.path.join(arguments.kernel, module), "/modules/" + module)
     tree.text("/tests", "".join(lines).encode())
-    tree.text("/init", INIT.replace("@npt@", "1" if arguments.npt == "Y" else "0").replace("@share@", str(arguments.share)).encode())
+    tree.text("/init", INIT.replace("@npt@", "1" if arguments.npt == "Y" else "0").replace("@share@", str(arguments.share))
+              .replace("@lost@", LOST).replace("@lost_most@", str(LOST_MOST)).encode())
     tree.disk(os.path.join(folder, "disk"), arguments.disk)
     shutil.rmtree(tree.root)
 
@@ -340,6 +349,8 @@ def answers(said):
     pattern = re.compile(r"^@@ (expected|got) (\d+) (\d+) (\S+) (\S+)\n(.*?)\n@@ err\n(.*?)\n(?=@@ |\Z)", re.S | re.M)
     for kind, number, status, start, end, output, errors in pattern.findall(said):
         found.setdefault(int(number), {})[kind] = (int(status), output, errors, float(end) - float(start))
+    for number in re.findall(r"^@@ lost (\d+)$", said, re.M):
+        found.setdefault(int(number), {})["lost"] = True
     return found
 
 
@@ -445,6 +456,8 @@ def main():
         print(f"{'FAILED' if wrong else 'passed'} {test.name}{took}" + (": " + wrong if wrong else ""))
         if arguments.show and not wrong:
             print(found[number]["got"][1].rstrip("\n"))
+        if "lost" in answer and test.name != "triple_fault":
+            print(f"   {test.name} ran a second time: \"{LOST}\" before")
     if "@@ end" not in said:
         print(f"the machine did not come to its end; console:\n{console[-8000:]}")
         failed += 1
