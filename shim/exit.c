@@ -323,7 +323,7 @@ static void become_zombie(struct process *process, struct process **dead, struct
     signal_queue_flush(&process->pending);
     sighand_put(process->sighand);
     process->sighand = NULL;
-    if (process->sid == process->pid && process->tty)
+    if (process->sid == process->pid)
         tty_disassociate(process);
     hand_over_children(process, dead);
     if (parent_in_session)

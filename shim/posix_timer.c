@@ -21,8 +21,8 @@ struct posix_timer {
     int id, clock;
     int tid;          /* the thread to signal; 0: the process */
     uint64_t overrun; /* expirations since the one that `entry` reports */
-    bool
-        waits; /* counts on without being armed: until its signal is taken; for ever if nobody is told */
+    /* counts on without being armed: until its signal is taken; for ever if nobody is told */
+    bool waits;
     int last_overrun; /* as the last signal taken said */
 };
 

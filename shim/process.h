@@ -126,6 +126,7 @@ struct process {
     unsigned task_count;
     int pgid, sid;
     struct tty_session *tty; /* controlling terminal; shim/tty.h */
+    int tty_old_pgid;        /* leader: what was in the foreground when its terminal hung up; 0 */
     enum process_state state;
     bool group_exiting;
     /* Name of the last task to end, for those who look at a zombie */

@@ -65,7 +65,7 @@ static struct ipc_entry *make_segment(struct task *task, const struct ipc_reques
         return NULL;
     }
     shim_snprintf(name, sizeof(name), "SYSV%08x", (unsigned)req->key);
-    s->file = memfs_segment(name, page_up(req->size), err);
+    s->file = memfs_segment(name, page_up(req->size), s, err);
     if (!s->file) {
         if (*err == -EFBIG)
             *err = -ENOMEM;
@@ -114,7 +114,7 @@ static struct file *drop_if_unused(struct shm_segment *s)
 
 void shm_attached(struct file *file)
 {
-    struct shm_segment *s = file->data;
+    struct shm_segment *s = memfs_segment_of(file);
     const struct task *task = task_current();
     mutex_lock(&g_segments.lock);
     s->attached++;
@@ -125,7 +125,7 @@ void shm_attached(struct file *file)
 
 void shm_detached(struct file *file)
 {
-    struct shm_segment *s = file->data;
+    struct shm_segment *s = memfs_segment_of(file);
     const struct task *task = task_current();
     mutex_lock(&g_segments.lock);
     s->attached--;
@@ -140,7 +140,7 @@ void shm_detached(struct file *file)
 /* An open file of the segment's inode. Owner: caller. */
 static struct file *open_again(const struct shm_segment *s, uint32_t access, int *err)
 {
-    struct file *f = file_create(s->file->ops, access, (void *)(uintptr_t)s, err);
+    struct file *f = file_create(s->file->ops, access, NULL, err);
     if (!f)
         return NULL;
     inode_get(s->file->inode);
@@ -176,7 +176,7 @@ static struct file *begin_attach(struct task *task, int id, unsigned flags, uint
 
 static void end_attach(struct file *f)
 {
-    struct shm_segment *s = f->data;
+    struct shm_segment *s = memfs_segment_of(f);
     mutex_lock(&g_segments.lock);
     s->attached--;
     struct file *unused = drop_if_unused(s);

@@ -58,7 +58,6 @@
     X(finit_module, "no modules")                                                                  \
     X(delete_module, "no modules")                                                                 \
     X(syslog, "no log of a kernel's")                                                              \
-    X(vhangup, "not for programs")                                                                 \
     X(ustat, "replaced by statfs long ago")                                                        \
     X(sysfs, "replaced by /proc/filesystems long ago")                                             \
     X(lookup_dcookie, "gone from Linux")                                                           \

@@ -242,6 +242,13 @@ long sys_setsid(struct task *task, const struct syscall_args *args)
     return r;
 }
 
+/* vhangup(2) */
+long sys_vhangup(struct task *task, const struct syscall_args *args)
+{
+    (void)args;
+    return tty_vhangup(task);
+}
+
 /* set_tid_address(2) */
 long sys_set_tid_address(struct task *task, const struct syscall_args *args)
 {

@@ -42,6 +42,7 @@
     X(membarrier, 3, FULL, "")                                                                     \
     X(rseq, 4, PARTIAL, "an area that cannot be written is refused at once")                       \
     X(unshare, 1, PARTIAL, "files and fs state; no namespaces")                                    \
+    X(vhangup, 0, PARTIAL, "the host's own terminal stays open to who has it open")                \
     X(sethostname, 2, FULL, "")
 
 /* Identities and capabilities: creds.c */

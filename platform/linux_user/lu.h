@@ -124,8 +124,8 @@ enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
 struct thread {
     struct lu_thread_entry entry; /* first: assembly uses it; guest_frame.h */
     uint64_t saved_sp;            /* while it runs on no worker */
-    uint64_t
-        survive_sp; /* lu_survivable; 0: not in it. Read by the supervisor when its carrier is dead */
+    /* lu_survivable; 0: not in it. Read by the supervisor when its carrier is dead */
+    uint64_t survive_sp;
     uint32_t stranded_runs; /* of guest_run, since its space died */
     long resumed_with;      /* result of what it waited in, when another worker goes on with it */
     struct lu_worker *worker;
@@ -222,8 +222,8 @@ struct lu_globals {
     uint32_t event_word;     /* futex: raised with each event */
     uint64_t signal_events;  /* bits: signal n at n-1 */
     uint64_t lost_space[16]; /* id << 8 | signal; 0 empty */
-    struct thread
-        *stranded; /* by next; atomic: threads of dead carriers that nobody goes on with yet */
+    /* by next; atomic: threads of dead carriers that nobody goes on with yet */
+    struct thread *stranded;
     uint64_t reaped_user_ns, reaped_system_ns;
 
     /* With detailed_stats: guest calls that came without a trap */

@@ -91,8 +91,8 @@ struct file_ops {
      * even if somebody comes to meanwhile (pidfd_getfd).
      */
     bool keeps_position_only;
-    bool
-        tells_extents; /* FS_IOC_FIEMAP is answered, by SEEK_DATA and SEEK_HOLE; else -EOPNOTSUPP */
+    /* FS_IOC_FIEMAP is answered, by SEEK_DATA and SEEK_HOLE; else -EOPNOTSUPP */
+    bool tells_extents;
     bool ignores_seek; /* without seek: lseek answers 0 instead of -ESPIPE */
     /* New offset, or -ESPIPE (NULL). */
     int64_t (*seek)(struct task *task, struct file *f, int64_t offset, int whence);

@@ -84,11 +84,12 @@ struct file *memfd_file(const char *name, uint32_t flags, int *err)
     return f;
 }
 
-struct file *memfs_segment(const char *name, uint64_t size, int *err)
+struct file *memfs_segment(const char *name, uint64_t size, struct shm_segment *segment, int *err)
 {
     struct file *f = nameless_file(name, 0600, err);
     if (!f)
         return NULL;
+    mem_node(f->inode)->segment = segment;
     *err = mem_truncate(f->inode, size);
     if (*err) {
         file_put(f);
@@ -97,14 +98,19 @@ struct file *memfs_segment(const char *name, uint64_t size, int *err)
     return f;
 }
 
-bool memfs_is_nameless(const struct file *f)
+struct shm_segment *memfs_segment_of(const struct file *f)
+{
+    return mem_node(f->inode)->segment;
+}
+
+static bool can_be_sealed(const struct file *f)
 {
     return f->inode && f->mount == g_memfd_mount && f->ops == &g_memfs_regular_ops;
 }
 
 bool memfs_write_sealed(struct file *f)
 {
-    return memfs_is_nameless(f) && mem_node(f->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
+    return can_be_sealed(f) && mem_node(f->inode)->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE);
 }
 
 #define ALL_SEALS                                                                                  \
@@ -112,7 +118,7 @@ bool memfs_write_sealed(struct file *f)
 
 int memfs_add_seals(struct file *f, unsigned seals)
 {
-    if (!memfs_is_nameless(f))
+    if (!can_be_sealed(f))
         return -EINVAL;
     if (!(f->flags & O_ACCMODE))
         return -EPERM;
@@ -137,5 +143,5 @@ int memfs_add_seals(struct file *f, unsigned seals)
 
 int memfs_get_seals(struct file *f)
 {
-    return memfs_is_nameless(f) ? (int)mem_node(f->inode)->seals : -EINVAL;
+    return can_be_sealed(f) ? (int)mem_node(f->inode)->seals : -EINVAL;
 }

@@ -14,14 +14,19 @@
 #include "shim/fs/dir_list.h"
 #include "shim/fs/vfs.h"
 
+struct shm_segment;
+
 /* Consumes `lower`, a HOSTFS_FIXED directory. tmpfs_root() is in vfs.h. */
 MUST_USE struct inode *overlay_root(struct inode *lower, int *err);
 /* memfd_create(2). Owner: caller. */
 MUST_USE struct file *memfd_file(const char *name, uint32_t flags, int *err);
-/* A file without a name in any directory, of `size` bytes: a System V segment. Owner: caller. */
-MUST_USE struct file *memfs_segment(const char *name, uint64_t size, int *err);
-/* A memfd or a segment: no path leads to it. */
-bool memfs_is_nameless(const struct file *f);
+/*
+ * A file without a name in any directory, of `size` bytes: a System V segment's. Owner: caller. The inode leads back to `segment`, from
+ * whatever file of it.
+ */
+MUST_USE struct file *memfs_segment(const char *name, uint64_t size, struct shm_segment *segment,
+                                    int *err);
+struct shm_segment *memfs_segment_of(const struct file *f);
 /* New shared mappings of it may not be written (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE). */
 bool memfs_write_sealed(struct file *f);
 /* F_ADD_SEALS, F_GET_SEALS. -EINVAL: no such file. */
@@ -86,8 +91,8 @@ struct mem_node {
     uint64_t size, lower_blocks;
     char *bytes; /* MEM_DATA_INLINE, and the text of symbolic links */
     size_t capacity;
-    uint32_t
-        version; /* odd while the data or where it lies is being changed: short reads take no lock */
+    /* odd while the data or where it lies is being changed: short reads take no lock */
+    uint32_t version;
     struct memory_object *object; /* owned; set before kind says so */
     uint64_t object_size;         /* >= size; larger only while nobody mapped it */
     bool mapped;
@@ -96,6 +101,7 @@ struct mem_node {
     unsigned seals;       /* F_SEAL_*; memfd only */
     struct xattr *xattrs; /* owned; once xattrs_own, else the lower inode's count */
     bool xattrs_own;
+    struct shm_segment *segment; /* whose file this is; fixed; NULL: nobody's */
 };
 
 static inline struct mem_node *mem_node(struct inode *inode)

@@ -330,7 +330,7 @@ static void keep_lower(struct file *f, struct host_file *file)
 
 static void regular_release(struct file *f)
 {
-    if (!f->data || memfs_is_nameless(f)) /* a segment's is the segment */
+    if (!f->data)
         return;
     __atomic_fetch_sub(&g_lower_kept, 1, __ATOMIC_RELAXED);
     host_file_close(g_platform, f->data);

@@ -330,8 +330,8 @@ static bool is_mountpoint(struct dentry *dir, const char *name, size_t length)
         return false;
     uint32_t hash = dentry_hash(dir, name, length);
     mutex_lock(&g_dcache_lock);
-    struct dentry *d =
-        dentry_find_locked(dir, name, length, hash); /* who carries a mount is found */
+    /* who carries a mount is found */
+    struct dentry *d = dentry_find_locked(dir, name, length, hash);
     bool found = d && d->mounted;
     mutex_unlock(&g_dcache_lock);
     return found;
@@ -567,9 +567,9 @@ struct file *vfs_open_path(struct task *task, const struct path *path, uint32_t 
         struct file *f = inode->data;
         struct file_stat attr;
         *err = file_stat(f, &attr);
+        /* sockets, and descriptors of events, which have no type: made, not opened */
         if (!*err && (!(attr.mode & S_IFMT) || S_ISSOCK(attr.mode)))
-            *err =
-                -ENXIO; /* sockets, and descriptors of events, which have no type: made, not opened */
+            *err = -ENXIO;
         if (*err)
             return NULL;
         file_get(f);
@@ -749,8 +749,8 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
                      (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     struct path path;
-    if (str_nlength(name, PATH_MAX) >=
-        PATH_MAX) { /* not every name comes from the guest's memory */
+    /* not every name comes from the guest's memory */
+    if (str_nlength(name, PATH_MAX) >= PATH_MAX) {
         *err = -ENAMETOOLONG;
         return NULL;
     }

@@ -24,6 +24,7 @@
 #include "shim/fs/vfs.h"
 #include "shim/process.h"
 #include "shim/shim.h"
+#include "shim/stats.h"
 #include "shim/signal.h"
 #include "shim/syscall.h"
 
@@ -41,9 +42,10 @@ struct pty {
     struct mutex count_lock;
     /* under count_lock */
     bool master_open, locked, packets;
-    unsigned slaves;         /* open files of this life of the slot, hung up or not */
-    bool slave_seen;         /* since the master opened: its reads end when the last slave closes */
-    uint64_t hang_ups, born; /* born: hang_ups when the master opened */
+    unsigned slaves;   /* open files of this life of the slot, hung up or not */
+    bool slave_seen;   /* since the master opened: its reads end when the last slave closes */
+    uint64_t hang_ups; /* atomic: files opened at another count are dead */
+    uint64_t born;     /* that count when the master opened */
     struct wait_queue master_wait, slave_wait;
     struct async_list async_master, async_slave;
 };
@@ -61,12 +63,7 @@ static bool nonblocking(const struct file *f)
 
 static bool hung_up(struct pty *p, const struct file *f)
 {
-    bool r;
-
-    mutex_lock(&p->count_lock);
-    r = f->pos != p->hang_ups;
-    mutex_unlock(&p->count_lock);
-    return r;
+    return f->pos != __atomic_load_n(&p->hang_ups, __ATOMIC_ACQUIRE);
 }
 
 /* Both sides look again. */
@@ -234,6 +231,18 @@ static int pty_output_bytes(struct tty_session *tty, int *out)
     return 0;
 }
 
+static void pty_hang_up(struct tty_session *tty)
+{
+    struct pty *p = (struct pty *)tty;
+
+    __atomic_fetch_add(&p->hang_ups, 1, __ATOMIC_ACQ_REL);
+    mutex_lock(&p->line_lock);
+    tty_line_reset(&p->line);
+    packet_event(p, 0, TIOCPKT_FLUSHREAD);
+    mutex_unlock(&p->line_lock);
+    wake_both(p);
+}
+
 static const struct tty_driver pty_driver = {
     .get_attr = pty_get_attr,
     .set_attr = pty_set_attr,
@@ -244,6 +253,7 @@ static const struct tty_driver pty_driver = {
     .type = pty_type,
     .input_bytes = pty_input_bytes,
     .output_bytes = pty_output_bytes,
+    .hang_up = pty_hang_up,
 };
 
 /* ---- the slave -------------------------------------------------------------------------------------------------- */
@@ -387,7 +397,7 @@ static int64_t slave_ioctl(struct task *task, struct file *f, unsigned request, 
     struct pty *p = f->data;
 
     if (hung_up(p, f))
-        return -EIO;
+        return request == TIOCSPGRP ? -ENOTTY : -EIO;
     return tty_ioctl(task, &p->tty, request, arg);
 }
 
@@ -432,9 +442,8 @@ static const struct file_ops slave_ops = {
 int pty_open_slave(struct task *task, struct tty_session *tty, struct file *f)
 {
     struct pty *p = (struct pty *)tty;
-    int r = 0;
+    int r = tty_check_open(task, tty);
 
-    r = tty_check_open(task, tty);
     mutex_lock(&p->count_lock);
     if (!p->master_open || p->locked) {
         r = -EIO;
@@ -657,6 +666,9 @@ static int64_t master_ioctl(struct task *task, struct file *f, unsigned request,
         if (request == TIOCGSID && !number)
             return -ENOTTY;
         return user_write(arg, &number, sizeof(number));
+    case TIOCVHANGUP: /* the master's own end */
+        stats_unsupported("ioctl: TIOCVHANGUP of a master");
+        return -ENOTTY;
     case TIOCSCTTY:
     case TIOCNOTTY:
         return -ENOTTY;
@@ -665,25 +677,17 @@ static int64_t master_ioctl(struct task *task, struct file *f, unsigned request,
     }
 }
 
-/* The slave's files that are open now are dead. */
-static void hang_up(struct pty *p)
-{
-    mutex_lock(&p->count_lock);
-    p->hang_ups++;
-    mutex_unlock(&p->count_lock);
-}
-
 static void master_release(struct file *f)
 {
     struct pty *p = f->data;
 
     devfs_remove_pty(p->index);
-    hang_up(p); /* before the session is told */
+    __atomic_fetch_add(&p->hang_ups, 1, __ATOMIC_ACQ_REL); /* before the session is told */
     mutex_lock(&g_process_lock);
     tty_hang_up(&p->tty);
     mutex_unlock(&g_process_lock);
     mutex_lock(&p->count_lock);
-    p->hang_ups++; /* those opened since */
+    __atomic_fetch_add(&p->hang_ups, 1, __ATOMIC_ACQ_REL); /* those opened since */
     p->master_open = false;
     mutex_unlock(&p->count_lock);
     wake_both(p);

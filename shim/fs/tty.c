@@ -116,7 +116,7 @@ static int leader_gives_up(struct process *leader, enum giving_up why)
         return -ENOTTY;
     if (tty->pgid) {
         signal_send_pgrp(tty->pgid, &hup);
-        if (why == ASKED_TO || tty->driver->hang_up)
+        if (why == ASKED_TO || tty->driver->hangs_up_with_leader)
             signal_send_pgrp(tty->pgid, &cont);
     }
     session_loses_tty(tty);
@@ -125,26 +125,63 @@ static int leader_gives_up(struct process *leader, enum giving_up why)
 
 void tty_disassociate(struct process *leader)
 {
-    struct tty_session *tty = leader->tty;
+    struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
 
-    if (!leader_gives_up(leader, DIES) && tty->driver->hang_up)
-        tty->driver->hang_up(tty);
+    if (leader->tty) {
+        (void)leader_gives_up(leader, DIES);
+    } else if (leader->tty_old_pgid) {
+        signal_send_pgrp(leader->tty_old_pgid, &hup);
+        signal_send_pgrp(leader->tty_old_pgid, &cont);
+    }
 }
 
 void tty_hang_up(struct tty_session *tty)
 {
     struct process *leader = tty->sid ? process_find(tty->sid) : NULL;
-    struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
 
     if (leader && leader->state < PROCESS_ZOMBIE) {
+        struct abi_siginfo hup = signal_info_kernel(SIGHUP), cont = signal_info_kernel(SIGCONT);
+        leader->tty_old_pgid = tty->pgid;
         signal_send_process(leader, &hup);
         signal_send_process(leader, &cont);
     }
-    if (tty->pgid && (!leader || tty->pgid != leader->pgid)) {
-        signal_send_pgrp(tty->pgid, &hup);
-        signal_send_pgrp(tty->pgid, &cont);
-    }
     session_loses_tty(tty);
+}
+
+static void vhangup(struct tty_session *tty)
+{
+    if (tty->driver->hang_up)
+        tty->driver->hang_up(tty);
+    mutex_lock(&g_process_lock);
+    tty_hang_up(tty);
+    mutex_unlock(&g_process_lock);
+}
+
+static struct tty_session *controlling_tty(struct task *task)
+{
+    mutex_lock(&g_process_lock);
+    struct tty_session *tty = task->process->tty;
+    mutex_unlock(&g_process_lock);
+    return tty;
+}
+
+int tty_vhangup(struct task *task)
+{
+    if (!process_capable(task->process, CAP_SYS_TTY_CONFIG))
+        return -EPERM;
+    struct tty_session *tty = controlling_tty(task);
+    if (tty)
+        vhangup(tty);
+    return 0;
+}
+
+/* Under g_process_lock: a leader gets a terminal. */
+static void becomes_controlling(struct tty_session *tty, struct process *leader)
+{
+    tty->sid = leader->sid;
+    tty->pgid = leader->pgid;
+    leader->tty = tty;
+    leader->tty_old_pgid = 0;
 }
 
 void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags)
@@ -154,11 +191,8 @@ void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags)
     if ((flags & (O_NOCTTY | O_PATH)) || (flags & O_ACCMODE) == O_WRONLY)
         return;
     mutex_lock(&g_process_lock);
-    if (p->sid == p->pid && !p->tty && !tty->sid) {
-        tty->sid = p->sid;
-        tty->pgid = p->pgid;
-        p->tty = tty;
-    }
+    if (p->sid == p->pid && !p->tty && !tty->sid)
+        becomes_controlling(tty, p);
     mutex_unlock(&g_process_lock);
 }
 
@@ -177,9 +211,7 @@ static int tty_set_controlling(struct task *task, struct tty_session *tty, uint6
         r = -EPERM;
     } else {
         session_loses_tty(tty);
-        tty->sid = p->sid;
-        tty->pgid = p->pgid;
-        p->tty = tty;
+        becomes_controlling(tty, p);
     }
     mutex_unlock(&g_process_lock);
     return r;
@@ -482,10 +514,11 @@ int64_t tty_ioctl(struct task *task, struct tty_session *tty, unsigned request, 
             return r;
         out.number = (out.attr.c_cflag & CLOCAL) != 0;
         return user_write(arg, &out.number, sizeof(out.number));
-    case TIOCVHANGUP: /* as vhangup(2): not for programs */
-        if (process_capable(task->process, CAP_SYS_ADMIN))
-            stats_unsupported("ioctl: TIOCVHANGUP");
-        return process_capable(task->process, CAP_SYS_ADMIN) ? -ENOTTY : -EPERM;
+    case TIOCVHANGUP:
+        if (!process_capable(task->process, CAP_SYS_ADMIN))
+            return -EPERM;
+        vhangup(tty);
+        return 0;
     case TIOCSSOFTCAR:
         return tty_set_soft_carrier(task, tty, arg);
     case TCGETS2:
@@ -605,12 +638,6 @@ static int console_output_bytes(struct tty_session *tty, int *out)
     return 0;
 }
 
-/* Others of the host may use it: it stays as it is. */
-static void console_hang_up(struct tty_session *tty)
-{
-    (void)tty;
-}
-
 static const struct tty_driver console_driver = {
     .get_attr = console_get_attr,
     .set_attr = console_set_attr,
@@ -619,7 +646,7 @@ static const struct tty_driver console_driver = {
     .flush = console_flush,
     .input_bytes = console_input_bytes,
     .output_bytes = console_output_bytes,
-    .hang_up = console_hang_up,
+    .hangs_up_with_leader = true,
 };
 
 static int64_t console_read(struct task *task, struct file *f, struct mem_ref into,
@@ -763,11 +790,8 @@ int console_open(struct task *task, struct file *f)
 
 int tty_open_controlling(struct task *task, struct file *f)
 {
-    struct tty_session *tty;
+    struct tty_session *tty = controlling_tty(task);
 
-    mutex_lock(&g_process_lock);
-    tty = task->process->tty;
-    mutex_unlock(&g_process_lock);
     if (!tty)
         return -ENXIO;
     return tty == &g_console.tty ? console_open(task, f) : pty_open_slave(task, tty, f);

@@ -41,7 +41,9 @@ struct tty_driver {
     int (*type)(struct tty_session *tty, char key);         /* TIOCSTI; NULL: -EIO */
     int (*input_bytes)(struct tty_session *tty, int *out);  /* FIONREAD */
     int (*output_bytes)(struct tty_session *tty, int *out); /* TIOCOUTQ */
-    /* Under g_process_lock: the session's leader died. NULL: open files stay good, as those of a pty do in Linux. */
+    /* The session's leader takes it along when it dies; those of a pty stay good in Linux. */
+    bool hangs_up_with_leader;
+    /* Files that are open now are dead. NULL: others of the host use them, they stay good. */
     void (*hang_up)(struct tty_session *tty);
 };
 
@@ -59,12 +61,17 @@ void tty_attach_first(struct process *process);
 int tty_foreground_pgid(void);
 
 /*
- * A session leader dies: SIGHUP to the foreground group; SIGCONT too, if the terminal hangs up. The session loses it. Under
- * g_process_lock.
+ * A session leader dies: SIGHUP to the foreground group, be it that of a terminal which hung up before; SIGCONT too, if the terminal
+ * hangs up or did. The session loses it. Under g_process_lock.
  */
 void tty_disassociate(struct process *leader);
-/* The terminal is gone: SIGHUP to the session, which loses it. Under g_process_lock. */
+/*
+ * The terminal is gone: the session loses it. SIGHUP and SIGCONT to its leader; to the group that was in the foreground once the
+ * leader dies. Under g_process_lock.
+ */
 void tty_hang_up(struct tty_session *tty);
+/* vhangup(2) of the caller's terminal, if it has one. -EPERM. */
+int tty_vhangup(struct task *task);
 /* A leader without a terminal opened one without O_NOCTTY, for reading: it is the session's now. Takes g_process_lock. */
 void tty_opened(struct task *task, struct tty_session *tty, uint32_t flags);
 

@@ -27,6 +27,14 @@ void tty_line_init(struct tty_line *l, char *input, char *output, size_t capacit
     l->output = (struct ring){.data = output, .capacity = capacity};
 }
 
+void tty_line_reset(struct tty_line *l)
+{
+    struct ring output = l->output;
+
+    tty_line_init(l, l->input.data, output.data, output.capacity);
+    l->output = output;
+}
+
 static bool flag(uint32_t flags, uint32_t bit)
 {
     return (flags & bit) != 0;

@@ -33,6 +33,9 @@ struct tty_line {
 
 void tty_line_init(struct tty_line *l, char *input, char *output, size_t capacity);
 
+/* As at first, but for what is on its way to the screen. */
+void tty_line_reset(struct tty_line *l);
+
 /* Bytes that come in one write are a batch: a signal key also takes back the echo of those before it. */
 static inline void tty_line_begin_batch(struct tty_line *l)
 {
