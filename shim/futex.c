@@ -90,9 +90,11 @@ int futex_join(struct futex_waiter *w, uint64_t addr, uint32_t expected)
 
 void futex_wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
 {
+    struct thread *thread = w->thread;
     futex_dequeue(w);
-    wake_list_add(wakes, w->thread);
     __atomic_store_n(&w->bucket, NULL, __ATOMIC_SEQ_CST);
+    wake_list_add(wakes,
+                  thread); /* a full list wakes at once: who finds himself in a bucket sleeps on */
 }
 
 static int wake_in(struct futex_bucket *b, const struct futex_key *key, int count, uint32_t bitset,

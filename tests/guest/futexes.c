@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -694,6 +695,46 @@ static void crowd(void)
     printf("crowd: %u turns\n", g_crowd->count);
 }
 
+#define SLEEPERS 40
+static uint32_t g_round, g_asleep, g_awake;
+
+static void *sleep_each_round(void *arg)
+{
+    for (uint32_t k = 0; k < 50; k++) {
+        __atomic_add_fetch(&g_asleep, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&g_round, __ATOMIC_SEQ_CST) == k)
+            futex(&g_round, FUTEX_WAIT_PRIVATE, k, NULL, NULL, 0);
+        __atomic_add_fetch(&g_awake, 1, __ATOMIC_SEQ_CST);
+    }
+    return arg;
+}
+
+static bool becomes(uint32_t *count, uint32_t value)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    for (int i = 0; i < 60000 && __atomic_load_n(count, __ATOMIC_SEQ_CST) != value; i++)
+        nanosleep(&moment, NULL);
+    return __atomic_load_n(count, __ATOMIC_SEQ_CST) == value;
+}
+
+/* One wake for many threads at once wakes each of them. */
+static void woken_together(void)
+{
+    pthread_t t[SLEEPERS];
+    for (int i = 0; i < SLEEPERS; i++)
+        CHECK(pthread_create(&t[i], NULL, sleep_each_round, NULL) == 0);
+    for (uint32_t k = 0; k < 50; k++) {
+        CHECK(becomes(&g_asleep, (k + 1) * SLEEPERS));
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* almost all do sleep by now */
+        __atomic_add_fetch(&g_round, 1, __ATOMIC_SEQ_CST);
+        CHECK(futex(&g_round, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0) >= 0);
+        CHECK(becomes(&g_awake, (k + 1) * SLEEPERS));
+    }
+    for (int i = 0; i < SLEEPERS; i++)
+        CHECK(pthread_join(t[i], NULL) == 0);
+    printf("woken together: %u times\n", g_awake);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -706,5 +747,6 @@ int main(void)
     shared();
     robust();
     crowd();
+    woken_together();
     return 0;
 }
