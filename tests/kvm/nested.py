@@ -7,7 +7,7 @@ holds busybox, the modules of KVM, and every file that LIST names, at the path i
 tests one after the other and hands back what they printed; this program judges. A machine whose own kernel stands still, or one of its
 processors (QEMU before 8.1 may lose the race between a processor that translates code and another that patches it: hold_vm.c; or, by the
 like, go round for ever in its list of a page's translations), is said to, with where its processors are, and another one goes on with the
-test it stood at: what stops two machines fails.
+test it stood at, as after one that went down: what stops two machines fails.
 
 LIST has one test a line, fields separated by tabs:
   NAME  STATUS  WORDS  COMMAND   the command ends with STATUS and says WORDS, once ("": says whatever it likes)
@@ -25,6 +25,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -361,35 +362,47 @@ def run_machines(arguments, folder, count):
     while True:
         said, console, stuck = boot(arguments, folder, first, end - time.monotonic())
         found.update(answers(said))
-        if stuck is None:
+        if stuck is None and "@@ end" in said:
             first += arguments.share
-            if first > count or "@@ end" not in said:
+            if first > count:
                 return found, said, console
             continue
         at = max((number for number, answer in found.items() if "got" in answer), default=0) + 1
+        if stuck is None and (at > count or "@@ up" not in said or time.monotonic() >= end):
+            return found, said, console
+        what = f"the machine's own kernel stood still (its processors: {stuck})" if stuck else f"the machine went down, its console: {console[-2000:]}"
         stood += 1
         again, stood_at = at == stood_at, at
         if again or stood == MACHINES:
-            return found, said, f"{console}\nthe machine's own kernel stood still{' again' if again else ''}, its processors: {stuck}"
-        print(f"the machine's own kernel stood still at test {at} (its processors: {stuck}); another machine goes on there", flush=True)
+            return found, said, f"{console}\n{what} at test {at}{' again' if again else ''}"
+        print(f"{what} at test {at}; another machine goes on there", flush=True)
         first = at
 
 
-def run_here(test):
+def as_from_a_terminal():
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT): # ignored by what nohup or a script runs in the background
+        signal.signal(number, signal.SIG_DFL)
+
+
+def run_here(test, seconds):
     done = subprocess.run(["sh", "-c", test.other], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd="/",
-                          env=dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root"), check=False)
+                          env=dict(os.environ, LC_ALL="C", GUEST_VARIABLE="seen", HOME="/root"), timeout=seconds, preexec_fn=as_from_a_terminal,
+                          check=False)
     status = done.returncode if done.returncode >= 0 else 128 - done.returncode
     return status, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
-def judge(test, answer):
+def judge(test, answer, seconds):
     """None: as it should be; or what is wrong."""
     if "got" not in answer:
         return "was not run to its end"
     got = answer["got"]
     if test.compared():
         if test.status == "=here":
-            expected = run_here(test)
+            try:
+                expected = run_here(test, seconds)
+            except subprocess.TimeoutExpired:
+                return f"takes more than {seconds} s on this machine"
         elif "expected" in answer:
             expected = answer["expected"]
             if expected[0] in NOT_RUN:
@@ -450,7 +463,7 @@ def main():
     failed = 0
     for number, test in enumerate(tests, 1):
         answer = found.get(number, {})
-        wrong = judge(test, answer)
+        wrong = judge(test, answer, arguments.seconds)
         failed += wrong is not None
         took = f" ({answer['got'][3]:.1f} s)" if "got" in answer else ""
         print(f"{'FAILED' if wrong else 'passed'} {test.name}{took}" + (": " + wrong if wrong else ""))
