@@ -133,6 +133,11 @@ size_t aspace_poke(struct platform *p, const struct aspace *as, struct guest_add
     return p->memory->poke(p, as, dst, src, size);
 }
 
+int memory_on_shortage(struct platform *p, memory_shortage ask)
+{
+    return p->memory->on_shortage(p, ask);
+}
+
 struct memory_object *memory_object_create(struct platform *p, uint64_t size, int *err)
 {
     PLATFORM_REQUIRE(err != NULL);

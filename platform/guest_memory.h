@@ -111,6 +111,12 @@ struct memory_map_request {
 };
 
 /*
+ * Asked on the copying thread, under no lock of the platform's, when a page of the guest's that a copy or an atomic is to reach needs memory and none is
+ * left. asked: how often in a row for that page before. true: it is tried again; false: the copy ends there, as at a byte that cannot be reached.
+ */
+typedef bool (*memory_shortage)(unsigned asked);
+
+/*
  * The slots. `as` must be active on the calling thread unless a slot says otherwise; every range is
  * page aligned and in the guest's range (checked by the entry points: an unaligned or foreign range
  * from the shim is a bug, not an errno). All are callable from any thread; none takes a shim lock.
@@ -175,6 +181,12 @@ struct memory_ops {
                    size_t size);
     size_t (*poke)(struct platform *p, const struct aspace *as, struct guest_addr dst,
                    const void *src, size_t size);
+
+    /*
+     * Whom copies, atomics, and objects that are read ask when no memory is left; NULL: nobody, as at the start. While no copy runs.
+     * Errors: -EOPNOTSUPP: that never happens here, the host ends processes itself.
+     */
+    int (*on_shortage)(struct platform *p, memory_shortage ask);
 
     /*
      * A zero-filled object of `size` bytes, shared by all who map it. Owner: caller, one reference.
@@ -245,6 +257,7 @@ MUST_USE size_t aspace_peek(struct platform *p, const struct aspace *as, void *d
                             struct guest_addr src, size_t size);
 MUST_USE size_t aspace_poke(struct platform *p, const struct aspace *as, struct guest_addr dst,
                             const void *src, size_t size);
+MUST_USE int memory_on_shortage(struct platform *p, memory_shortage ask);
 MUST_USE struct memory_object *memory_object_create(struct platform *p, uint64_t size, int *err);
 MUST_USE struct memory_object *memory_object_from_file(struct platform *p, struct host_file *file,
                                                        int *err);

@@ -6,6 +6,8 @@
 #include <linux/signal.h>
 
 #include "platform/clock.h"
+#include "platform/errno.h"
+#include "platform/guest_memory.h"
 #include "platform/instance.h"
 #include "platform/thread.h"
 #include "shim/base/alloc.h"
@@ -25,6 +27,7 @@
 #define PAUSE_MOST (100 * MS)
 #define TOUCHED_PER_NS 8ull /* bytes: what two processors can fill */
 #define DEATH_TAKES (2000 * MS)
+#define ASKED_MOST 10000u /* a millisecond each at least: some deaths */
 #define MEASURE_SHARE 10u /* measuring takes at most this part of the time */
 
 static struct {
@@ -33,8 +36,10 @@ static struct {
     struct thread *watcher; /* atomic */
     /* When somebody was last killed since there was none left: monotonic ns, atomic; 0: never */
     uint64_t exhausted_at;
-    struct mutex lock;      /* a leaf, but for the platform: */
-    uint64_t used;          /* bytes, as last measured, */
+    int starving;      /* pid of whose copy found no memory, for the watcher; atomic; 0: nobody's */
+    uint32_t never;    /* a word nobody wakes */
+    struct mutex lock; /* a leaf, but for the platform: */
+    uint64_t used;     /* bytes, as last measured, */
     uint64_t promised_then; /* and what was promised then */
 } g_budget;
 
@@ -98,11 +103,10 @@ bool budget_allows_file(uint64_t size)
 struct victim {
     int pid;
     uint64_t pages;
-    char comm[16];
 };
 
 /* The next process after `pid` that has memory; its mm is the caller's to put. NULL: none. */
-static struct mm *next_mm(int *pid, char comm[16])
+static struct mm *next_mm(int *pid)
 {
     struct mm *mm = NULL;
     struct process *best = NULL;
@@ -115,7 +119,6 @@ static struct mm *next_mm(int *pid, char comm[16])
         mm = best->tasks->mm;
         mm_get(mm);
         *pid = best->pid;
-        str_copy(comm, best->tasks->comm, 16);
     }
     mutex_unlock(&g_process_lock);
     return mm;
@@ -125,7 +128,7 @@ static struct victim find_biggest(void)
 {
     struct victim biggest = {0}, v = {0};
     struct mm *mm;
-    while ((mm = next_mm(&v.pid, v.comm))) {
+    while ((mm = next_mm(&v.pid))) {
         v.pages = mm_resident_pages(mm);
         (void)mm_put(mm, MM_DROP_OUTSIDE);
         if (v.pages > biggest.pages)
@@ -137,18 +140,20 @@ static struct victim find_biggest(void)
 /* Says so, unless it is on its way already. */
 static void kill_victim(const struct victim *v, const char *because)
 {
-    char line[128];
+    char line[128], comm[16] = "";
     mutex_lock(&g_process_lock);
     struct process *p = process_find(v->pid);
     bool kill = p && p->tasks && !p->group_exiting;
-    if (kill)
+    if (kill) {
+        str_copy(comm, p->tasks->comm, sizeof(comm));
         process_start_exit(p, SIGKILL);
+    }
     mutex_unlock(&g_process_lock);
     if (!kill)
         return;
     shim_snprintf(line, sizeof(line),
                   "pal: out of memory%s: killed process %d (%s), which held %llu MiB", because,
-                  v->pid, v->comm, (unsigned long long)(v->pages * PAGE >> 20));
+                  v->pid, comm, (unsigned long long)(v->pages * PAGE >> 20));
     instance_message(g_platform, line);
 }
 
@@ -165,7 +170,8 @@ static void kill_biggest(void)
     while (measure() > g_budget.limit && clock_now(g_platform, CLOCK_KIND_MONOTONIC) < patience);
 }
 
-void budget_exhausted(struct task *task)
+/* None was left for process `pid`: the biggest goes, unless one is going. */
+static void make_room(int pid)
 {
     uint64_t now = clock_now(g_platform, CLOCK_KIND_MONOTONIC);
     uint64_t last = __atomic_load_n(&g_budget.exhausted_at, __ATOMIC_RELAXED);
@@ -173,41 +179,70 @@ void budget_exhausted(struct task *task)
     if (!dying && __atomic_compare_exchange_n(&g_budget.exhausted_at, &last, now, false,
                                               __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
         struct victim v = find_biggest();
-        if (!v.pid) { /* files and the shim have it all */
-            v.pid = task->process->pid;
-            str_copy(v.comm, task->comm, sizeof(v.comm));
-        }
+        if (!v.pid) /* files and the shim have it all */
+            v.pid = pid;
         kill_victim(&v, "");
     }
+}
+
+void budget_exhausted(struct task *task)
+{
+    make_room(task->process->pid);
     if (!task_interrupted(task))
         thread_park(g_platform, deadline_after(PAUSE_LEAST), NULL, 0);
+}
+
+bool budget_wait(unsigned asked)
+{
+    const struct task *task = task_current();
+    if (!task || asked >= ASKED_MOST || __atomic_load_n(&task->exiting, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(&g_budget.starving, task->process->pid, __ATOMIC_RELEASE);
+    struct thread *watcher = __atomic_load_n(&g_budget.watcher, __ATOMIC_ACQUIRE);
+    if (watcher)
+        thread_unpark(g_platform, watcher);
+    /* No park: that would take a token that whoever called means to sleep for. */
+    (void)thread_wait(g_platform, &g_budget.never, 0, deadline_after(PAUSE_LEAST));
+    return true;
+}
+
+/* Result: nanoseconds until it must be looked again. */
+static uint64_t enforce_limit(void)
+{
+    if (promised_bytes() <= g_budget.limit)
+        return PAUSE_QUIET;
+    uint64_t start = clock_now(g_platform, CLOCK_KIND_MONOTONIC), used = measure();
+    uint64_t least = (clock_now(g_platform, CLOCK_KIND_MONOTONIC) - start) * MEASURE_SHARE;
+    uint64_t pause = PAUSE_QUIET;
+    if (least < PAUSE_LEAST)
+        least = PAUSE_LEAST;
+    if (used > g_budget.limit)
+        kill_biggest();
+    else
+        pause = (g_budget.limit - used) / TOUCHED_PER_NS;
+    pause = pause > PAUSE_MOST ? PAUSE_MOST : pause;
+    return pause < least ? least : pause;
 }
 
 static void watch(void *arg)
 {
     (void)arg;
     for (;;) {
-        uint64_t pause = PAUSE_QUIET;
-        if (promised_bytes() > g_budget.limit) {
-            uint64_t start = clock_now(g_platform, CLOCK_KIND_MONOTONIC), used = measure();
-            uint64_t least = (clock_now(g_platform, CLOCK_KIND_MONOTONIC) - start) * MEASURE_SHARE;
-            if (least < PAUSE_LEAST)
-                least = PAUSE_LEAST;
-            if (used > g_budget.limit)
-                kill_biggest();
-            else
-                pause = (g_budget.limit - used) / TOUCHED_PER_NS;
-            pause = pause > PAUSE_MOST ? PAUSE_MOST : pause;
-            pause = pause < least ? least : pause;
-        }
-        thread_park(g_platform, deadline_after(pause), NULL, 0);
+        uint64_t deadline = THREAD_WAIT_FOREVER;
+        int starving = __atomic_exchange_n(&g_budget.starving, 0, __ATOMIC_ACQUIRE);
+        if (starving)
+            make_room(starving);
+        if (g_budget.limit)
+            deadline = deadline_after(enforce_limit());
+        thread_park(g_platform, deadline, NULL, 0);
     }
 }
 
 int budget_start(void)
 {
     struct thread *watcher;
-    if (!g_config->memory_limit)
+    bool runs_short = memory_on_shortage(g_platform, budget_wait) != -EOPNOTSUPP;
+    if (!g_config->memory_limit && !runs_short)
         return 0;
     g_budget.limit = g_config->memory_limit;
     int err = thread_spawn(g_platform, NULL, watch, NULL, &watcher);

@@ -15,7 +15,7 @@
 
 struct task;
 
-/* Enforce the limit of the configuration, if it has one. Once, before guests run. Errors: those of thread_spawn. */
+/* Enforce the limit of the configuration, if it has one, and make room where the platform has none. Once, before guests run. Errors: those of thread_spawn. */
 MUST_USE int budget_start(void);
 /* Pages (negative: fewer). Any lock may be held. */
 void budget_promise(int64_t pages);
@@ -28,5 +28,10 @@ bool budget_allows_file(uint64_t size);
  * again, if it lives, until what that one had is back. No lock is held.
  */
 void budget_exhausted(struct task *task);
+/*
+ * The same for what a system call copies (guest_memory.h, memory_shortage): another thread kills, since the caller may hold locks. false: the
+ * task is dying, or nothing helped for long: an exiting process may be waiting for such a lock.
+ */
+bool budget_wait(unsigned asked);
 
 #endif

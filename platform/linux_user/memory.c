@@ -449,7 +449,14 @@ static void lu_shim_free(struct platform *p UNUSED, void *ptr, size_t size)
     lu_shared_pages_free(ptr, size);
 }
 
+/* Copies touch the host's memory: its kernel finds some, or kills. */
+static int lu_on_shortage(struct platform *p UNUSED, memory_shortage ask UNUSED)
+{
+    return -EOPNOTSUPP;
+}
+
 const struct memory_ops lu_memory_ops = {
+    .on_shortage = lu_on_shortage,
     .map = lu_memory_map,
     .unmap = lu_memory_unmap,
     .protect = lu_memory_protect,

@@ -45,6 +45,8 @@ struct page {
 static struct page *g_pages;
 static unsigned g_fault_countdown;
 static bool g_fault_happened;
+static bool g_none_left; /* why reach() failed last */
+static memory_shortage g_shortage;
 
 bool noop_memory_fault_arm(unsigned nth)
 {
@@ -325,6 +327,7 @@ enum access { ACCESS_READ, ACCESS_WRITE };
 static unsigned char *reach(uint64_t address, enum access access)
 {
     static unsigned char zeros[PAGE];
+    g_none_left = false;
     struct page *page = page_at(address);
     const unsigned needed = access == ACCESS_WRITE ? MEMORY_WRITE : MEMORY_READ;
 
@@ -338,6 +341,7 @@ static unsigned char *reach(uint64_t address, enum access access)
     struct frame *below = NULL;
     if (page->object && access == ACCESS_WRITE && page->sharing == MEMORY_SHARED) {
         below = object_frame_make(page->object, page->index);
+        g_none_left = !below;
         return below ? below->bytes : NULL;
     }
     if (page->object)
@@ -346,6 +350,7 @@ static unsigned char *reach(uint64_t address, enum access access)
         return below ? below->bytes : zeros;
 
     page->own = allocate(sizeof(*page->own));
+    g_none_left = !page->own;
     if (!page->own)
         return NULL;
     if (below)
@@ -394,8 +399,11 @@ static size_t copy(struct platform *p, uint64_t guest, unsigned char *shim, size
         unsigned char *bytes;
         if (part > size)
             part = size;
-        if (!guest_range_ok(p, guest_addr(guest), part) || !(bytes = reach(guest, access)))
+        if (!guest_range_ok(p, guest_addr(guest), part))
             break;
+        for (unsigned asked = 0; !(bytes = reach(guest, access)); asked++)
+            if (!g_none_left || !g_shortage || !g_shortage(asked))
+                return size;
         if (access == ACCESS_READ)
             memcpy(shim, bytes + within, part);
         else if (shim)
@@ -435,6 +443,12 @@ static size_t noop_copy_out(struct platform *p, struct guest_addr dst, const voi
 static size_t noop_zero(struct platform *p, struct guest_addr dst, size_t size)
 {
     return stock_single_aspace_is_active() ? copy(p, dst.raw, NULL, size, ACCESS_WRITE) : size;
+}
+
+static int noop_on_shortage(struct platform *p UNUSED, memory_shortage ask)
+{
+    g_shortage = ask;
+    return 0;
 }
 
 static int64_t noop_string_in(struct platform *p, char *dst, struct guest_addr src, size_t size)
@@ -536,6 +550,7 @@ static void noop_shim_free(struct platform *p UNUSED, void *ptr, size_t size UNU
 }
 
 const struct memory_ops noop_memory_ops = {
+    .on_shortage = noop_on_shortage,
     .map = noop_map,
     .unmap = noop_unmap,
     .protect = noop_protect,

@@ -93,6 +93,7 @@
     CASE(MemoryContract, PopulatedPagesArePresent, 0)                                              \
     CASE(MemoryContract, ResidentTellsWrittenPages, 0)                                             \
     CASE(MemoryContract, PeekAndPokeActAsCopies, 0)                                                \
+    CASE(MemoryContract, CopiesThatFindNoMemoryAskAndTryAgain, 0)                                  \
     CASE(MemoryContract, ShimMemoryComesZeroedAndAligned, 0)                                       \
     CASE(ObjectContract, SharedMappingsShowEachOther, 0)                                           \
     CASE(ObjectContract, PrivateWritesDoNotReachTheObject, 0)                                      \

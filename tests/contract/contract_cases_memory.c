@@ -430,6 +430,97 @@ void MemoryContract_PeekAndPokeActAsCopies(struct contract *c)
     aspace_destroy(c->p, as);
 }
 
+static struct {
+    unsigned count, last;
+    bool answer;
+} g_asked;
+
+static bool no_memory(unsigned asked)
+{
+    g_asked.count++;
+    g_asked.last = asked;
+    return g_asked.answer;
+}
+
+/* One access to the page at `at`, by each call that can find no memory. Did it succeed? */
+enum {
+    TOUCH_IN,
+    TOUCH_STRING,
+    TOUCH_LOAD,
+    TOUCH_OUT,
+    TOUCH_ZERO,
+    TOUCH_EXCHANGE,
+    TOUCH_POKE,
+    TOUCH_OBJECT,
+    TOUCHES
+};
+static bool touch(struct contract *c, const struct aspace *as, struct memory_object *obj, int how,
+                  uint64_t at)
+{
+    uint64_t value = 7;
+    uint32_t word = 0;
+    switch (how) {
+    case TOUCH_IN:
+        return guest_copy_in(c->p, &value, guest_addr(at), 8) == 0;
+    case TOUCH_STRING:
+        return guest_string_in(c->p, (char *)&value, guest_addr(at), 8) == 0;
+    case TOUCH_LOAD:
+        return guest_load32(c->p, guest_addr(at), &word) == 0;
+    case TOUCH_OUT:
+        return guest_copy_out(c->p, guest_addr(at), &value, 8) == 0;
+    case TOUCH_ZERO:
+        return guest_zero(c->p, guest_addr(at), 8) == 0;
+    case TOUCH_EXCHANGE:
+        return guest_cmpxchg32(c->p, guest_addr(at), 0, 7, &word) == 0;
+    case TOUCH_POKE:
+        return aspace_poke(c->p, as, guest_addr(at), &value, 8) == 0;
+    default:
+        return memory_object_read(c->p, obj, 0, mem_guest(guest_addr(at), 8)) == 8;
+    }
+}
+
+void MemoryContract_CopiesThatFindNoMemoryAskAndTryAgain(struct contract *c)
+{
+    struct aspace *as = contract_space(c);
+    int err = memory_on_shortage(c->p, no_memory);
+    CHECK(err == 0 || err == -EOPNOTSUPP);
+    struct memory_object *obj = memory_object_create(c->p, PAGE, &(int){0});
+    MUST(obj != NULL);
+    CHECK_EQUAL(memory_object_write(c->p, obj, 0, mem_shim(&(uint64_t){7}, 8)), 8);
+    for (int how = 0; how < TOUCHES; how++) {
+        unsigned asked = 0, nth = 1;
+        for (bool fired = true; fired && nth < 100; nth++)
+            for (int answer = 0; answer < 2; answer++) {
+                /* A table of its own has to be made for it. */
+                const uint64_t at = AREA + (uint64_t)(nth + 1) * 0x200000;
+                contract_map(c, as, at, 1, g_rw);
+                g_asked.count = 0;
+                g_asked.answer = answer;
+                c->front->fault_arm(nth);
+                bool done = touch(c, as, obj, how, at);
+                fired = c->front->fault_arm(0);
+                if (err == 0)
+                    CHECK_EQUAL(done, answer || g_asked.count == 0);
+                else
+                    CHECK(done || fired);
+                CHECK(g_asked.count <= (fired && err == 0));
+                CHECK(g_asked.count == 0 || g_asked.last == 0);
+                asked += g_asked.count;
+                if (done && how >= TOUCH_OUT)
+                    CHECK_EQUAL(contract_get(c, at), how == TOUCH_ZERO ? 0 : 7);
+                CHECK_EQUAL(memory_unmap(c->p, as, guest_addr(at), PAGE), 0);
+            }
+        CHECK(nth < 100);
+        /* Where there is no memory of the platform's own to find, nothing can be asked for. */
+        if (how == TOUCH_OUT || how == TOUCH_OBJECT)
+            CHECK((asked > 0) == (err == 0));
+    }
+    if (err == 0)
+        CHECK_EQUAL(memory_on_shortage(c->p, NULL), 0);
+    memory_object_put(c->p, obj);
+    contract_leave_and_destroy(c, as);
+}
+
 void MemoryContract_ShimMemoryComesZeroedAndAligned(struct contract *c)
 {
     for (size_t pages = 1; pages <= 64; pages *= 2) {

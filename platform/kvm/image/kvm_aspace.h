@@ -52,6 +52,9 @@ int64_t kvm_memory_string_in(struct platform *p, char *dst, struct guest_addr sr
 int kvm_memory_load32(struct platform *p, struct guest_addr addr, uint32_t *value);
 int kvm_memory_cmpxchg32(struct platform *p, struct guest_addr addr, uint32_t expected,
                          uint32_t desired, uint32_t *old);
+int kvm_memory_on_shortage(struct platform *p, memory_shortage ask);
+/* The shim is asked: true, try again. No lock is held. */
+bool kvm_memory_shortage(unsigned asked);
 size_t kvm_memory_peek(struct platform *p, const struct aspace *as, void *dst,
                        struct guest_addr src, size_t size);
 size_t kvm_memory_poke(struct platform *p, const struct aspace *as, struct guest_addr dst,

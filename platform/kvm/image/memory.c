@@ -338,6 +338,7 @@ const struct memory_ops kvm_memory_ops = {
     .cmpxchg32 = kvm_memory_cmpxchg32,
     .peek = kvm_memory_peek,
     .poke = kvm_memory_poke,
+    .on_shortage = kvm_memory_on_shortage,
     .object_create = kvm_memory_object_create,
     .object_from_file = kvm_memory_object_from_file,
     .object_get = kvm_memory_object_get,

@@ -212,6 +212,9 @@ static int64_t move_data(struct memory_object *obj, uint64_t offset, struct mem_
         enum object_access how =
             access == OBJECT_READ && !object_is_file(obj) ? OBJECT_LOOK : access;
         int err = object_frame(obj, at / FRAME_SIZE, how, &phys);
+        for (unsigned asked = 0;
+             err == -ENOMEM && access == OBJECT_READ && kvm_memory_shortage(asked); asked++)
+            err = object_frame(obj, at / FRAME_SIZE, how, &phys);
         if (err == -ERANGE) /* it shrank meanwhile */
             return moved;
         if (err && err != -ENOENT)
