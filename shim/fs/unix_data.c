@@ -64,10 +64,21 @@ static struct message *message_make(struct socket_io *io, size_t size, int *err)
     return m;
 }
 
-/* Under the receiver's lock: does `size` more fit? An empty queue takes anything. */
-static bool has_room(const struct unix_socket *to, size_t size)
+/*
+ * Under the receiver's lock: does `size` more fit? An empty queue takes anything. What a connection carries counts against its sender's
+ * buffer, as on Linux, and there a message may go beyond: else a sender of big ones got -EAGAIN from a socket that poll calls writable.
+ */
+static bool has_room(const struct unix_socket *from, const struct unix_socket *to, size_t size)
 {
-    return !to->queue || to->queued + size <= to->set.receive_buffer;
+    if (from->type == SOCK_DGRAM)
+        return !to->queue || to->queued + size <= to->set.receive_buffer;
+    return to->queued < from->set.send_buffer;
+}
+
+/* Under the receiver's lock: poll's answer for the sender of a connection, which is not woken for every few bytes. unix_writable(). */
+static bool is_writable(const struct unix_socket *from, const struct unix_socket *to)
+{
+    return to->queued * 4 <= from->set.send_buffer;
 }
 
 struct delivery {
@@ -76,8 +87,10 @@ struct delivery {
 };
 
 /* 0: queued, m is the receiver's. -EAGAIN: full. */
-static int try_deliver(struct unix_socket *to, struct message *m, bool stream, struct delivery *d)
+static int try_deliver(const struct unix_socket *from, struct unix_socket *to, struct message *m,
+                       struct delivery *d)
 {
+    bool stream = from->type != SOCK_DGRAM;
     int r = 0;
 
     mutex_lock(&to->lock);
@@ -85,7 +98,7 @@ static int try_deliver(struct unix_socket *to, struct message *m, bool stream, s
         r = stream ? -EPIPE : -ECONNREFUSED;
     else if (to->shut & SHUT_IN)
         r = -EPIPE;
-    else if (!has_room(to, m->size))
+    else if (!has_room(from, to, m->size))
         r = -EAGAIN;
     else {
         DL_APPEND(to->queue, m);
@@ -109,17 +122,16 @@ static int deliver(struct task *task, struct file *f, struct unix_socket *s, str
                    struct message *m, int flags, struct delivery *d)
 {
     bool block = socket_blocks(f, flags);
-    bool stream = s->type != SOCK_DGRAM;
     uint64_t deadline = socket_deadline(s->set.send_timeout_ns);
     struct waiter w = {0};
-    int r = try_deliver(to, m, stream, d);
+    int r = try_deliver(s, to, m, d);
 
     if (r == -EAGAIN)
         __atomic_store_n(&s->wants_room, true, __ATOMIC_RELAXED);
     /* The receiver wakes its own queue when it drains. */
     while (r == -EAGAIN && block) {
         int wait = socket_wait(task, &to->wait, &w, deadline);
-        r = try_deliver(to, m, stream, d);
+        r = try_deliver(s, to, m, d);
         if (r == -EAGAIN && wait) {
             r = wait;
             break;
@@ -417,12 +429,11 @@ static int64_t receive_urgent(struct unix_socket *s, struct socket_io *io,
     return r;
 }
 
-/* As Linux counts it: less than a quarter of the buffer is taken. */
-static bool roomy(struct unix_socket *s)
+static bool roomy(const struct unix_socket *from, struct unix_socket *to)
 {
-    mutex_lock(&s->lock);
-    bool r = s->queued * 4 <= s->set.receive_buffer;
-    mutex_unlock(&s->lock);
+    mutex_lock(&to->lock);
+    bool r = is_writable(from, to);
+    mutex_unlock(&to->lock);
     return r;
 }
 
@@ -434,7 +445,7 @@ static void wake_senders(struct unix_socket *s)
     wait_queue_wake_for_room(&s->wait);
     if (peer) {
         wait_queue_wake_for_room(&peer->wait);
-        if (__atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED) && roomy(s) &&
+        if (__atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED) && roomy(peer, s) &&
             __atomic_exchange_n(&peer->wants_room, false, __ATOMIC_RELAXED))
             async_notify(&peer->async, ASYNC_OUT);
         unix_put(peer);
@@ -536,11 +547,8 @@ uint32_t unix_file_poll(struct task *task, struct file *f, struct poll_table *ta
     if (table)
         poll_table_add(table, &s->wait);
     peer = unix_peer(s);
-    if (peer && s->type != SOCK_DGRAM) {
-        mutex_lock(&peer->lock);
-        writable = has_room(peer, 1);
-        mutex_unlock(&peer->lock);
-    }
+    if (peer && s->type != SOCK_DGRAM)
+        writable = roomy(s, peer);
     mutex_lock(&s->lock);
     if (s->queue || s->pending || (s->shut & SHUT_IN))
         mask |= POLLIN;

@@ -457,10 +457,74 @@ static void too_many(void)
         return;
 }
 
+/* ---- who sends more than there is room for ------------------------------------------------------------------------ */
+
+static bool can_write(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    CHECK(poll(&p, 1, 0) >= 0);
+    return p.revents & POLLOUT;
+}
+
+static size_t fill(int fd, char *data, size_t piece)
+{
+    size_t sent = 0;
+    ssize_t n;
+
+    while ((n = send(fd, data, piece, MSG_DONTWAIT)) > 0)
+        sent += (size_t)n;
+    CHECK(errno == EAGAIN);
+    return sent;
+}
+
+/* A loop of events must not turn on a socket that says it can be written to and then takes nothing. */
+static void full(int type, size_t piece, int buffer)
+{
+    static char data[1 << 20];
+    size_t left;
+
+    if (s[0])
+        close(s[0]);
+    if (s[1])
+        close(s[1]);
+    CHECK(socketpair(AF_UNIX, type, 0, s) == 0);
+    if (buffer)
+        CHECK(setsockopt(s[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) == 0);
+    bool before = can_write(s[0]);
+    left = fill(s[0], data, piece);
+    /* All of a big piece is let in when there is room for its beginning. */
+    printf("type %d, pieces of %zu, buffer %d: %d, at most two buffers %d, then %d,", type, piece,
+           buffer, before, left <= (buffer ? (size_t)buffer : 212992) * 4, can_write(s[0]));
+    ssize_t n = recv(s[1], data, 100, 0);
+    CHECK(n > 0);
+    left -= type == SOCK_STREAM ? (size_t)n : piece;
+    printf(" %d after the first 100,", can_write(s[0]));
+    while (left) {
+        n = recv(s[1], data, sizeof(data), 0);
+        CHECK(n > 0);
+        left -= (size_t)n;
+    }
+    printf(" %d when all is read\n", can_write(s[0]));
+}
+
+static void backpressure(void)
+{
+    static const size_t pieces[] = {200, 1000, 10000, 65536, 100000, 1 << 20};
+
+    for (unsigned i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        full(SOCK_STREAM, pieces[i], 0);
+        full(SOCK_STREAM, pieces[i], 20000);
+        if (pieces[i] <= 100000)
+            full(SOCK_SEQPACKET, pieces[i], 0);
+    }
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
     signal(SIGPIPE, SIG_IGN);
+    backpressure();
     urgent();
     who();
     cycle_of_two();
