@@ -30,23 +30,6 @@ bool futex_same_key(const struct futex_key *a, const struct futex_key *b)
     return a->object == b->object && a->space == b->space && a->offset == b->offset;
 }
 
-void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b)
-{
-    if (a == b) {
-        mutex_lock(&a->lock);
-        return;
-    }
-    mutex_lock(a < b ? &a->lock : &b->lock);
-    mutex_lock(a < b ? &b->lock : &a->lock);
-}
-
-void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b)
-{
-    mutex_unlock(&a->lock);
-    if (a != b)
-        mutex_unlock(&b->lock);
-}
-
 int futex_priority(const struct task *task)
 {
     return task->sched_policy == SCHED_FIFO || task->sched_policy == SCHED_RR ? task->sched_priority
@@ -220,11 +203,11 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
     if (err)
         return err;
     struct futex_bucket *a = futex_bucket_of(&key_from), *b = futex_bucket_of(&key_to);
-    futex_lock_two(a, b);
+    mutex_lock_two(&a->lock, &b->lock);
     if (expected) {
         err = guest_load32(g_platform, guest_addr(from), &value);
         if (err || value != *expected) {
-            futex_unlock_two(a, b);
+            mutex_unlock_two(&a->lock, &b->lock);
             return err ? err : -EAGAIN;
         }
     }
@@ -251,7 +234,7 @@ static long futex_requeue(struct task *task, uint64_t from, uint64_t to, bool is
         }
         result++;
     }
-    futex_unlock_two(a, b);
+    mutex_unlock_two(&a->lock, &b->lock);
     wake_list_run(&wakes);
     return result;
 }
@@ -333,7 +316,7 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
     if (err)
         return err;
     struct futex_bucket *a = futex_bucket_of(&key_a), *b = futex_bucket_of(&key_b);
-    futex_lock_two(a, b);
+    mutex_lock_two(&a->lock, &b->lock);
     err = apply_op(op, second, &condition);
     long woken = err;
     if (!err) {
@@ -343,7 +326,7 @@ static long futex_wake_op(struct task *task, uint64_t first, uint64_t second, bo
             woken = more < 0 ? more : woken + more;
         }
     }
-    futex_unlock_two(a, b);
+    mutex_unlock_two(&a->lock, &b->lock);
     wake_list_run(&wakes);
     return woken;
 }

@@ -52,8 +52,6 @@ extern struct futex_bucket g_futex_buckets[FUTEX_BUCKET_COUNT];
 MUST_USE int futex_join(struct futex_waiter *w, uint64_t addr, uint32_t expected);
 struct futex_bucket *futex_bucket_of(const struct futex_key *key);
 bool futex_same_key(const struct futex_key *a, const struct futex_key *b);
-void futex_lock_two(struct futex_bucket *a, struct futex_bucket *b);
-void futex_unlock_two(struct futex_bucket *a, struct futex_bucket *b);
 /* Under the bucket's lock. w->key says where. */
 void futex_enqueue(struct futex_bucket *b, struct futex_waiter *w);
 void futex_dequeue(struct futex_waiter *w);

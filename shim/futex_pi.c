@@ -249,7 +249,7 @@ long futex_cmp_requeue_pi(struct task *task, const struct futex_move *move)
     if (err)
         return err;
     struct futex_bucket *a = futex_bucket_of(&from), *b = futex_bucket_of(&to);
-    futex_lock_two(a, b);
+    mutex_lock_two(&a->lock, &b->lock);
     err = guest_load32(g_platform, guest_addr(move->from), &value);
     if (!err && value != move->expected)
         err = -EAGAIN;
@@ -281,7 +281,7 @@ long futex_cmp_requeue_pi(struct task *task, const struct futex_move *move)
         w->owner_tid = owner;
         futex_enqueue(b, w);
     }
-    futex_unlock_two(a, b);
+    mutex_unlock_two(&a->lock, &b->lock);
     wake_list_run(&wakes);
     return moved ? moved : err;
 }

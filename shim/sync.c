@@ -40,6 +40,20 @@ void mutex_unlock(struct mutex *m)
         thread_wake(g_platform, &m->state, 1);
 }
 
+void mutex_lock_two(struct mutex *a, struct mutex *b)
+{
+    mutex_lock((uintptr_t)a < (uintptr_t)b ? a : b);
+    if (a != b)
+        mutex_lock((uintptr_t)a < (uintptr_t)b ? b : a);
+}
+
+void mutex_unlock_two(struct mutex *a, struct mutex *b)
+{
+    mutex_unlock(a);
+    if (a != b)
+        mutex_unlock(b);
+}
+
 static void queue_add(struct wait_queue *q, struct waiter *w, bool exclusive)
 {
     w->thread = thread_current(g_platform);

@@ -18,6 +18,9 @@ struct mutex {
 void mutex_lock(struct mutex *m);
 MUST_USE bool mutex_trylock(struct mutex *m);
 void mutex_unlock(struct mutex *m);
+/* Two of one kind, in the order of their addresses, which all who hold two of that kind keep to; they may be the same. */
+void mutex_lock_two(struct mutex *a, struct mutex *b);
+void mutex_unlock_two(struct mutex *a, struct mutex *b);
 
 /*
  * Threads that wait for a condition. A waiter is on the waiting thread's stack; between wait_queue_add and wait_queue_remove any

@@ -249,22 +249,6 @@ int vfs_rmdir(struct task *task, int dirfd, const char *name)
     return remove_name(task, dirfd, name, REMOVE_DIRECTORY);
 }
 
-static void lock_two(struct inode *a, struct inode *b)
-{
-    struct inode *first = (uintptr_t)a < (uintptr_t)b ? a : b;
-    struct inode *second = first == a ? b : a;
-    mutex_lock(&first->lock);
-    if (first != second)
-        mutex_lock(&second->lock);
-}
-
-static void unlock_two(struct inode *a, struct inode *b)
-{
-    mutex_unlock(&a->lock);
-    if (a != b)
-        mutex_unlock(&b->lock);
-}
-
 /* One end of a rename. */
 struct rename_end {
     struct path dir;
@@ -383,9 +367,9 @@ int vfs_rename(struct task *task, int from_fd, const char *from_name, int to_fd,
         struct inode *a = from.dir.dentry->inode, *b = to.dir.dentry->inode;
         if (a != b)
             mutex_lock(&g_rename_lock);
-        lock_two(a, b);
+        mutex_lock_two(&a->lock, &b->lock);
         err = rename_locked(task, &from, &to, flags);
-        unlock_two(a, b);
+        mutex_unlock_two(&a->lock, &b->lock);
         if (a != b)
             mutex_unlock(&g_rename_lock);
     }
