@@ -5,8 +5,8 @@
  * into the receiver's buffer. So what a wire would delay has happened when a call returns, and there is no TIME_WAIT.
  *
  * Two TCP sockets of a connection hold a reference to each other from its start until each is closed; a thread inside a call on one
- * of them may use the other without one of its own. Locks of two sockets are never held together, but a listener's with, under it, that of
- * the client it answers (tcp.c, offer); g_port_lock is taken under one.
+ * of them may use the other without one of its own. Locks of two sockets are held together only where a
+ * listener answers a client (tcp.c, offer), in the order of their addresses; g_port_lock is taken under one.
  */
 #ifndef PALIMPSEST_SHIM_NET_INET_H
 #define PALIMPSEST_SHIM_NET_INET_H

@@ -156,10 +156,9 @@ int tcp_disconnect(struct inet_socket *s)
 {
     struct inet_socket *queue, *peer, *listener;
     enum tcp_state_number was;
-    bool drop_port;
 
-    port_unlisten(s);
     mutex_lock(&s->lock);
+    port_unlisten(s);
     was = s->state;
     queue = take_queue(s);
     peer = s->peer;
@@ -178,10 +177,9 @@ int tcp_disconnect(struct inet_socket *s)
     s->remote = (struct inet_name){.ip = s->family == AF_INET ? g_ip_any4 : g_ip_any6};
     if (!s->address_given)
         s->local.ip = s->family == AF_INET ? g_ip_any4 : g_ip_any6;
-    drop_port = !s->port_given; /* but getsockname still tells it, as in Linux */
+    if (!s->port_given)
+        port_drop(s); /* but getsockname still tells it, as in Linux */
     mutex_unlock(&s->lock);
-    if (drop_port)
-        port_drop(s);
     refuse_queue(queue);
     if (peer && listener && was == STATE_SYN_SENT)
         leave_queue(peer, listener);
@@ -255,20 +253,18 @@ int tcp_listen(struct inet_socket *s, int backlog)
     return r;
 }
 
-/* The handshake is over for the client's side of `end`. Result: it waited for that; the caller tells it, without locks. */
+/*
+ * The handshake is over for the client's side of `end`. Result: it waited for that; the caller tells it, without locks. Under the
+ * client's lock.
+ */
 static bool establish(struct inet_socket *client, const struct inet_socket *end)
 {
-    bool changed;
-
-    mutex_lock(&client->lock);
-    changed = client->state == STATE_SYN_SENT && client->peer == end;
-    if (changed) {
-        client->state = client->finished ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
-        if (!client->send_buffer_given)
-            client->set.send_buffer = SEND_BUFFER_CONNECTED;
-    }
-    mutex_unlock(&client->lock);
-    return changed;
+    if (client->state != STATE_SYN_SENT || client->peer != end)
+        return false;
+    client->state = client->finished ? STATE_CLOSE_WAIT : STATE_ESTABLISHED;
+    if (!client->send_buffer_given)
+        client->set.send_buffer = SEND_BUFFER_CONNECTED;
+    return true;
 }
 
 static void tell_established(struct inet_socket *client)
@@ -300,8 +296,12 @@ static void *take_pending(struct file *f, int *err)
     }
     mutex_unlock(&listener->lock);
     if (next) {
-        if (establish(next->peer, next))
-            tell_established(next->peer);
+        struct inet_socket *client = next->peer;
+        mutex_lock(&client->lock);
+        bool established = establish(client, next);
+        mutex_unlock(&client->lock);
+        if (established)
+            tell_established(client);
         inet_put(next);
     }
     return end;
@@ -392,12 +392,13 @@ static bool offer(struct inet_socket *s, struct inet_socket *end)
 
     if (listener) {
         mutex_lock(&listener->lock);
-        if (listener->state == STATE_LISTEN) {
+        bool listens = listener->state == STATE_LISTEN;
+        if (listens)
             inherit(end, listener, s);
-            mutex_unlock(&listener->lock);
+        mutex_unlock(&listener->lock);
+        if (listens)
             port_share(end, listener);
-            mutex_lock(&listener->lock);
-        }
+        mutex_lock_two(&listener->lock, &s->lock);
         queued = listener->state == STATE_LISTEN;
         if (queued) {
             inet_get(end);
@@ -407,7 +408,7 @@ static bool offer(struct inet_socket *s, struct inet_socket *end)
             DL_APPEND2(listener->queue, end, queue_prev, queue_next);
             end->queued = true;
         }
-        mutex_unlock(&listener->lock);
+        mutex_unlock_two(&listener->lock, &s->lock);
     }
     if (!queued) {
         tcp_close(end); /* resets s */

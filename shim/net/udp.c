@@ -20,7 +20,6 @@ int udp_connect(struct inet_socket *s, const struct inet_name *to)
 {
     const struct ip_address *any = s->family == AF_INET ? &g_ip_any4 : &g_ip_any6;
     struct inet_name target;
-    bool drop_port = false;
     int r = 0;
 
     mutex_lock(&s->lock);
@@ -43,13 +42,12 @@ int udp_connect(struct inet_socket *s, const struct inet_name *to)
         s->state = STATE_CLOSE;
         if (!s->address_given)
             s->local.ip = *any;
-        drop_port = !s->port_given;
-        if (drop_port)
+        if (!s->port_given) {
             s->local.port = 0;
+            port_drop(s);
+        }
     }
     mutex_unlock(&s->lock);
-    if (drop_port)
-        port_drop(s);
     return r;
 }
 
