@@ -13,6 +13,7 @@
  * No barrier stands between the store to in_guest and the look at interrupt: who sets interrupt sends a signal unless the thread is
  * parked, and that finds the thread before the look, in the window, or in the guest.
  */
+#include "platform/linux_user/x86_64/callee_saved.inc"
 #include "platform/linux_user/x86_64/guest_frame.h"
 
     .text
@@ -34,12 +35,7 @@
     .type lu_guest_enter, @function
     .balign 16
 lu_guest_enter:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    push_callee_saved
     mov %rsp, LU_ENTRY_RUN_SP(%rsi)
     movl $1, LU_ENTRY_IN_GUEST(%rsi)
 lu_enter_window_start:
@@ -100,12 +96,7 @@ lu_guest_leave:
     mov LU_ENTRY_RUN_SP(%rdi), %rsp     /* off the signal stack before anyone is told we left */
     movl $0, LU_ENTRY_IN_GUEST(%rdi)
     xor %eax, %eax
-2:  pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
+2:  pop_callee_saved
     ret
     .size lu_guest_leave, . - lu_guest_leave
 

@@ -1,6 +1,8 @@
 /*
  * thread_switch.S: threads of shim control change host threads; host calls that an interrupt can end.
  */
+#include "platform/linux_user/x86_64/callee_saved.inc"
+
     .text
 
 /*
@@ -11,12 +13,7 @@
     .type lu_thread_leave, @function
     .balign 16
 lu_thread_leave:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    push_callee_saved
     mov %rsp, (%rdi)
     mov %rsi, %rsp
     mov %rdx, %rax
@@ -34,12 +31,7 @@ lu_thread_leave:
 lu_thread_resume:
     mov %rdi, %rsp
     mov %rsi, %rax
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
+    pop_callee_saved
     ret
     .size lu_thread_resume, . - lu_thread_resume
 
@@ -51,12 +43,7 @@ lu_thread_resume:
     .type lu_survivable, @function
     .balign 16
 lu_survivable:
-    push %rbp
-    push %rbx
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    push_callee_saved
     push %rdi
     lea 8(%rsp), %rax
     mov %rax, (%rdi)
@@ -64,12 +51,7 @@ lu_survivable:
     call *%rsi
     pop %rdi
     movq $0, (%rdi)
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbx
-    pop %rbp
+    pop_callee_saved
     ret
     .size lu_survivable, . - lu_survivable
 
