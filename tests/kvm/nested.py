@@ -15,6 +15,7 @@ LIST has one test a line, fields separated by tabs:
   NAME  =here   OTHER  COMMAND   the same, of the command OTHER on this machine: where Debian's kernel itself would answer otherwise
   case  NAME    COMMAND          that case of tests/programs/cases.py (*: all) is the same natively in that machine and by COMMAND (pal run ... --)
   file  PATH                     PATH is there, too: a file with the libraries it needs, or a folder with all that is below it
+  skip  NAME    REASON           is printed: that test cannot run there
   package  NAME                  so are programs, libraries and headers of that Debian package
 Status: 0; 1 when a test failed; 77 with a line that says SKIP when this machine cannot; 125.
 """
@@ -43,6 +44,7 @@ SILENT = 300 # seconds without a sign of life (one is due every 5, from one proc
 MACHINES = 4 # at most, one after the other where they stand still
 # QEMU 7.2 sometimes gives a processor that enters the guest's guest the machine's own instruction pointer (the watchdog has told of one in ring 0 at an
 # address of kvm_amd's): it ends with these words, in 3 of 100 runs of contexts beside another such machine, whatever the image. Such a test runs once more, and that is said.
+PROCESSOR = "max,+svm,+npt,-pku" # the image has no protection keys, so neither has whom it is compared with
 LOST, LOST_MOST = "triple fault near 0xfff0", 3
 NOT_RUN = (126, 127, 134) # statuses of programs that could not start or gave up, which a test natively must not have
 BUSYBOX = "/bin/busybox"
@@ -217,6 +219,8 @@ def read_list(path):
             fields = line.rstrip("\n").split("\t")
             if fields[0] == "file":
                 files.append(fields[1])
+            elif fields[0] == "skip":
+                print(f"skipped {fields[1]}: {fields[2]}")
             elif fields[0] == "package":
                 files += files_of_package(fields[1])
             elif fields[0] == "case":
@@ -317,7 +321,7 @@ def boot(arguments, folder, first, deadline):
         processors = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
     start = time.monotonic()
     qemu = subprocess.Popen(
-        ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", "max,+svm,+npt" + arguments.cpu,
+        ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", PROCESSOR + arguments.cpu,
          "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot", "-qmp", f"unix:{monitor},server=on,wait=off",
          "-serial", "file:" + console, "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
          "-drive", f"file={os.path.join(folder, 'disk')},if=none,id=disk,format=raw,cache=unsafe,snapshot=on", "-device", "nvme,drive=disk,serial=disk",
