@@ -19,7 +19,8 @@
     X(getpeername, 3, FULL, "")                                                                    \
     X(sendto, 6, PARTIAL, "MSG_OOB of AF_UNIX and MSG_FASTOPEN are EOPNOTSUPP")                    \
     X(recvfrom, 6, PARTIAL, "MSG_OOB of AF_UNIX is EOPNOTSUPP; MSG_ERRQUEUE has nothing")          \
-    X(sendmsg, 3, PARTIAL, "control: SCM_RIGHTS and SCM_CREDENTIALS, the rest is ignored")         \
+    X(sendmsg, 3, PARTIAL,                                                                         \
+      "control: SCM_RIGHTS, SCM_CREDENTIALS; of UDP the source, hops, class, UDP_SEGMENT")         \
     X(recvmsg, 3, FULL, "")                                                                        \
     X(sendmmsg, 4, PARTIAL, "as sendmsg")                                                          \
     X(recvmmsg, 5, FULL, "")                                                                       \

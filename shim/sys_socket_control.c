@@ -19,16 +19,6 @@
 #define SCM_CREDENTIALS 2
 #define CONTROL_MAX 20480 /* net.core.optmem_max */
 
-struct control_header {
-    uint64_t size; /* with this header */
-    int32_t level, type;
-};
-
-static uint64_t control_align(uint64_t n)
-{
-    return (n + 7) & ~7ull;
-}
-
 static int take_files(struct task *task, const char *data, size_t size, struct socket_send *send)
 {
     size_t count = size / sizeof(int32_t);
@@ -87,26 +77,24 @@ static int check_other(const struct task *task, int family, int type)
     }
 }
 
-static int parse(struct task *task, int family, const char *data, uint64_t size,
+static int parse(struct task *task, int family, const char *data, size_t size,
                  struct socket_send *send, struct socket_credentials *credentials)
 {
-    struct control_header h;
-    int r = 0;
+    struct control_message m;
+    size_t at = 0;
+    int r;
 
-    for (uint64_t at = 0; !r && size - at >= sizeof(h); at += control_align(h.size)) {
-        memcpy(&h, data + at, sizeof(h));
-        if (h.size < sizeof(h) || h.size > size - at)
-            return -EINVAL;
-        const char *body = data + at + sizeof(h);
-        if (h.level == SOL_SOCKET && h.type == SCM_RIGHTS) {
-            r = take_files(task, body, h.size - sizeof(h), send);
-        } else if (h.level == SOL_SOCKET && h.type == SCM_CREDENTIALS) {
-            r = take_credentials(task, body, h.size - sizeof(h), credentials);
+    while ((r = control_next(data, size, &at, &m)) > 0) {
+        r = 0;
+        if (m.level == SOL_SOCKET && m.type == SCM_RIGHTS) {
+            r = take_files(task, m.data, m.size, send);
+        } else if (m.level == SOL_SOCKET && m.type == SCM_CREDENTIALS) {
+            r = take_credentials(task, m.data, m.size, credentials);
             send->credentials = credentials;
-        } else if (h.level == SOL_SOCKET) {
-            r = check_other(task, family, h.type);
+        } else if (m.level == SOL_SOCKET) {
+            r = check_other(task, family, m.type);
         }
-        if (control_align(h.size) > size - at)
+        if (r)
             break;
     }
     return r;

@@ -223,3 +223,17 @@ int64_t socket_file_write(struct task *task, struct file *f, struct mem_ref from
     (void)offset;
     return socket_ops_of(f)->send(task, f, &io, &send);
 }
+
+int control_next(const char *control, size_t size, size_t *at, struct control_message *out)
+{
+    struct control_header h;
+
+    if (*at >= size || size - *at < sizeof(h))
+        return 0;
+    memcpy(&h, control + *at, sizeof(h));
+    if (h.size < sizeof(h) || h.size > size - *at)
+        return -EINVAL;
+    *out = (struct control_message){h.level, h.type, control + *at + sizeof(h), h.size - sizeof(h)};
+    *at += control_align(h.size); /* may go beyond the end: that is one */
+    return 1;
+}

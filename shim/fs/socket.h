@@ -85,6 +85,23 @@ struct socket_send {
     size_t control_size;
 };
 
+/* struct cmsghdr of the x86-64 ABI. */
+struct control_header {
+    uint64_t size; /* with this header */
+    int32_t level, type;
+};
+static inline uint64_t control_align(uint64_t n)
+{
+    return (n + 7) & ~7ull;
+}
+struct control_message {
+    int level, type;
+    const char *data; /* not aligned */
+    size_t size;
+};
+/* The message at *at, 0 first, of all those in `control`; *at advances. Result: 1, 0 when there is none more, -EINVAL. */
+int control_next(const char *control, size_t size, size_t *at, struct control_message *out);
+
 /* What a receiver asked to be told about a packet, as bits; fs/socket.h's users turn them into control messages. */
 enum socket_fact {
     FACT_CREDENTIALS = 1,

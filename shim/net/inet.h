@@ -199,6 +199,16 @@ void tcp_free_ring(struct ring *ring);
 /* What may wait in s's buffer, by both sides' settings. */
 size_t tcp_limit(const struct inet_socket *s);
 
+/* What control messages ask for the packets of one call. */
+struct udp_wishes {
+    bool has_source;
+    struct ip_address source; /* unspecified: what goes with the destination */
+    int ttl, tos;             /* -1: as the socket says */
+    uint16_t segment;         /* bytes a packet, UDP_SEGMENT; 0: one packet */
+};
+/* v4: of the destination. Errors: -EINVAL, -ENODEV (udp_control.c). */
+int udp_wishes_read(const struct inet_socket *s, bool v4, const struct socket_send *send,
+                    struct udp_wishes *out);
 int udp_connect(struct inet_socket *s, const struct inet_name *to); /* NULL: forget the peer */
 int64_t udp_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send);
 int64_t udp_receive(struct task *task, struct file *f, struct socket_io *io,

@@ -16,6 +16,8 @@
 #define PACKET_COST                                                                                \
     512u /* of the receiver's buffer, beside its bytes: Linux counts its records too */
 
+#define SEGMENTS_MAX 64 /* of one call, UDP_SEGMENT; 128 from Linux 6.9 on */
+
 int udp_connect(struct inet_socket *s, const struct inet_name *to)
 {
     const struct ip_address *any = s->family == AF_INET ? &g_ip_any4 : &g_ip_any6;
@@ -55,7 +57,7 @@ int udp_connect(struct inet_socket *s, const struct inet_name *to)
 
 /* Whom to send to, and from where; binds the sender at need. */
 static int prepare(struct inet_socket *s, const struct socket_send *send, struct inet_name *from,
-                   struct inet_name *to, bool *connected)
+                   struct inet_name *to, struct udp_wishes *wishes, bool *connected)
 {
     int r;
 
@@ -85,11 +87,15 @@ static int prepare(struct inet_socket *s, const struct socket_send *send, struct
         r = inet_take_error(s);
     if (!r && (s->shut & INET_SHUT_OUT))
         r = -EPIPE;
+    if (!r)
+        r = udp_wishes_read(s, ip_is_v4(&to->ip), send, wishes);
     /* A datagram to nowhere in particular goes into a loopback that is down, and is lost there. */
     if (!r && !(inet_is_down() && ip_equal(&to->ip, &g_ip_any4)))
         r = inet_route(s, to);
     if (!r) {
         *from = s->local;
+        if (wishes->has_source)
+            from->ip = wishes->source;
         if (ip_is_any(&from->ip))
             from->ip = ip_is_v4(&to->ip) ? g_ip_loopback4 : g_ip_loopback6;
     }
@@ -125,12 +131,46 @@ static void deliver(struct inet_socket *to, struct packet *p)
     async_notify(&to->async, ASYNC_IN);
 }
 
+/* One packet of the next `size` bytes. A receiver that is not there is reported to who asks for such reports. */
+static int send_packet(struct inet_socket *s, struct socket_io *io, size_t size,
+                       const struct inet_name *from, const struct inet_name *to,
+                       const struct udp_wishes *wishes, bool connected)
+{
+    bool v4 = ip_is_v4(&to->ip);
+    int ttl = wishes->ttl >= 0 ? wishes->ttl : v4 ? s->options.ttl : s->options.hops;
+    int tos = wishes->tos >= 0 ? wishes->tos : v4 ? s->options.tos : s->options.traffic_class;
+    struct packet *p = shim_alloc(sizeof(*p) + size);
+    struct inet_socket *receiver;
+
+    if (!p)
+        return -ENOBUFS;
+    *p = (struct packet){.from = *from, .to = to->ip, .size = size};
+    p->ttl = (uint16_t)(ttl >= 0 ? ttl : 64);
+    p->tos = (uint16_t)(tos > 0 ? tos : 0);
+    if (socket_io_move(io, p->data, size, IO_FROM_GUEST) != size) {
+        shim_free(p);
+        return -EFAULT;
+    }
+    receiver = port_find_receiver(from, to);
+    if (!receiver) {
+        shim_free(p);
+        if (connected || s->options.receive_errors4 || s->options.receive_errors6)
+            refused(s);
+        return 0;
+    }
+    if (receiver->set.timestamp || receiver->set.timestamp_ns)
+        p->time_ns = clock_now(g_platform, CLOCK_KIND_REALTIME);
+    deliver(receiver, p);
+    inet_put(receiver);
+    return 0;
+}
+
 int64_t udp_send(struct task *task, struct file *f, struct socket_io *io, struct socket_send *send)
 {
-    struct inet_socket *s = inet_of(f), *receiver;
-    size_t size = io->left;
+    struct inet_socket *s = inet_of(f);
+    size_t size = io->left, piece;
     struct inet_name from, to;
-    struct packet *p;
+    struct udp_wishes wishes;
     bool connected;
     int r;
 
@@ -138,38 +178,20 @@ int64_t udp_send(struct task *task, struct file *f, struct socket_io *io, struct
         return -EOPNOTSUPP;
     if (size > (s->family == AF_INET ? PACKET_MAX4 : PACKET_MAX6))
         return -EMSGSIZE;
-    r = prepare(s, send, &from, &to, &connected);
+    r = prepare(s, send, &from, &to, &wishes, &connected);
     if (r == -EPIPE && !(send->flags & MSG_NOSIGNAL))
         signal_sigpipe(task);
     if (r)
         return r;
     if (ip_is_v4(&to.ip) && size > PACKET_MAX4)
         return -EMSGSIZE;
-    p = shim_alloc(sizeof(*p) + size);
-    if (!p)
-        return -ENOBUFS;
-    *p = (struct packet){.from = from, .to = to.ip, .size = size};
-    bool v4 = ip_is_v4(&to.ip);
-    int ttl = v4 ? s->options.ttl : s->options.hops;
-    int tos = v4 ? s->options.tos : s->options.traffic_class;
-    p->ttl = (uint16_t)(ttl > 0 ? ttl : 64);
-    p->tos = (uint16_t)(tos > 0 ? tos : 0);
-    if (socket_io_move(io, p->data, size, IO_FROM_GUEST) != size) {
-        shim_free(p);
-        return -EFAULT;
-    }
-    receiver = port_find_receiver(&from, &to);
-    if (!receiver) {
-        shim_free(p);
-        if (connected || s->options.receive_errors4 || s->options.receive_errors6)
-            refused(s);
-        return (int64_t)size;
-    }
-    if (receiver->set.timestamp || receiver->set.timestamp_ns)
-        p->time_ns = clock_now(g_platform, CLOCK_KIND_REALTIME);
-    deliver(receiver, p);
-    inet_put(receiver);
-    return (int64_t)size;
+    piece = wishes.segment && size > wishes.segment ? wishes.segment : size;
+    if (piece && (size + piece - 1) / piece > SEGMENTS_MAX)
+        return -EINVAL;
+    do
+        r = send_packet(s, io, io->left < piece ? io->left : piece, &from, &to, &wishes, connected);
+    while (!r && io->left);
+    return r ? r : (int64_t)size;
 }
 
 /* ---- receiving -------------------------------------------------------------------------------------------------- */

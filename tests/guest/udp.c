@@ -1,5 +1,11 @@
 /* UDP over the loopback. */
+#include <stdbool.h>
+
 #include "inet.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 
 static int bound(const char *text)
 {
@@ -257,6 +263,125 @@ static void controls(void)
     close(c);
 }
 
+/* ---- control messages of a sender --------------------------------------------------------------------------------- */
+
+/* Sends "abcdefghij" with one control message, and shows what came of it. `by`: from where; `at`: where it arrives. */
+static void wish(const char *what, int by, int at, const char *to, int level, int type,
+                 const void *value, size_t size)
+{
+    char room[128] = {0}, text[64], data[] = "abcdefghij";
+    struct iovec part = {data, 10};
+    struct sockaddr_in6 name6 = {.sin6_family = AF_INET6,
+                                 .sin6_port = htons((uint16_t)port_of(at))};
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port_of(at))};
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = room};
+    bool six = inet_pton(AF_INET6, to, &name6.sin6_addr) == 1;
+    struct cmsghdr *c = (struct cmsghdr *)room;
+
+    if (!six)
+        CHECK(inet_pton(AF_INET, to, &name.sin_addr) == 1);
+    m.msg_name = six ? (void *)&name6 : (void *)&name;
+    m.msg_namelen = six ? sizeof(name6) : sizeof(name);
+    m.msg_controllen = CMSG_SPACE(size);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(size), .cmsg_level = level, .cmsg_type = type};
+    memcpy(CMSG_DATA(c), value, size);
+    ssize_t n = sendmsg(by, &m, 0);
+    printf("%s: sent %zd %s\n", what, n, n < 0 ? strerror(errno) : "");
+    for (;;) {
+        memset(&name6, 0, sizeof(name6));
+        m = (struct msghdr){.msg_name = &name6,
+                            .msg_namelen = sizeof(name6),
+                            .msg_iov = &part,
+                            .msg_iovlen = 1,
+                            .msg_control = room,
+                            .msg_controllen = sizeof(room)};
+        part = (struct iovec){data, 10};
+        n = recvmsg(at, &m, MSG_DONTWAIT);
+        if (n < 0)
+            break;
+        const void *address = name6.sin6_family == AF_INET6
+                                  ? (const void *)&name6.sin6_addr
+                                  : (const void *)&((struct sockaddr_in *)&name6)->sin_addr;
+        printf("  '%.*s' from %s\n", (int)n, data,
+               inet_ntop(name6.sin6_family, address, text, sizeof(text)));
+        show_control(&m);
+    }
+}
+
+static void wishes4(void)
+{
+    int a = bound("0.0.0.0"), b = bound("0.0.0.0"), v = 1;
+    struct in_pktinfo info = {0};
+    const uint16_t four = 4, none = 0;
+    const unsigned char byte = 0x2e;
+
+    CHECK(setsockopt(a, IPPROTO_IP, IP_RECVTTL, &v, sizeof(v)) == 0);
+    CHECK(setsockopt(a, IPPROTO_IP, IP_RECVTOS, &v, sizeof(v)) == 0);
+    v = 7;
+    wish("ttl", b, a, "127.0.0.1", IPPROTO_IP, IP_TTL, &v, sizeof(v));
+    wish("tos", b, a, "127.0.0.1", IPPROTO_IP, IP_TOS, &v, sizeof(v));
+    wish("tos, a byte", b, a, "127.0.0.1", IPPROTO_IP, IP_TOS, &byte, 1);
+    wish("ttl, a byte", b, a, "127.0.0.1", IPPROTO_IP, IP_TTL, &byte, 1);
+    v = 0;
+    wish("ttl 0", b, a, "127.0.0.1", IPPROTO_IP, IP_TTL, &v, sizeof(v));
+    v = 256;
+    wish("tos 256", b, a, "127.0.0.1", IPPROTO_IP, IP_TOS, &v, sizeof(v));
+    wish("no such", b, a, "127.0.0.1", IPPROTO_IP, 49, &v, sizeof(v));
+    wish("of the other family", b, a, "127.0.0.1", IPPROTO_IPV6, IPV6_HOPLIMIT, &v, sizeof(v));
+    wish("source 0", b, a, "127.0.0.1", IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    CHECK(inet_pton(AF_INET, "127.0.0.9", &info.ipi_spec_dst) == 1);
+    wish("source", b, a, "127.0.0.1", IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    info.ipi_ifindex = 1;
+    wish("source and device", b, a, "127.0.0.3", IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    info.ipi_ifindex = 99999;
+    wish("no such device", b, a, "127.0.0.1", IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    info.ipi_ifindex = 0;
+    CHECK(inet_pton(AF_INET, "192.0.2.1", &info.ipi_spec_dst) == 1);
+    wish("not one's own", b, a, "127.0.0.1", IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    wish("cut", b, a, "127.0.0.1", IPPROTO_IP, IP_PKTINFO, &info, 8);
+    wish("pieces", b, a, "127.0.0.1", IPPROTO_UDP, UDP_SEGMENT, &four, sizeof(four));
+    wish("pieces of 0", b, a, "127.0.0.1", IPPROTO_UDP, UDP_SEGMENT, &none, sizeof(none));
+    wish("pieces, an int", b, a, "127.0.0.1", IPPROTO_UDP, UDP_SEGMENT, &v, sizeof(v));
+    close(a);
+    close(b);
+}
+
+static void wishes6(void)
+{
+    int a = bound("::"), b = bound("::"), v = 1;
+    struct in6_pktinfo info = {0};
+
+    CHECK(setsockopt(a, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, &v, sizeof(v)) == 0);
+    CHECK(setsockopt(a, IPPROTO_IPV6, IPV6_RECVTCLASS, &v, sizeof(v)) == 0);
+    v = 7;
+    wish("hops", b, a, "::1", IPPROTO_IPV6, IPV6_HOPLIMIT, &v, sizeof(v));
+    wish("class", b, a, "::1", IPPROTO_IPV6, IPV6_TCLASS, &v, sizeof(v));
+    wish("hops, mapped", b, a, "::ffff:127.0.0.1", IPPROTO_IPV6, IPV6_HOPLIMIT, &v, sizeof(v));
+    v = -1;
+    wish("hops as ever", b, a, "::1", IPPROTO_IPV6, IPV6_HOPLIMIT, &v, sizeof(v));
+    v = 256;
+    wish("hops 256", b, a, "::1", IPPROTO_IPV6, IPV6_HOPLIMIT, &v, sizeof(v));
+    wish("no such", b, a, "::1", IPPROTO_IPV6, 1000, &v, sizeof(v));
+    wish("source 0", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    wish("source 0, mapped", b, a, "::ffff:127.0.0.1", IPPROTO_IPV6, IPV6_PKTINFO, &info,
+         sizeof(info));
+    info.ipi6_addr = in6addr_loopback;
+    wish("source", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    info.ipi6_ifindex = 99999;
+    wish("no such device", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    info.ipi6_ifindex = 0;
+    CHECK(inet_pton(AF_INET6, "2001:db8::1", &info.ipi6_addr) == 1);
+    wish("not one's own", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    wish("cut", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info, 8);
+    CHECK(inet_pton(AF_INET6, "::ffff:127.0.0.9", &info.ipi6_addr) == 1);
+    wish("source mapped", b, a, "::ffff:127.0.0.1", IPPROTO_IPV6, IPV6_PKTINFO, &info,
+         sizeof(info));
+    wish("source mapped, to none such", b, a, "::1", IPPROTO_IPV6, IPV6_PKTINFO, &info,
+         sizeof(info));
+    close(a);
+    close(b);
+}
+
 static void many(void)
 {
     int a = bound("127.0.0.1"), b = bound("127.0.0.1");
@@ -310,6 +435,8 @@ int main(void)
     sharing();
     v6();
     controls();
+    wishes4();
+    wishes6();
     many();
     return 0;
 }
