@@ -114,8 +114,7 @@ struct lu_carrier {
     struct lu_carrier *next_made; /* fixed once made */
 };
 
-/* LOOK: sees its token without a call; FUTEX sleeps on the word; POLL in ppoll */
-enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_LOOK, LU_PARK_FUTEX, LU_PARK_POLL };
+enum lu_park_state { LU_PARK_NONE, LU_PARK_TOKEN, LU_PARK_FUTEX, LU_PARK_POLL };
 
 #define LU_STACK_CANARY 0x9e3779b97f4a7c15ull
 /*
@@ -135,7 +134,6 @@ struct thread {
     struct guest_context *live_ctx;
     uint32_t park; /* enum lu_park_state; futex word */
     uint32_t exited;
-    uint64_t look_ns; /* its own: how long it looks before it sleeps in a park; 0: not at all */
     thread_entry fn;
     void *arg;
     struct aspace *destroy_on_exit;

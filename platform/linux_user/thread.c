@@ -13,15 +13,6 @@
 #define PARK_FILES_MAX 256
 #define PARK_FILES_LOOK_NS 10000000u
 
-/*
- * How long a thread looks whether it was unparked before it sleeps (docs/design/0014). Sleeps that ended within LOOK_MOST_NS double it,
- * from LOOK_FIRST_NS on; a longer one ends it. A wake between processors takes 5-12 us; answers that look for it came in 0.3-0.7.
- */
-#define LOOK_FIRST_NS 5000u
-#define LOOK_MOST_NS 20000u
-/* Looks between two offers of the processor: about a microsecond. */
-#define LOOK_BURST 20
-
 struct host_timespec {
     int64_t sec, nsec;
 };
@@ -33,7 +24,9 @@ static struct host_timespec timespec_of(uint64_t ns)
 
 static uint64_t monotonic_ns(void)
 {
-    return lu_clock_ops.now(&g_lu.platform, CLOCK_KIND_MONOTONIC);
+    struct host_timespec now;
+    host_call(__NR_clock_gettime, CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.sec * 1000000000u + (uint64_t)now.nsec;
 }
 
 static void first_code(void)
@@ -131,7 +124,6 @@ struct wait {
     uint64_t deadline_ns;
     struct thread_wait_file *files;
     size_t count;
-    uint64_t look_until_ns;
 };
 
 static long wait_on_word(void *arg)
@@ -141,27 +133,6 @@ static long wait_on_word(void *arg)
     return host_call(__NR_futex, w->word, FUTEX_WAIT_BITSET, w->expected,
                      w->deadline_ns == THREAD_WAIT_FOREVER ? NULL : &until, 0,
                      FUTEX_BITSET_MATCH_ANY);
-}
-
-/*
- * The processor is offered to others all along: one of them may be who is waited for, and who has work to do goes before one that looks.
- */
-static long look_at_word(void *arg)
-{
-    const struct wait *w = arg;
-    do {
-        for (int i = 0; i < LOOK_BURST; i++) {
-            if (__atomic_load_n(w->word, __ATOMIC_ACQUIRE) != LU_PARK_LOOK)
-                return 1;
-            __builtin_ia32_pause();
-        }
-        host_call(__NR_sched_yield);
-    } while (monotonic_ns() < w->look_until_ns);
-    uint32_t looking = LU_PARK_LOOK;
-    if (!__atomic_compare_exchange_n(w->word, &looking, LU_PARK_FUTEX, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_SEQ_CST))
-        return 1;
-    return wait_on_word(arg);
 }
 
 static long wait_on_files(void *arg)
@@ -196,42 +167,18 @@ static long wait_on_files(void *arg)
     return ready > 0 ? 1 : 0;
 }
 
-/* Looks as long as the last waits say that it is worth it. */
-static long wait_for_token(struct thread *t, uint64_t deadline_ns)
-{
-    uint64_t start = monotonic_ns(), look_until = start + t->look_ns;
-    struct wait wait = {.word = &t->park,
-                        .expected = LU_PARK_FUTEX,
-                        .deadline_ns = deadline_ns,
-                        .look_until_ns = look_until < deadline_ns ? look_until : deadline_ns};
-    long woken = lu_survivable(&t->survive_sp, t->look_ns > 0 ? look_at_word : wait_on_word, &wait);
-    uint64_t took = monotonic_ns() - start;
-    if (woken == -ETIMEDOUT || took > LOOK_MOST_NS)
-        t->look_ns = 0;
-    else if (t->look_ns == 0)
-        t->look_ns = LOOK_FIRST_NS;
-    else if (took > t->look_ns)
-        t->look_ns = 2 * t->look_ns < LOOK_MOST_NS ? 2 * t->look_ns : LOOK_MOST_NS;
-    return woken;
-}
-
 static int lu_park(struct platform *p UNUSED, uint64_t deadline_ns, struct thread_wait_file *files,
                    size_t count)
 {
     struct thread *t = lu_current();
     uint32_t none = LU_PARK_NONE;
-    uint32_t waiting = count > 0 ? LU_PARK_POLL : t->look_ns > 0 ? LU_PARK_LOOK : LU_PARK_FUTEX;
+    uint32_t waiting = count > 0 ? LU_PARK_POLL : LU_PARK_FUTEX;
     int result = 0;
     if (__atomic_compare_exchange_n(&t->park, &none, waiting, false, __ATOMIC_SEQ_CST,
                                     __ATOMIC_SEQ_CST)) {
-        struct wait on_files = {.word = &t->park,
-                                .expected = waiting,
-                                .deadline_ns = deadline_ns,
-                                .files = files,
-                                .count = count};
-        long woken = count > 0 ? lu_survivable(&t->survive_sp, wait_on_files, &on_files)
-                               : wait_for_token(t, deadline_ns);
-        result = woken == -ETIMEDOUT ? -ETIMEDOUT : count > 0 && woken > 0;
+        struct wait wait = {&t->park, waiting, deadline_ns, files, count};
+        long woken = lu_survivable(&t->survive_sp, count > 0 ? wait_on_files : wait_on_word, &wait);
+        result = woken == -ETIMEDOUT ? -ETIMEDOUT : woken > 0;
     }
     if (__atomic_exchange_n(&t->park, LU_PARK_NONE, __ATOMIC_SEQ_CST) == LU_PARK_TOKEN &&
         result < 0)
@@ -246,7 +193,7 @@ bool lu_give_token(struct thread *t)
         host_call(__NR_futex, &t->park, FUTEX_WAKE, 1);
     else if (before == LU_PARK_POLL)
         lu_kick(__atomic_load_n(&t->worker, __ATOMIC_ACQUIRE));
-    return before != LU_PARK_NONE && before != LU_PARK_TOKEN;
+    return before == LU_PARK_FUTEX || before == LU_PARK_POLL;
 }
 
 static void lu_unpark(struct platform *p UNUSED, struct thread *t)
@@ -257,7 +204,7 @@ static void lu_unpark(struct platform *p UNUSED, struct thread *t)
 static int lu_wait(struct platform *p UNUSED, uint32_t *word, uint32_t expected,
                    uint64_t deadline_ns)
 {
-    struct wait wait = {.word = word, .expected = expected, .deadline_ns = deadline_ns};
+    struct wait wait = {word, expected, deadline_ns, NULL, 0};
     long woken;
     do /* a kick finds the thread here, too; what it says waits for the way to the guest */
         woken = lu_survivable(&lu_current()->survive_sp, wait_on_word, &wait);
