@@ -14,16 +14,35 @@ import xml.etree.ElementTree
 import support
 
 QUICK = [
+    "test_epoll",
+    "test_fileio",
     "test_mmap",
     "test_os",
+    "test_pathlib",
     "test_posix",
+    "test_pty",
+    "test_shutil",
+    "test_tempfile",
 ]
 LONG = [
+    "test_asyncio",
+    "test_faulthandler",
+    "test_ftplib",
+    "test_httplib",
+    "test_io",
+    "test_mailbox",
     "test_multiprocessing_fork",
+    "test_selectors",
     "test_signal",
+    "test_socket",
+    "test_ssl",
     "test_subprocess",
+    "test_tarfile",
     "test_threading",
+    "test_zipfile",
 ]
+# Families of sockets that there are not; a test of VSOCK's waits for ever on some hosts.
+IGNORED = {"test_socket": ["*UDPLITE*", "*VSOCK*"]}
 
 
 def outcomes(prefix, scratch, name, only=()):
@@ -34,6 +53,8 @@ def outcomes(prefix, scratch, name, only=()):
     argv = [*prefix, "/usr/bin/python3", "-m", "test", "--junit-xml", report]
     for test in only:
         argv += ["-m", test]
+    for test in IGNORED.get(name, []):
+        argv += ["-i", test]
     result = support.run([*argv, name], timeout=1500, env=dict(os.environ, LC_ALL="C.UTF-8"), cwd="/")
     found = {}
     if os.path.exists(report):
