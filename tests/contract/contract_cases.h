@@ -183,6 +183,7 @@
     CASE(ThreadContract, SpawnFromOutsideIntoABusySpace,                                           \
          PLATFORM_FEATURE_GUEST | PLATFORM_FEATURE_THREADS)                                        \
     CASE(ThreadContract, ProcessorTimeGrowsWithWork, PLATFORM_FEATURE_THREADS)                     \
+    CASE(ThreadContract, ProcessorTimeOfAThreadThatNeverStopsIsSeen, PLATFORM_FEATURE_THREADS)     \
     CASE(ThreadContract, ThreadsMigrateBetweenSpaces,                                              \
          PLATFORM_FEATURE_THREADS | PLATFORM_FEATURE_FORK)                                         \
     CASE(ClockContract, MonotonicTimeNeverGoesBack, 0)                                             \

@@ -410,6 +410,36 @@ void ThreadContract_ProcessorTimeGrowsWithWork(struct contract *c)
     CHECK(user + system >= before + 5 * g_ms);
 }
 
+struct spinner {
+    struct thread *thread;
+    uint32_t stop;
+};
+
+/* Calls nothing, so nobody switches to another thread on its processor. */
+static void spin(struct contract *c, void *arg)
+{
+    struct spinner *s = arg;
+    __atomic_store_n(&s->thread, thread_current(c->p), __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED))
+        ;
+}
+
+void ThreadContract_ProcessorTimeOfAThreadThatNeverStopsIsSeen(struct contract *c)
+{
+    struct spinner s = {0};
+    struct contract_worker w;
+    struct thread *spinner;
+    uint64_t user = 0, system = 0, start = now(c);
+    contract_start(c, &w, NULL, spin, &s);
+    while (!(spinner = __atomic_load_n(&s.thread, __ATOMIC_ACQUIRE)))
+        thread_yield(c->p);
+    while (user + system <= 50 * g_ms && now(c) < start + 60000 * g_ms)
+        thread_cpu_time(c->p, spinner, &user, &system);
+    CHECK(user + system > 50 * g_ms);
+    __atomic_store_n(&s.stop, 1, __ATOMIC_RELAXED);
+    contract_join(c, &w);
+}
+
 struct migration {
     struct aspace *spaces[4];
     uint64_t offset;

@@ -49,7 +49,8 @@ struct thread {
     uint64_t stack_physical; /* of the lowest byte */
     /* Run time: all, in the guest, start of this stretch */
     uint64_t used_tsc, guest_tsc, since_tsc;
-    uint32_t interrupt; /* guest_interrupt: sticky */
+    uint64_t entered_tsc; /* start of this stretch in the guest; 0: it is not there. Atomic */
+    uint32_t interrupt;   /* guest_interrupt: sticky */
     uint32_t in_guest;
     /* guest_sequence: area, 0: none; in which space; since it was last seen to, was the guest code of this thread disturbed? */
     uint64_t sequence;

@@ -468,14 +468,17 @@ static void kvm_guest_run(struct platform *p UNUSED, struct guest_context *base,
         }
         prepare(t, ctx);
         uint64_t entered = read_tsc();
+        __atomic_store_n(&t->entered_tsc, entered, __ATOMIC_RELAXED);
         __atomic_store_n(&t->in_guest, 1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&t->interrupt, __ATOMIC_SEQ_CST)) {
             t->in_guest = 0;
+            __atomic_store_n(&t->entered_tsc, 0, __ATOMIC_RELAXED);
             continue;
         }
         uint64_t how = kvm_guest_enter(ctx, enter_mode(regs));
         __atomic_store_n(&t->in_guest, 0, __ATOMIC_RELAXED);
         t->guest_tsc += read_tsc() - entered;
+        __atomic_store_n(&t->entered_tsc, 0, __ATOMIC_RELEASE);
         if (handle_trap(t, ctx, exit, how)) {
             if (exit->reason == GUEST_FAULT) { /* a signal, as far as the guest can tell */
                 t->disturbed = true;

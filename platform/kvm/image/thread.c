@@ -503,19 +503,34 @@ static unsigned kvm_thread_cpu_current(struct platform *p UNUSED)
     return current()->cpu->index;
 }
 
+/* Processors' counters may differ by a little. */
+static uint64_t ticks_since(uint64_t tsc)
+{
+    const uint64_t now = read_tsc();
+    return now > tsc ? now - tsc : 0;
+}
+
 static void kvm_thread_cpu_time(struct platform *p UNUSED, struct thread *t, uint64_t *user_ns,
                                 uint64_t *system_ns)
 {
     uint64_t user = 0, all = 0;
     uint64_t flags = interrupts_disable();
+    sched_lock();
     count_time(current(), this_cpu());
     if (t) {
+        const uint64_t entered = __atomic_load_n(&t->entered_tsc, __ATOMIC_ACQUIRE);
+        user = __atomic_load_n(&t->guest_tsc, __ATOMIC_RELAXED);
         all = t->used_tsc;
-        user = t->guest_tsc;
+        /* It may run elsewhere for as long as it likes without being counted. */
+        if (t->state == THREAD_RUNNING) {
+            all += ticks_since(t->since_tsc);
+            user += entered ? ticks_since(entered) : 0;
+        }
     } else {
         for (unsigned i = 0; i < g_boot.cpu_count; i++)
             all += g_cpu[i].used_tsc;
     }
+    sched_unlock();
     interrupts_restore(flags);
     *user_ns = clock_ns_of_ticks(user < all ? user : all);
     *system_ns = clock_ns_of_ticks(all) - *user_ns;
