@@ -135,6 +135,33 @@ static void prepare_host_writable(void)
     check(g_fd >= 0 && write(g_fd, g_buffer, 4096) == 4096, g_path);
 }
 
+/* Five directories down there. */
+static void prepare_deep(void)
+{
+    int length = snprintf(g_path, sizeof(g_path), "/var/tmp/palimpsest-bench-%ld", (long)getpid());
+    check(mkdir(g_path, 0700) == 0, g_path);
+    for (char name = 'a'; name < 'e'; name++) {
+        length += snprintf(g_path + length, sizeof(g_path) - (size_t)length, "/%c", name);
+        check(mkdir(g_path, 0700) == 0, g_path);
+    }
+    snprintf(g_path + length, sizeof(g_path) - (size_t)length, "/file");
+    int fd = open(g_path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    check(fd >= 0 && close(fd) == 0, g_path);
+}
+
+/* What was made, up to the directory or file that is this process's. */
+static void remove_made(void)
+{
+    char *own = strstr(g_path, "/palimpsest-bench-"), *end;
+    if (!own)
+        return;
+    check(unlink(g_path) == 0, g_path);
+    while ((end = strrchr(g_path, '/')) != own) {
+        *end = '\0';
+        check(rmdir(g_path) == 0, g_path);
+    }
+}
+
 static void prepare_zero(void)
 {
     g_fd = open("/dev/zero", O_RDWR);
@@ -321,6 +348,8 @@ static const struct measurement {
     {"write-mount", prepare_host_writable, write_page, NULL, 500, 1},
     {"open-mount", prepare_host_writable, open_close, NULL, 500, 1},
     {"stat-mount", prepare_host_writable, stat_call, NULL, 1000, 1},
+    {"open-deep", prepare_deep, open_close, NULL, 500, 1},
+    {"stat-deep", prepare_deep, stat_call, NULL, 1000, 1},
     {"pipe", prepare_pipe, trip, finish_trips, 200, 1},
     {"unix", prepare_unix, trip, finish_trips, 200, 1},
     {"futex", prepare_futex, futex_trip, NULL, 200, 1},
@@ -360,8 +389,7 @@ int main(int argc, char **argv)
     }
     qsort(took, (size_t)samples, sizeof(took[0]), compare);
     printf("%llu\n", (unsigned long long)took[samples / 2]);
-    if (strstr(g_path, "/palimpsest-bench-"))
-        unlink(g_path);
+    remove_made();
     if (m->finish) {
         m->finish();
         check(wait(NULL) > 0, "wait");

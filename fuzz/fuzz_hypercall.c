@@ -37,8 +37,9 @@ enum {
     PATIENCE_S = 60,
 };
 
-static const char *const g_names[] = {"rw",  "ro",       "file", "dir",    "new", "other",
-                                      "a/b", "../other", "..",   "x\0y/z", ""};
+static const char *const g_names[] = {"rw",       "ro",    "file",   "dir",
+                                      "new",      "other", "a/b",    "dir/../other/x",
+                                      "../other", "..",    "x\0y/z", ""};
 static const char g_text[] = "what the read-only directory holds";
 
 /* What the log holds: another for each input, as libFuzzer learns from comparisons. */
@@ -337,7 +338,7 @@ static struct kvm_request take_request(struct input *in)
         r.size = take_number(in);
     }
     note_overlap(r.buffer, r.size);
-    if (r.op == KVM_OP_FILE_STAT_AT)
+    if (r.op == KVM_OP_FILE_STAT_AT || r.op == KVM_OP_FILE_STAT_PATH)
         note_overlap(r.a1, 256);
     if (r.op == KVM_OP_SOCKET_RECEIVE)
         note_overlap(r.a1, sizeof(struct kvm_socket_message));

@@ -19,6 +19,25 @@ static bool is_component(const char *name)
     return true;
 }
 
+static bool is_path(const char *path)
+{
+    size_t length = 0;
+    if (!path)
+        return false;
+    for (const char *name = path;; length++) {
+        if (length == HOST_PATH_MAX)
+            return false;
+        if (path[length] && path[length] != '/')
+            continue;
+        size_t size = (size_t)(path + length - name);
+        if (size == 0 || (name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.'))))
+            return false;
+        if (!path[length])
+            return true;
+        name = path + length + 1;
+    }
+}
+
 static bool flags_ok(unsigned flags)
 {
     const unsigned all = HOST_OPEN_READ | HOST_OPEN_WRITE | HOST_OPEN_CREATE | HOST_OPEN_EXCLUSIVE |
@@ -79,6 +98,13 @@ int host_file_stat_at(struct platform *p, struct host_file *dir, const char *nam
 {
     PLATFORM_REQUIRE(dir != NULL && is_component(name) && out != NULL);
     return p->host_file->stat_at(p, dir, name, out);
+}
+
+int host_file_stat_path(struct platform *p, struct host_file *dir, const char *path,
+                        struct host_stat *out)
+{
+    PLATFORM_REQUIRE(dir != NULL && is_path(path) && out != NULL);
+    return p->host_file->stat_path(p, dir, path, out);
 }
 
 int64_t host_file_pread(struct platform *p, struct host_file *file, uint64_t offset,

@@ -2,8 +2,8 @@
  * host_file.h: files and streams of the host, as far as an embedder granted them.
  *
  * A struct host_file is an open file, directory, terminal, pipe or path handle. Names are single
- * components relative to a directory handle: no slash, not "", "." or ".."; symbolic links are
- * never followed by the platform. So whoever holds a root handle can reach what is below it and
+ * components relative to a directory handle: no slash, not "", "." or ".."; a path is several of
+ * them with one slash between. Symbolic links are never followed by the platform. So whoever holds a root handle can reach what is below it and
  * nothing else. Reference-counted; owner: the caller of open, until close. All slots: any thread;
  * may block unless said; take no shim lock.
  */
@@ -43,6 +43,8 @@ struct host_stat {
     uint32_t block_size;
     int64_t atime_ns, mtime_ns, ctime_ns; /* since 1970 */
 };
+
+#define HOST_PATH_MAX 512 /* of stat_path, with its end */
 
 /*
  * A directory entry as host_file_readdir packs them: records of `record_size` bytes, 8-byte
@@ -108,6 +110,12 @@ struct host_file_ops {
     /* What `name` in `dir` is, without a handle; a symbolic link is itself. Errors: as open. */
     int (*stat_at)(struct platform *p, struct host_file *dir, const char *name,
                    struct host_stat *out);
+    /*
+     * The same at the end of a path shorter than HOST_PATH_MAX, however directories are renamed meanwhile.
+     * Errors: as open; -ELOOP: a symbolic link on the way; -EOPNOTSUPP: this host goes step by step only.
+     */
+    int (*stat_path)(struct platform *p, struct host_file *dir, const char *path,
+                     struct host_stat *out);
     /* Data at an offset. Result: bytes, 0 at the end, -EFAULT, -EIO, -EISDIR... */
     int64_t (*pread)(struct platform *p, struct host_file *file, uint64_t offset,
                      struct mem_ref into);
@@ -179,6 +187,8 @@ void host_file_close(struct platform *p, struct host_file *file);
 MUST_USE int host_file_stat(struct platform *p, struct host_file *file, struct host_stat *out);
 MUST_USE int host_file_stat_at(struct platform *p, struct host_file *dir, const char *name,
                                struct host_stat *out);
+MUST_USE int host_file_stat_path(struct platform *p, struct host_file *dir, const char *path,
+                                 struct host_stat *out);
 MUST_USE int64_t host_file_pread(struct platform *p, struct host_file *file, uint64_t offset,
                                  struct mem_ref into);
 MUST_USE int64_t host_file_pwrite(struct platform *p, struct host_file *file, uint64_t offset,

@@ -101,6 +101,7 @@ enum kvm_operation {
     KVM_OP_FILE_GET_XATTR, /* buffer: name; a1: guest-physical address of the value, a2: its size or 0 */
     KVM_OP_FILE_LIST_XATTR, /* buffer: for the names; none: their size is asked for */
     KVM_OP_FILE_SET_XATTR, /* buffer: name; a1, a2: value as above; a3: flags, or KVM_XATTR_REMOVE */
+    KVM_OP_FILE_STAT_PATH, /* as KVM_OP_FILE_STAT_AT; buffer: path */
     KVM_OP_WAIT_FILES,     /* submit; buffer: struct kvm_wait_file[]. result: how many are ready */
 
     /* Sockets: a0 is a handle, as of files, unless said. Contracts: platform/host_socket.h. */

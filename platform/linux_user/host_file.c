@@ -191,6 +191,21 @@ static int lu_file_stat_at(struct platform *p UNUSED, struct host_file *dir, con
     return stat_below(dir->fd, name, AT_SYMLINK_NOFOLLOW_FLAG, out);
 }
 
+static int lu_file_stat_path(struct platform *p UNUSED, struct host_file *dir, const char *path,
+                             struct host_stat *out)
+{
+    struct open_how how = linux_look_below();
+    struct stat st;
+    long fd = lu_host(__NR_openat2, dir->fd, path, &how, sizeof(how));
+    if (fd < 0)
+        return linux_look_below_error((int)fd);
+    long err = lu_host(__NR_fstat, fd, &st);
+    host_call(__NR_close, fd);
+    if (err == 0)
+        *out = linux_host_stat(&st);
+    return (int)err;
+}
+
 int64_t lu_transfer(long nr, int fd, struct mem_ref m, uint64_t offset)
 {
     uint64_t address = m.shim ? (uint64_t)m.shim : m.guest.raw;
@@ -465,6 +480,7 @@ const struct host_file_ops lu_host_file_ops = {
     .close = lu_file_close,
     .stat = lu_file_stat,
     .stat_at = lu_file_stat_at,
+    .stat_path = lu_file_stat_path,
     .pread = lu_file_pread,
     .pwrite = lu_file_pwrite,
     .read = lu_file_read,

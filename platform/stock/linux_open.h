@@ -10,7 +10,9 @@
 #ifndef O_CLOEXEC
 #include <linux/fcntl.h>
 #endif
+#include <linux/openat2.h>
 
+#include "platform/errno.h"
 #include "platform/host_file.h"
 
 /* Whether an open with these HOST_OPEN flags may change what it opens, or its directory. */
@@ -40,6 +42,19 @@ static inline int linux_open_flags(uint64_t flags)
     if (flags & HOST_OPEN_NAMELESS)
         host = (host & ~O_CREAT) | O_TMPFILE;
     return host;
+}
+
+/* openat2(2) of a path to look at: below the directory, through no link. */
+static inline struct open_how linux_look_below(void)
+{
+    return (struct open_how){.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
+                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+}
+
+/* What the host's answer means: before Linux 5.6, or forbidden to this process, there is no such call. */
+static inline int linux_look_below_error(int err)
+{
+    return err == -ENOSYS || err == -EPERM || err == -EAGAIN ? -EOPNOTSUPP : err;
 }
 
 #endif

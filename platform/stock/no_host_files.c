@@ -38,6 +38,8 @@ NEEDS_A_HANDLE(void, close, struct platform *p, struct host_file *file)
 NEEDS_A_HANDLE(int, stat, struct platform *p, struct host_file *file, struct host_stat *out)
 NEEDS_A_HANDLE(int, stat_at, struct platform *p, struct host_file *dir, const char *name,
                struct host_stat *out)
+NEEDS_A_HANDLE(int, stat_path, struct platform *p, struct host_file *dir, const char *path,
+               struct host_stat *out)
 NEEDS_A_HANDLE(int64_t, pread, struct platform *p, struct host_file *file, uint64_t offset,
                struct mem_ref into)
 NEEDS_A_HANDLE(int64_t, pwrite, struct platform *p, struct host_file *file, uint64_t offset,
@@ -87,6 +89,7 @@ const struct host_file_ops stock_no_host_files_ops = {
     .close = no_host_files_close,
     .stat = no_host_files_stat,
     .stat_at = no_host_files_stat_at,
+    .stat_path = no_host_files_stat_path,
     .pread = no_host_files_pread,
     .pwrite = no_host_files_pwrite,
     .read = no_host_files_read,

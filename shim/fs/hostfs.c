@@ -326,8 +326,10 @@ struct inode *hostfs_lookup(struct inode *dir, const char *name, struct file_sta
     return inode;
 }
 
-static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
-                       struct file_stat *out)
+static int look(struct inode *dir, const char *name,
+                int (*at)(struct platform *p, struct host_file *dir, const char *name,
+                          struct host_stat *out),
+                struct inode *known, struct file_stat *out)
 {
     struct host_fs *fs = node_of(dir)->fs;
     /* The granted directory has no parent, and its handle stays: no need to count a use of it. */
@@ -337,7 +339,7 @@ static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
     if (!above)
         return err;
     struct host_stat st;
-    err = host_file_stat_at(g_platform, above, name, &st);
+    err = at(g_platform, above, name, &st);
     if (!granted)
         host_file_close(g_platform, above);
     if (err)
@@ -356,6 +358,18 @@ static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
     }
     tell_stat(dir->sb, number_of(&st, device), st.mode, &st, out);
     return 0;
+}
+
+static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
+                       struct file_stat *out)
+{
+    return look(dir, name, host_file_stat_at, known, out);
+}
+
+static int hostfs_look_path(struct inode *dir, const char *path, struct inode *known,
+                            struct file_stat *out)
+{
+    return look(dir, path, host_file_stat_path, known, out);
 }
 
 /* What n's name is now, if that is still n, without opening it. */
@@ -695,6 +709,7 @@ static const struct inode_ops g_hostfs_ops = {
     .set_xattr = hostfs_set_xattr,
     .lookup = hostfs_lookup,
     .look = hostfs_look,
+    .look_path = hostfs_look_path,
     .getattr = hostfs_getattr,
     .setattr = hostfs_setattr,
     .create = hostfs_create,

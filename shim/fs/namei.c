@@ -22,118 +22,17 @@ struct walk {
     struct credentials who;
     struct path root, cur;
     bool owns_root, owns_cur; /* else the task's own, or cur is root */
+    bool step_by_step;        /* once looking ahead did not help */
     bool told;  /* seen says all of the last component; cur is the directory above it */
     char *text; /* owned: what is left of the name once a link was followed */
     unsigned links;
-    unsigned resolve;       /* LOOKUP_BENEATH and following */
+    unsigned resolve; /* LOOKUP_BENEATH and following */
+    struct path
+        before; /* owned; where the walk was before it looked ahead, and what was left; no dentry: it did not */
+    const char *before_name;
     struct file_stat *seen; /* wanted of the last component; NULL: not wanted */
 };
 #define LOOKUP_SCOPED (LOOKUP_BENEATH | LOOKUP_IN_ROOT)
-
-static int lookup_locked(struct dentry *dir, const char *name, size_t length,
-                         struct file_stat *seen, struct dentry **out)
-{
-    const struct superblock *sb = dir->inode->sb;
-    struct dentry *known = dentry_find(dir, name, length);
-    if (known && !sb->volatile_names) {
-        *out = known;
-        return 0;
-    }
-    if (!dir->inode->ops->lookup) {
-        if (known)
-            dentry_put(known);
-        return -ENOTDIR;
-    }
-    char text[NAME_MAX + 1];
-    memcpy(text, name, length);
-    text[length] = '\0';
-    int err = 0;
-    struct inode *inode = dir->inode->ops->lookup(dir->inode, text, seen, &err);
-    if (!inode && err != -ENOENT) {
-        if (known)
-            dentry_put(known);
-        return err;
-    }
-    if (known) {
-        if (inode && inode == known->inode) {
-            inode_put(inode);
-            *out = known;
-            return 0;
-        }
-        dentry_drop(known, inode ? DENTRY_STALE : DENTRY_DELETED);
-        dentry_put(known);
-    }
-    struct dentry *d = dentry_create(dir, name, length, inode);
-    if (!d) {
-        if (inode)
-            inode_put(inode);
-        return -ENOMEM;
-    }
-    if (inode || !sb->volatile_names)
-        dentry_add(d);
-    *out = d;
-    return 0;
-}
-
-int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length, struct dentry **out)
-{
-    return lookup_locked(dir, name, length, NULL, out);
-}
-
-/* The name leads to `known` now as it did before. */
-static bool is_still(struct inode *dir, const char *name, size_t length, struct inode *known,
-                     struct file_stat *seen)
-{
-    struct file_stat st;
-    char text[NAME_MAX + 1];
-    memcpy(text, name, length);
-    text[length] = '\0';
-    return known && dir->ops->look(dir, text, known, seen ? seen : &st) == 0;
-}
-
-int dentry_lookup(struct dentry *dir, const char *name, size_t length, struct file_stat *seen,
-                  struct dentry **out)
-{
-    bool is_volatile = dir->inode->sb->volatile_names;
-    *out = !is_volatile || dir->inode->ops->look ? dentry_find(dir, name, length) : NULL;
-    if (*out && (!is_volatile || is_still(dir->inode, name, length, (*out)->inode, seen)))
-        return 0;
-    if (*out)
-        dentry_put(*out);
-    mutex_lock(&dir->inode->lock);
-    int err = lookup_locked(dir, name, length, seen, out);
-    mutex_unlock(&dir->inode->lock);
-    return err;
-}
-
-int dentry_instantiate(struct dentry *dir, const char *name, size_t length, struct inode *inode,
-                       struct dentry **out)
-{
-    struct dentry *d = dentry_create(dir, name, length, inode);
-    if (!d) {
-        inode_put(inode);
-        return -ENOMEM;
-    }
-    dentry_add(d);
-    if (out)
-        *out = d;
-    else
-        dentry_put(d);
-    return 0;
-}
-
-static size_t component_length(const char *name)
-{
-    size_t n = 0;
-    while (name[n] && name[n] != '/')
-        n++;
-    return n;
-}
-
-static bool is_dots(const char *name, size_t length)
-{
-    return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
-}
 
 /* Take the place of w->cur. Consumes the reference to d. */
 static void step_to(struct walk *w, struct mount *mount, struct dentry *d)
@@ -173,13 +72,13 @@ static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
     mutex_lock(&g_dcache_lock);
     struct path at = w->cur;
     for (;;) {
-        size_t length = component_length(name);
+        size_t length = name_length(name);
         const char *rest = name + length;
         while (*rest == '/')
             rest++;
         bool is_last = !*rest;
         if ((is_last && (flags & LOOKUP_PARENT || !length)) || length > NAME_MAX ||
-            is_dots(name, length) || at.dentry->inode->sb->volatile_names)
+            name_is_dots(name, length) || at.dentry->inode->sb->volatile_names)
             break;
         struct dentry *d =
             dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
@@ -320,6 +219,8 @@ static void walk_end(struct walk *w)
         path_put(&w->root);
     if (w->owns_cur)
         path_put(&w->cur);
+    if (w->before.dentry)
+        path_put(&w->before);
     shim_free(w->text);
 }
 
@@ -349,6 +250,59 @@ static bool just_look(struct walk *w, const char *name, size_t length, unsigned 
     return w->told || *err;
 }
 
+/*
+ * Ask about several names at once, where neither links, dots, permissions nor mounts want each of them looked at. *name: what is
+ * left. true: *err is the result.
+ */
+static bool walk_ahead(struct walk *w, const char **name, unsigned flags, int *err)
+{
+    struct inode *top = w->cur.dentry->inode;
+    struct names_ahead ahead;
+    if (w->step_by_step || w->resolve || !top->ops->look_path || !top->sb->volatile_names ||
+        !credentials_capable(&w->who, CAP_DAC_OVERRIDE) || !S_ISDIR(top->mode) ||
+        !names_ahead(w->cur.dentry, *name, flags, &ahead))
+        return false;
+    struct file_stat st;
+    bool tells = w->seen && !(flags & (LOOKUP_PARENT | LOOKUP_DIRECTORY)), done = false;
+    w->step_by_step = true;
+    /* a last name that is new */
+    if (!tells && !ahead.end && !names_ahead(w->cur.dentry, *name, flags | LOOKUP_PARENT, &ahead))
+        return false;
+    int r = -ESTALE;
+    if (tells) {
+        r = top->ops->look_path(top, ahead.text, NULL, w->seen);
+        done = w->told = r == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
+        w->seen->nlink = done ? w->seen->nlink : 0;
+    } else if (ahead.end) {
+        r = top->ops->look_path(top, ahead.text, ahead.end->inode, &st);
+    }
+    done |= r == -ENOENT;
+    if (!done && !tells && r == 0) {
+        w->before = w->cur;
+        path_get(&w->before);
+        w->before_name = *name;
+        dentry_get(ahead.end);
+        step_to(w, w->cur.mount, ahead.end);
+        *name = ahead.rest;
+    }
+    if (ahead.end)
+        dentry_put(ahead.end);
+    if (done)
+        *err = r;
+    return done;
+}
+
+/* A link follows what was looked at in one: the directories before it may be others by now, and its text may go up to them. */
+static bool walk_back(struct walk *w, const char **name)
+{
+    if (!w->before.dentry)
+        return false;
+    step_to(w, w->before.mount, w->before.dentry);
+    w->before.dentry = NULL;
+    *name = w->before_name;
+    return true;
+}
+
 /* Resolve `name` from w->cur. With LOOKUP_PARENT stops at the directory of the last component,
  * which goes to *last. */
 static int walk(struct walk *w, const char *name, unsigned flags, struct last_name *last)
@@ -367,15 +321,17 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             name++;
         if (!*name)
             break;
+        int err = 0;
         name = walk_cached(w, name, flags);
+        if (*name && walk_ahead(w, &name, flags, &err))
+            return err;
         if (!*name)
             break;
-        size_t length = component_length(name);
+        size_t length = name_length(name);
         if (!S_ISDIR(w->cur.dentry->inode->mode))
             return -ENOTDIR;
-        int err = credentials_capable(&w->who, CAP_DAC_OVERRIDE)
-                      ? 0
-                      : inode_permission(&w->who, w->cur.dentry->inode, INODE_EXEC);
+        if (!credentials_capable(&w->who, CAP_DAC_OVERRIDE))
+            err = inode_permission(&w->who, w->cur.dentry->inode, INODE_EXEC);
         if (err)
             return err;
         if (length > NAME_MAX)
@@ -390,13 +346,13 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             last->text[length] = '\0';
             last->length = length;
             last->ending = slash ? LAST_SLASH : LAST_PLAIN;
-            last->kind = !is_dots(name, length) ? LAST_NORMAL
-                         : length == 1          ? LAST_DOT
-                                                : LAST_DOTDOT;
+            last->kind = !name_is_dots(name, length) ? LAST_NORMAL
+                         : length == 1               ? LAST_DOT
+                                                     : LAST_DOTDOT;
             return 0;
         }
         want_directory |= slash;
-        if (is_dots(name, length)) {
+        if (name_is_dots(name, length)) {
             err = length == 2 ? walk_up(w) : 0;
             if (err)
                 return err;
@@ -418,6 +374,12 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             return -ENOENT;
         }
         if (S_ISLNK(d->inode->mode) && (!is_last || slash || (flags & LOOKUP_FOLLOW))) {
+            if (walk_back(w, &name)) {
+                dentry_put(d);
+                if (seen)
+                    seen->nlink = 0;
+                continue;
+            }
             err = walk_link(w, d->inode, rest, &name);
             dentry_put(d);
             if (seen)

@@ -8,6 +8,7 @@
 #include <linux/fcntl.h>
 #include <linux/limits.h>
 
+#include "platform/host_file.h"
 #include "shim/fs/dentry.h"
 #include "shim/fs/vfs.h"
 
@@ -92,6 +93,20 @@ MUST_USE int dentry_lookup(struct dentry *dir, const char *name, size_t length,
                            struct file_stat *seen, struct dentry **out);
 MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length,
                                   struct dentry **out);
+/* Up to a slash or the end; "." or "..". */
+size_t name_length(const char *name);
+bool name_is_dots(const char *name, size_t length);
+/*
+ * The names of a path up to its end, or with LOOKUP_PARENT up to its last name, for inode_ops.look_path. What the cache does not hold
+ * carries no mount. Result: false: each is to be looked at, since they are few, too long, or have dots, a link or a mount among them.
+ */
+struct names_ahead {
+    char text[HOST_PATH_MAX];
+    const char *rest;   /* of the path, behind them */
+    struct dentry *end; /* what they led to; owner: caller. NULL: the cache does not say */
+};
+MUST_USE bool names_ahead(struct dentry *dir, const char *name, unsigned flags,
+                          struct names_ahead *out);
 /* Under the directory's lock: `inode` (consumed) got this name. *out may be NULL. */
 MUST_USE int dentry_instantiate(struct dentry *dir, const char *name, size_t length,
                                 struct inode *inode, struct dentry **out);

@@ -141,6 +141,12 @@ struct inode_ops {
     /* With volatile names: all of what getattr would say of what has this name now, a link itself, without making its inode. Runs
      * without the directory's lock. known, unless NULL: only if it is that one, else -ESTALE. NULL: by lookup. */
     int (*look)(struct inode *dir, const char *name, struct inode *known, struct file_stat *out);
+    /*
+     * The same of a path shorter than HOST_PATH_MAX: plain names with one slash between, no link on the way, as if each had been looked
+     * at. Any error but -ENOENT: go step by step. NULL: always.
+     */
+    int (*look_path)(struct inode *dir, const char *path, struct inode *known,
+                     struct file_stat *out);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
     int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);

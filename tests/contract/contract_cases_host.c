@@ -162,6 +162,54 @@ void HostFileContract_StatByNameSeesWhatAHandleWould(struct contract *c)
     host_file_close(c->p, dir);
 }
 
+void HostFileContract_StatOfAPathStaysBelowAndFollowsNoLink(struct contract *c)
+{
+    struct host_file *top = granted(c, "rw"), *one, *two;
+    struct host_stat st, same;
+    char path[HOST_PATH_MAX];
+    CHECK_EQUAL(host_file_mkdir(c->p, top, "one", 0700), 0);
+    one = opened(c, top, "one", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    CHECK_EQUAL(host_file_mkdir(c->p, one, "two", 0700), 0);
+    two = opened(c, one, "two", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    host_file_close(c->p, opened(c, two, "three", g_create));
+    CHECK_EQUAL(host_file_symlink(c->p, two, "up", "../../one"), 0);
+    CHECK_EQUAL(host_file_symlink(c->p, one, "straight", "two"), 0);
+    CHECK_EQUAL(host_file_symlink(c->p, one, "out", "/"), 0);
+    int err = host_file_stat_path(c->p, top, "one/two/three", &st);
+    if (err == -EOPNOTSUPP) /* nothing more is promised */
+        goto done;
+    CHECK_EQUAL(err, 0);
+    CHECK_EQUAL(host_file_stat_at(c->p, two, "three", &same), 0);
+    CHECK(st.dev == same.dev && st.ino == same.ino && st.mode == same.mode && st.uid == same.uid);
+    CHECK_EQUAL(st.mode, S_IFREG | 0640);
+    CHECK_EQUAL(host_file_stat_path(c->p, one, "two", &st), 0);
+    CHECK_EQUAL(st.mode & S_IFMT, S_IFDIR);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/up", &st), 0);
+    CHECK_EQUAL(st.mode & S_IFMT, S_IFLNK);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/straight/three", &st), -ELOOP);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/up/two", &st), -ELOOP);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/out/etc/passwd", &st), -ELOOP);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/absent", &st), -ENOENT);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/absent/three", &st), -ENOENT);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/three/four", &st), -ENOTDIR);
+    CHECK_EQUAL(host_file_stat_path(c->p, two, "three/four", &st), -ENOTDIR);
+    __builtin_memset(path, 'x', sizeof(path));
+    path[3] = '/';
+    path[sizeof(path) - 1] = '\0';
+    CHECK_EQUAL(host_file_stat_path(c->p, top, path, &st), -ENOENT);
+    path[3] = 'x';
+    CHECK_EQUAL(host_file_stat_path(c->p, top, path, &st), -ENAMETOOLONG);
+    /* What it goes by is the names as they are now. */
+    CHECK_EQUAL(host_file_rename(c->p, one, "two", top, "moved", 0), 0);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/three", &st), -ENOENT);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "moved/three", &st), 0);
+    CHECK_EQUAL(st.ino, same.ino);
+done:
+    host_file_close(c->p, two);
+    host_file_close(c->p, one);
+    host_file_close(c->p, top);
+}
+
 void HostFileContract_PathHandleCanBeReopened(struct contract *c)
 {
     char buffer[64];

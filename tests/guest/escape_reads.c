@@ -430,8 +430,11 @@ static void *exchange(void *unused)
 static void by_races(double seconds)
 {
     static const char *const reads[] = {"/rw/race/dir/secret", "/rw/host-race/dir/secret",
-                                        "/rw/race/dir/../../outside/secret", "/rw/host-race/file"};
-    static const char *const writes[] = {"/rw/race/dir/made", "/rw/host-race/dir/made"};
+                                        "/rw/race/dir/../../outside/secret", "/rw/host-race/file",
+                                        "/rw/host-race/dir/far/away/secret"};
+    static const char *const writes[] = {"/rw/race/dir/made", "/rw/host-race/dir/made",
+                                         "/rw/host-race/dir/far/away/made"};
+    struct stat st;
     bool read_out = false;
     struct timespec start, now;
     pthread_t thread;
@@ -444,6 +447,9 @@ static void by_races(double seconds)
     do {
         for (size_t i = 0; i < sizeof(reads) / sizeof(reads[0]); i++)
             read_out |= reads_outside(open(reads[i], O_RDONLY));
+        for (int i = 0; i < 20; i++)
+            read_out |=
+                stat("/rw/host-race/dir/far/away/secret", &st) == 0 && (st.st_mode & 07777) == 0751;
         int dir = open("/rw/host-race/dir", O_RDONLY | O_DIRECTORY);
         read_out |= reads_outside(openat(dir, "secret", O_RDONLY));
         close(dir);

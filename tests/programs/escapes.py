@@ -67,12 +67,14 @@ class Trees:
         self.outside, self.tree, self.ro, self.rw, self.elsewhere = (
             os.path.join(scratch, name) for name in ("outside", "tree", "ro", "rw", "elsewhere"))
         for path in (self.outside, self.ro, self.rw, self.elsewhere, f"{self.tree}/bin", f"{self.tree}/etc/sub", f"{self.tree}/tmp",
-                     f"{self.tree}/ro", f"{self.tree}/rw", f"{self.ro}/dir", f"{self.ro}/empty", f"{self.rw}/host-race/dir"):
+                     f"{self.tree}/ro", f"{self.tree}/rw", f"{self.ro}/dir", f"{self.ro}/empty", f"{self.rw}/host-race/dir/far/away",
+                     f"{self.outside}/far/away"):
             os.makedirs(path)
         for name in ("escape_reads", "escape_writes"):
             shutil.copy(f"{programs}/{name}.glibc-static", f"{self.tree}/bin/{name}")
         write(f"{self.outside}/secret", f"{MARKER}\n")
         write(f"{self.elsewhere}/secret", f"{MARKER}\n")
+        write(f"{self.outside}/far/away/secret", f"{MARKER}\n", 0o751)  # a mode that says where it is
         write(f"{self.outside}/program", f"#!/bin/sh\necho made > {self.outside}/made-by-program\n", 0o755)
         for place, up in ((self.tree, ".."), (self.rw, ".."), (self.ro, "..")):
             os.symlink(f"{self.outside}/secret", f"{place}/absolute")

@@ -263,6 +263,15 @@ static int kvm_file_stat_at(struct platform *p UNUSED, struct host_file *dir, co
                                      name, NULL);
 }
 
+static int kvm_file_stat_path(struct platform *p UNUSED, struct host_file *dir, const char *path,
+                              struct host_stat *out)
+{
+    return (int)host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_STAT_PATH,
+                                                          .a0 = dir->handle,
+                                                          .a1 = image_physical(out)},
+                                     path, NULL);
+}
+
 int64_t kvm_file_transfer(struct host_file *file, uint32_t op, uint64_t offset, uint64_t physical,
                           uint64_t size)
 {
@@ -586,6 +595,7 @@ const struct host_file_ops kvm_host_file_ops = {
     .close = kvm_file_close,
     .stat = kvm_file_stat,
     .stat_at = kvm_file_stat_at,
+    .stat_path = kvm_file_stat_path,
     .pread = kvm_file_pread,
     .pwrite = kvm_file_pwrite,
     .read = kvm_file_read,

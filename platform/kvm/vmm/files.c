@@ -360,6 +360,39 @@ static int64_t serve_stat_at(struct vm_file *dir, const struct kvm_request *r, c
     return err ? err : stat_below(dir->fd, name, AT_SYMLINK_NOFOLLOW, out);
 }
 
+/* Components with one slash between. */
+static int check_path(char *path)
+{
+    for (char *name = path;;) {
+        size_t length = strcspn(name, "/");
+        char end = name[length];
+        name[length] = '\0';
+        int err = check_component(name);
+        name[length] = end;
+        if (err || !end)
+            return err;
+        name += length + 1;
+    }
+}
+
+static int64_t serve_stat_path(struct vm_file *dir, const struct kvm_request *r, const void *buffer,
+                               struct host_stat *out)
+{
+    char path[HOST_PATH_MAX];
+    int err = buffer ? take_text(buffer, r->size, path, sizeof(path), NULL, NULL) : -EINVAL;
+    if (err == 0)
+        err = check_path(path);
+    if (err)
+        return err;
+    struct open_how how = linux_look_below();
+    int fd = (int)syscall(SYS_openat2, dir->fd, path, &how, sizeof(how));
+    if (fd < 0)
+        return linux_look_below_error(-errno);
+    err = (int)stat_below(fd, "", AT_EMPTY_PATH, out);
+    close(fd);
+    return err;
+}
+
 static int64_t result_of(ssize_t done)
 {
     return done < 0 ? -errno : done;
@@ -620,6 +653,8 @@ static int64_t serve_one(struct vm_files *files, struct vm_file *file, struct vm
                                                    : -EINVAL;
     case KVM_OP_FILE_STAT_AT:
         return second ? serve_stat_at(file, r, buffer, second) : -EFAULT;
+    case KVM_OP_FILE_STAT_PATH:
+        return second ? serve_stat_path(file, r, buffer, second) : -EFAULT;
     case KVM_OP_FILE_PREAD:
     case KVM_OP_FILE_PWRITE:
         return buffer ? serve_at(file, r, buffer) : 0;

@@ -40,7 +40,7 @@ int vm_file_fd(const struct vm_file *file);
 
 /*
  * One KVM_OP_FILE_* request, fields as the image gave them. buffer: request->size bytes that the image can change meanwhile, or NULL;
- * second: what a1 points to, checked by the caller: the struct host_stat of KVM_OP_FILE_STAT_AT, a2 bytes of an attribute. Result: as hypercall.h says. May block unless KVM_NOWAIT is in a2.
+ * second: what a1 points to, checked by the caller: the struct host_stat of KVM_OP_FILE_STAT_AT and _PATH, a2 bytes of an attribute. Result: as hypercall.h says. May block unless KVM_NOWAIT is in a2.
  */
 int64_t vm_files_serve(struct vm_files *files, const struct kvm_request *request, void *buffer,
                        void *second);

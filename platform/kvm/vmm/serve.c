@@ -84,7 +84,8 @@ static int64_t read_clocks(struct kvm_clock_reading *out)
 int64_t serve_file(struct vm *vm, const struct kvm_request *request, void *buffer)
 {
     void *second = NULL;
-    if (request->op == KVM_OP_FILE_STAT_AT && request->a1 % sizeof(uint64_t) == 0)
+    if ((request->op == KVM_OP_FILE_STAT_AT || request->op == KVM_OP_FILE_STAT_PATH) &&
+        request->a1 % sizeof(uint64_t) == 0)
         second = vm_memory(vm, request->a1, sizeof(struct host_stat));
     if (request->op == KVM_OP_FILE_GET_XATTR || request->op == KVM_OP_FILE_SET_XATTR) {
         if (request->a2 > KVM_BUFFER_MAX)
