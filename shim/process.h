@@ -60,6 +60,7 @@ struct task {
     UT_hash_handle hh;           /* by tid */
     struct sigset sigwait;       /* what rt_sigtimedwait sleeps for, though blocked */
     struct signal_queue pending; /* directed at this task */
+    uint64_t profiled_ns;        /* its processor time when SIGPROF or SIGVTALRM last chose it */
     bool vfork_waiting;          /* until the child of vfork execs or exits */
 
     /* Written only by the task itself, without a lock: signal_set_blocked. Senders read it under g_process_lock */

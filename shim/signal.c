@@ -263,6 +263,43 @@ static void continue_process(struct process *process)
     }
 }
 
+/* Who used most processor time since it was last chosen: a profiler is to see who works, not who sleeps in main(). */
+static struct task *busiest(struct process *process, int sig)
+{
+    struct task *t, *found = NULL;
+    uint64_t most = 0, its_time = 0;
+    DL_FOREACH(process->tasks, t)
+    {
+        uint64_t user = 0, system = 0;
+        if (t->state != TASK_RUNNING || !t->thread || !wants(t, sig))
+            continue;
+        thread_cpu_time(g_platform, t->thread, &user, &system);
+        if (user + system < t->profiled_ns + most)
+            continue;
+        found = t;
+        its_time = user + system;
+        most = its_time - t->profiled_ns;
+    }
+    if (found)
+        found->profiled_ns = its_time;
+    return found;
+}
+
+/* Who is to take a signal of the whole process. NULL: nobody wants it now. */
+static struct task *taker(struct process *process, const struct abi_siginfo *info)
+{
+    int sig = info->si_signo;
+    struct task *t = NULL;
+    if (info->si_code == SI_KERNEL && (sig == SIGPROF || sig == SIGVTALRM))
+        t = busiest(process, sig);
+    if (t)
+        return t;
+    DL_FOREACH(process->tasks, t)
+    if (wants(t, sig))
+        break;
+    return t;
+}
+
 /* `entry`: a timer's, to be queued itself; NULL: a copy of `info` is. */
 static int send(struct process *process, struct task *task, const struct abi_siginfo *info,
                 struct signal_entry *entry)
@@ -296,9 +333,7 @@ static int send(struct process *process, struct task *task, const struct abi_sig
     wait_queue_wake_all(&g_signal_wait);
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* as in signal_set_blocked */
     if (!task)
-        DL_FOREACH(process->tasks, t)
-    if (wants(t, sig))
-        break;
+        t = taker(process, info);
     if (t && wants(t, sig))
         task_kick(t);
     return 0;

@@ -561,6 +561,47 @@ static void life(void)
            WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "the alarm alone" : "odd");
 }
 
+/* ---- who is told: the thread that works, as profilers count on ---------------------------------------------------- */
+
+static pthread_t g_worker;
+static volatile int g_to_worker, g_to_others;
+
+static void on_profile(int sig)
+{
+    (void)sig;
+    if (pthread_equal(pthread_self(), g_worker))
+        g_to_worker++;
+    else
+        g_to_others++;
+}
+
+static void *work(void *arg)
+{
+    const struct itimerval every = {{0, 10000}, {0, 10000}};
+    struct timespec used;
+
+    (void)arg;
+    g_worker = pthread_self();
+    CHECK(setitimer(ITIMER_PROF, &every, NULL) == 0);
+    do
+        CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    while (used.tv_sec < 30 && g_to_worker + g_to_others < 20);
+    return NULL;
+}
+
+static void profile(void)
+{
+    const struct sigaction act = {.sa_handler = on_profile, .sa_flags = SA_RESTART};
+    const struct itimerval never = {{0, 0}, {0, 0}};
+    pthread_t thread;
+
+    CHECK(sigaction(SIGPROF, &act, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, work, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);
+    printf("profile: most to who works %d\n", g_to_worker > 2 * g_to_others);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -574,5 +615,6 @@ int main(void)
     sleeps();
     extremes();
     life();
+    profile();
     return 0;
 }
