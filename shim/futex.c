@@ -76,8 +76,8 @@ void futex_wake_waiter(struct futex_waiter *w, struct wake_list *wakes)
     struct thread *thread = w->thread;
     futex_dequeue(w);
     __atomic_store_n(&w->bucket, NULL, __ATOMIC_SEQ_CST);
-    wake_list_add(wakes,
-                  thread); /* a full list wakes at once: who finds himself in a bucket sleeps on */
+    /* A full list wakes at once, and who finds himself in a bucket sleeps on. */
+    wake_list_add(wakes, thread);
 }
 
 static int wake_in(struct futex_bucket *b, const struct futex_key *key, int count, uint32_t bitset,

@@ -27,8 +27,8 @@ struct walk {
     char *text; /* owned: what is left of the name once a link was followed */
     unsigned links;
     unsigned resolve; /* LOOKUP_BENEATH and following */
-    struct path
-        before; /* owned; where the walk was before it looked ahead, and what was left; no dentry: it did not */
+    /* Where the walk was before it looked ahead, and what was left. Owned; no dentry: it did not. */
+    struct path before;
     const char *before_name;
     struct file_stat *seen; /* wanted of the last component; NULL: not wanted */
 };
