@@ -25,7 +25,7 @@ FAMILIES = {"processes": {
     "pipes": "pipes pipe_writers splices",
     "events": "events events_corners polling",
     "sockets": "sockets local_sockets socket_calls socket_cycles tcp udp",
-    "terminals": "ptys terminals tty_control tty_corners tty_requests",
+    "terminals": "hang_ups ptys terminals tty_control tty_corners tty_requests",
     "proc": "procfs proc_corners",
 }}
 FUNCTION = re.compile(r"^(?:static )?(?:__attribute__\(\(.*?\)\) )?(?:static )?[\w ]+[ *]\**(\w+)\([^;{]*?\)\n?\s*\{\n(.*?)^\}", re.M | re.S)
