@@ -63,6 +63,15 @@ static void child(volatile long *taken, enum by by, long most)
         pause();
 }
 
+/* What a killed process had is given back a moment after it was waited for: until then there may be no memory for a fork. */
+static pid_t fork_soon(void)
+{
+    pid_t pid;
+    for (int i = 0; (pid = fork()) < 0 && errno == ENOMEM && i < 1000; i++)
+        usleep(10000);
+    return pid;
+}
+
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? atoi(argv[1]) : 2;
@@ -78,16 +87,21 @@ int main(int argc, char **argv)
         const long most = beside && i > 0 ? first - LEFT : 0;
         int status;
         *taken = 0;
-        pid_t pid = fork();
+        pid_t pid = fork_soon(), ended = 0;
+        if (pid < 0) {
+            perror("fork");
+            return 1;
+        }
         if (pid == 0)
             child(taken, by, most);
         if (most) {
-            while (*taken >= 0 && waitpid(pid, &status, WNOHANG) == 0)
+            /* It may end before it has as much as it should. */
+            while (*taken >= 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0)
                 usleep(1000);
             munmap(take(MORE * MIB, BY_CALLS), MORE * MIB);
         }
-        if (pid < 0 || waitpid(pid, &status, 0) != pid) {
-            perror("fork");
+        if (ended < 0 || (ended == 0 && waitpid(pid, &status, 0) != pid)) {
+            perror("waitpid");
             return 1;
         }
         if (!(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) &&
