@@ -24,13 +24,23 @@ static int read_number(const struct control_message *m, int min, int max, int *o
     return 0;
 }
 
-static int check_v4_source(const struct ip_address *ip)
+static int check_device(uint64_t index)
 {
-    if (ip_is_any(ip))
-        return 0;
-    if (ip_is_multicast(ip) || ip_v4(ip) == 0xffffffffu)
-        return -EINVAL;
-    return ip_is_local(ip) && !ip_is_broadcast(ip) ? 0 : -ENETUNREACH;
+    return index && index != DEVICE_LOOPBACK ? -ENODEV : 0;
+}
+
+/* On the way to an IPv4 address: the source first, then the device. */
+static int take_v4_source(const struct ip_address *ip, uint64_t device, struct udp_wishes *out)
+{
+    out->has_source = true;
+    out->source = *ip;
+    if (!ip_is_any(ip)) {
+        if (ip_is_multicast(ip) || ip_v4(ip) == 0xffffffffu)
+            return -EINVAL;
+        if (!ip_is_local(ip) || ip_is_broadcast(ip))
+            return -ENETUNREACH;
+    }
+    return check_device(device);
 }
 
 static int read_v4_source(const struct control_message *m, struct udp_wishes *out)
@@ -40,40 +50,29 @@ static int read_v4_source(const struct control_message *m, struct udp_wishes *ou
     if (m->size != sizeof(info))
         return -EINVAL;
     memcpy(&info, m->data, sizeof(info));
-    out->has_source = true;
-    out->source = ip_from_v4(info.ipi_spec_dst.s_addr);
-    int r = check_v4_source(&out->source);
-    return !r && info.ipi_ifindex && info.ipi_ifindex != DEVICE_LOOPBACK ? -ENODEV : r;
+    struct ip_address source = ip_from_v4(info.ipi_spec_dst.s_addr);
+    return take_v4_source(&source, (uint64_t)info.ipi_ifindex, out);
 }
 
-static int read_v6_source(const struct control_message *m, struct udp_wishes *out)
+/* IPV6_PKTINFO; v4: on the way to an IPv4 address. */
+static int read_v6_source(const struct control_message *m, bool v4, struct udp_wishes *out)
 {
     struct in6_pktinfo info;
+    struct ip_address source;
 
     if (m->size < sizeof(info))
         return -EINVAL;
     memcpy(&info, m->data, sizeof(info));
-    memcpy(&out->source, &info.ipi6_addr, sizeof(out->source));
-    if (info.ipi6_ifindex && info.ipi6_ifindex != DEVICE_LOOPBACK)
-        return -ENODEV;
-    out->has_source = !ip_equal(&out->source, &g_ip_any6);
-    return !out->has_source || ip_equal(&out->source, &g_ip_loopback6) ? 0 : -EINVAL;
-}
-
-/* IPV6_PKTINFO on the way to an IPv4 address. */
-static int read_mapped_source(const struct control_message *m, struct udp_wishes *out)
-{
-    struct in6_pktinfo info;
-
-    if (m->size < sizeof(info))
-        return -EINVAL;
-    memcpy(&info, m->data, sizeof(info));
-    memcpy(&out->source, &info.ipi6_addr, sizeof(out->source));
-    if (!ip_is_v4(&out->source))
-        return -EINVAL;
-    out->has_source = true;
-    int r = check_v4_source(&out->source);
-    return !r && info.ipi6_ifindex && info.ipi6_ifindex != DEVICE_LOOPBACK ? -ENODEV : r;
+    memcpy(&source, &info.ipi6_addr, sizeof(source));
+    if (v4)
+        return ip_is_v4(&source) ? take_v4_source(&source, (uint64_t)info.ipi6_ifindex, out)
+                                 : -EINVAL;
+    int r = check_device((uint64_t)info.ipi6_ifindex);
+    if (r)
+        return r;
+    out->source = source;
+    out->has_source = !ip_equal(&source, &g_ip_any6);
+    return !out->has_source || ip_equal(&source, &g_ip_loopback6) ? 0 : -EINVAL;
 }
 
 static int read_ip(const struct control_message *m, struct udp_wishes *out)
@@ -102,7 +101,7 @@ static int read_ipv6(const struct control_message *m, struct udp_wishes *out)
     switch (m->type) {
     case IPV6_PKTINFO:
     case IPV6_2292PKTINFO:
-        return read_v6_source(m, out);
+        return read_v6_source(m, false, out);
     case IPV6_HOPLIMIT:
     case IPV6_2292HOPLIMIT:
         return read_number(m, -1, 255, &out->ttl);
@@ -149,7 +148,7 @@ int udp_wishes_read(const struct inet_socket *s, bool v4, const struct socket_se
         else if (m.level == IPPROTO_IPV6 && !v4)
             r = read_ipv6(&m, out);
         else if (m.level == IPPROTO_IPV6 && s->family == AF_INET6 && m.type == IPV6_PKTINFO)
-            r = read_mapped_source(&m, out);
+            r = read_v6_source(&m, true, out);
         if (r)
             break;
     }

@@ -254,22 +254,22 @@ static int kvm_file_stat(struct platform *p UNUSED, struct host_file *file, stru
                                                .size = sizeof(*out)});
 }
 
+static int stat_named(uint32_t op, struct host_file *dir, const char *text, struct host_stat *out)
+{
+    return (int)host_call_with_names(
+        (struct kvm_request){.op = op, .a0 = dir->handle, .a1 = image_physical(out)}, text, NULL);
+}
+
 static int kvm_file_stat_at(struct platform *p UNUSED, struct host_file *dir, const char *name,
                             struct host_stat *out)
 {
-    return (int)host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_STAT_AT,
-                                                          .a0 = dir->handle,
-                                                          .a1 = image_physical(out)},
-                                     name, NULL);
+    return stat_named(KVM_OP_FILE_STAT_AT, dir, name, out);
 }
 
 static int kvm_file_stat_path(struct platform *p UNUSED, struct host_file *dir, const char *path,
                               struct host_stat *out)
 {
-    return (int)host_call_with_names((struct kvm_request){.op = KVM_OP_FILE_STAT_PATH,
-                                                          .a0 = dir->handle,
-                                                          .a1 = image_physical(out)},
-                                     path, NULL);
+    return stat_named(KVM_OP_FILE_STAT_PATH, dir, path, out);
 }
 
 int64_t kvm_file_transfer(struct host_file *file, uint32_t op, uint64_t offset, uint64_t physical,
