@@ -7,6 +7,8 @@
 #include "platform/kvm/image/layout.h"
 #include "platform/kvm/image/machine.h"
 
+extern const char trap_stub_241[]; /* trap_entry.S: VECTOR_RESCHEDULE */
+
 static struct kvm_request g_request;
 
 static uint64_t g_size;
@@ -111,15 +113,23 @@ void image_program(struct platform *p, void *blob, size_t size)
         out32(KVM_PORT_CALL + 8, 0);
     if (asked_for("size"))
         out8(KVM_PORT_CALL, 0);
-    if (asked_for("triple-fault")) {
-        const struct {
-            uint16_t limit;
-            uint64_t base;
-        } __attribute__((packed)) none = {0, 0};
-        __asm__ volatile("lidt %0; ud2" : : "m"(none));
-    }
+    if (asked_for("triple-fault"))
+        machine_reset();
     if (asked_for("hole"))
         *(volatile uint32_t *)(DIRECT_MAP + g_boot.memory[0].start + g_boot.memory[0].size) = 1;
+    /* As a processor would that takes it although they are off. */
+    if (asked_for("interrupt"))
+        __asm__ volatile(
+            "mov %%rsp, %%rax; cli; push %0; push %%rax; pushfq; push %1; push %2; jmp *%2"
+            :
+            : "i"(SELECTOR_KERNEL_DATA), "i"(SELECTOR_KERNEL_CODE), "r"(trap_stub_241)
+            : "rax", "memory");
+    /* Whoever tells of the fault reads the stack by rbp, and there is none. */
+    if (asked_for("registers"))
+        __asm__ volatile("mov $0x1234, %%r12d; mov %0, %%rbp; mov %1, %%rsp; ud2"
+                         :
+                         : "r"(STACK_AREA + (1ull << 38)), "r"(g_boot.blob + DIRECT_MAP)
+                         : "memory");
     image_message("still there");
     image_exit(0);
 }

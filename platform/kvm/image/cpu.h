@@ -155,6 +155,7 @@ struct trap_frame {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
     uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
+_Static_assert(offsetof(struct trap_frame, rip) == TRAP_FRAME_RIP, "moved away from assembly");
 void trap_kernel(struct trap_frame *frame);
 /* An interrupt, from wherever: with interrupts off. */
 void trap_interrupt(uint64_t vector);

@@ -19,17 +19,37 @@ uint64_t image_physical(const void *ptr)
     return address - DIRECT_MAP;
 }
 
+/* Interrupts off. */
+static int64_t call_on(struct cpu *cpu, const struct kvm_request *request)
+{
+    struct kvm_request *slot = &cpu->request; /* the port takes 32 bits of address */
+    *slot = *request;
+    out32(KVM_PORT_CALL, (uint32_t)image_physical(slot));
+    return slot->result;
+}
+
 int64_t image_call(struct kvm_request *request)
 {
     if (!g_has_vmm)
         return bare_call(request);
     uint64_t flags = interrupts_disable();
-    struct kvm_request *slot = &this_cpu()->request; /* the port takes 32 bits of address */
-    *slot = *request;
-    out32(KVM_PORT_CALL, (uint32_t)image_physical(slot));
-    int64_t result = slot->result;
+    int64_t result = call_on(this_cpu(), request);
     interrupts_restore(flags);
     return result;
+}
+
+void image_panic(struct cpu *cpu, const char *text)
+{
+    interrupts_disable();
+    struct kvm_request request = {.op = KVM_OP_PANIC, .buffer = image_physical(text)};
+    while (text[request.size])
+        request.size++;
+    if (g_has_vmm)
+        call_on(cpu, &request);
+    else
+        bare_call(&request);
+    for (;;)
+        __asm__ volatile("cli; hlt");
 }
 
 void image_message(const char *text)

@@ -33,6 +33,9 @@ void image_program(struct platform *p, void *blob, size_t size);
 int64_t image_call(struct kvm_request *request);
 void image_message(const char *text);
 NO_RETURN void image_exit(int wait_status);
+/* Ends the machine with a line. `cpu`: the calling one. */
+struct cpu;
+NO_RETURN void image_panic(struct cpu *cpu, const char *text);
 /* The physical address of `ptr` in the image, a stack or the direct map. */
 uint64_t image_physical(const void *ptr);
 

@@ -54,12 +54,7 @@ static void kvm_trace(struct platform *p UNUSED, const char *text, size_t size)
 static NO_RETURN void kvm_panic(struct platform *p UNUSED, const char *message)
 {
     interrupts_disable();
-    struct kvm_request request = {.op = KVM_OP_PANIC, .buffer = image_physical(message)};
-    while (message[request.size])
-        request.size++;
-    image_call(&request);
-    for (;;)
-        __asm__ volatile("cli; hlt");
+    image_panic(this_cpu(), message);
 }
 
 static uint64_t kvm_memory_used(struct platform *p, uint64_t enough UNUSED)

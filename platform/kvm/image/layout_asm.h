@@ -8,6 +8,7 @@
 #define CPU_FRAME_TOP 0       /* struct cpu: where a system call builds its frame, */
 #define CPU_USER_SP 8         /* and room for the guest's stack pointer meanwhile */
 #define THREAD_SAVED_SP 0     /* struct thread.saved_sp */
+#define TRAP_FRAME_RIP 136    /* struct trap_frame.rip */
 
 #define VECTOR_DIVIDE 0
 #define VECTOR_DEBUG 1

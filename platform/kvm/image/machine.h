@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform/annotations.h"
+
 #define MSR_APIC_BASE 0x1b
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_EFER 0xc0000080
@@ -110,6 +112,17 @@ static inline void interrupts_restore(uint64_t flags)
 {
     if (flags & RFLAGS_IF)
         __asm__ volatile("sti" : : : "memory");
+}
+
+/* A triple fault. */
+static inline NO_RETURN void machine_reset(void)
+{
+    const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) none = {0, 0};
+    __asm__ volatile("lidt %0; ud2" : : "m"(none));
+    __builtin_unreachable();
 }
 
 static inline bool interrupts_enabled(void)

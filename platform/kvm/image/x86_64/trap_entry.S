@@ -117,10 +117,12 @@ trap_from_kernel:
     PUSH_AFTER_RDI
     cld
     mov %rsp, %rdi
-    mov %rsp, %rbp /* a frame of 22 words: the call needs 16-byte alignment */
-    and $-16, %rsp
+    push TRAP_FRAME_RIP(%rsp) /* a link for whoever asks who called */
+    push %rbp
+    mov %rsp, %rbp
+    and $-16, %rsp /* for the call */
     call trap_kernel
-    mov %rbp, %rsp
+    lea 16(%rbp), %rsp
     POP_REGISTERS
     add $16, %rsp
     iretq
