@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <netinet/in.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "pal/config.h"
@@ -166,9 +168,37 @@ static struct platform_listener *open_listeners(const struct pal_options *option
     return listeners;
 }
 
+#define OVERLAY_PATIENCE_MS 3000
+
+/*
+ * A directory of changes is one run's at a time: what one is at, another would clear from DIR/work. The lock ends with the last process
+ * of the run; those of one that was killed may need a moment. A file system that has no locks is taken at its user's word.
+ */
+static int claim_overlay(const struct pal_options *options)
+{
+    if (!options->overlay)
+        return 0;
+    int fd = open(options->overlay, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        fprintf(stderr, "pal: --overlay: '%s': %s (see 'pal run --help')\n", options->overlay,
+                strerror(errno));
+        return PAL_EXIT_USAGE;
+    }
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK; waited += 10) {
+        if (waited >= OVERLAY_PATIENCE_MS) {
+            fprintf(stderr, "pal: --overlay: '%s' is in use by another run\n", options->overlay);
+            return PAL_EXIT_FAILED;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
+    }
+    return 0; /* what is open ends with pal */
+}
+
 static int run(const struct pal_options *options)
 {
     int status = check_host_paths(options);
+    if (!status)
+        status = claim_overlay(options);
     if (status)
         return status;
     const struct platform_front *front = choose_platform(options->platform, &status);

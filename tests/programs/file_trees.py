@@ -308,7 +308,33 @@ def killed_overlay(pal, scratch):
     print(f"{copied} of {4 * len(names)} files were copied")
 
 
-CASES = {"kept_overlay": kept_overlay, "killed_overlay": killed_overlay, "sparse_copy_up": sparse_copy_up, "escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
+def shared_overlay(pal, scratch):
+    """A directory of changes is one run's at a time; a second run is told so, and gets it when the first one ends, even killed."""
+    lower, kept = f"{scratch}/lower", f"{scratch}/kept"
+    small_root(lower)
+    os.makedirs(kept)
+    argv = [pal, "run", "--root", lower, "--overlay", kept, "--", "/bin/busybox", "sh", "-c"]
+    for end in ("killed", "told to end"):
+        with subprocess.Popen([*argv, "echo ready; read line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as first:
+            first.stdout.readline()
+            second = support.run([*argv, "echo second"], cwd="/")
+            if second.out or second.status != 125 or second.err.decode() != f"pal: --overlay: '{kept}' is in use by another run\n":
+                fail(f"a second run beside the first: {second}")
+            if end == "killed":
+                first.kill()
+            else:
+                first.communicate(b"go\n")
+        deadline = time.monotonic() + 100  # what is killed ends when its machine lets it
+        while True:
+            third = support.run([*argv, "echo third"], cwd="/")
+            if third.status != 125 or time.monotonic() > deadline:
+                break
+        if (third.out, third.err, third.status) != (b"third\n", b"", 0):
+            fail(f"after the first was {end}: {third}")
+    support.leftovers()
+
+
+CASES = {"kept_overlay": kept_overlay, "shared_overlay": shared_overlay, "killed_overlay": killed_overlay, "sparse_copy_up": sparse_copy_up, "escapes_from_root": escapes_from_root, "escapes_from_mount": escapes_from_mount, "mount_read_only": mount_read_only,
          "mount_writable": mount_writable}
 
 
