@@ -2,7 +2,7 @@
  * contract_in_image.c: contract_in_image [--cpus N] [--qemu SCRIPT] [--whole | --only NAME] IMAGE
  *
  * Runs the contract cases that IMAGE (contract_image.c) holds: those that end well one after the other in one machine, the others each in
- * a machine that must die with the right words. On /dev/kvm, or by SCRIPT under QEMU without a host behind the image. --whole: where
+ * a machine that must die with the right words. On /dev/kvm, or by SCRIPT under QEMU or Bochs without a host behind the image. --whole: where
  * ring 0 is emulated, also what takes long there.
  * Status: 0; 1 when a case failed; 77 with a line that says SKIP when this machine has no KVM that could; 125.
  */
@@ -32,6 +32,7 @@ enum {
         180000,       /* a case that says nothing for that long hangs: emulated machines are slow */
     MACHINES_MAX = 8, /* for the cases that end well: each that breaks its machine takes one more */
     STATUS_OF_PANIC = 127, /* bare.c */
+    STATUS_OF_SKIP = 77,
 };
 
 enum case_kind { ENDS, IS_STOPPED };
@@ -225,6 +226,7 @@ static bool said_of(const struct run *run, const char *word, size_t number)
 
 struct tally {
     unsigned passed, failed, skipped;
+    bool no_machine; /* there is nothing here that could run the image; it was said */
 };
 
 /* All that end well. A case that takes its machine along has failed; the next machine goes on behind it. */
@@ -235,6 +237,10 @@ static void run_good_ones(struct run *run, struct tally *tally)
     snprintf(blob, sizeof(blob), "%s", g_how_many);
     for (int machines = 0; machines < MACHINES_MAX; machines++) {
         run_machine(run, blob);
+        if (g_qemu && run->status == STATUS_OF_SKIP && said(run, "SKIP: ")) {
+            tally->no_machine = true;
+            return;
+        }
         bool ended = said(run, "end");
         size_t behind = ended ? CASE_COUNT : next;
         for (size_t i = next; i < CASE_COUNT && !ended; i++)
@@ -325,7 +331,7 @@ int main(int argc, char **argv)
         struct kvm_host host;
         if (!kvm_host_open(&host, why, sizeof(why))) {
             printf("SKIP: %s\n", why);
-            return 77;
+            return STATUS_OF_SKIP;
         }
         close(host.fd);
     }
@@ -341,11 +347,13 @@ int main(int argc, char **argv)
         printf("status %d\n", run.status);
     } else {
         run_good_ones(&run, &tally);
-        for (size_t i = 0; i < CASE_COUNT; i++)
+        for (size_t i = 0; i < CASE_COUNT && !tally.no_machine; i++)
             if (g_cases[i].kind == IS_STOPPED)
                 run_stopped_one(&run, i, &tally);
         printf("%u passed, %u failed, %u skipped\n", tally.passed, tally.failed, tally.skipped);
     }
     rmdir(g_folder);
+    if (tally.no_machine)
+        return STATUS_OF_SKIP;
     return tally.failed || tally.passed + tally.skipped == 0 ? !only : 0;
 }

@@ -15,6 +15,7 @@
 #define REG_LVT_LINT0 0x350
 #define REG_LVT_LINT1 0x360
 #define REG_TIMER_COUNT 0x380
+#define REG_TIMER_LEFT 0x390
 #define REG_TIMER_DIVIDE 0x3e0
 
 #define APIC_BASE_ENABLE 0x800u
@@ -34,6 +35,31 @@ static void apic_write(uint32_t reg, uint32_t value)
         *(volatile uint32_t *)(DEVICE_AREA + reg) = value;
 }
 
+static uint32_t apic_read(uint32_t reg)
+{
+    if (g_features.x2apic)
+        return (uint32_t)read_msr(X2APIC_MSR + reg / 16);
+    return *(volatile uint32_t *)(DEVICE_AREA + reg);
+}
+
+/* In the mode that has a count: writes of one are ignored in the other (SDM vol. 3, 11.5.4.1). */
+void apic_count_start(uint32_t count)
+{
+    apic_write(REG_LVT_TIMER, LVT_MASKED | VECTOR_TIMER);
+    apic_write(REG_TIMER_COUNT, count);
+}
+
+uint32_t apic_count_left(void)
+{
+    return apic_read(REG_TIMER_LEFT);
+}
+
+void apic_count_end(void)
+{
+    apic_write(REG_TIMER_COUNT, 0);
+    apic_write(REG_LVT_TIMER, VECTOR_TIMER | (g_features.tsc_deadline ? LVT_TSC_DEADLINE : 0));
+}
+
 void apic_setup(void)
 {
     uint64_t base = read_msr(MSR_APIC_BASE);
@@ -45,7 +71,7 @@ void apic_setup(void)
     apic_write(REG_LVT_LINT0, LVT_MASKED);
     apic_write(REG_LVT_LINT1, LVT_MASKED);
     apic_write(REG_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
-    apic_write(REG_LVT_TIMER, VECTOR_TIMER | (g_features.tsc_deadline ? LVT_TSC_DEADLINE : 0));
+    apic_count_end();
 }
 
 void apic_end_of_interrupt(void)

@@ -11,8 +11,6 @@
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/mm_env.h"
 
-#define APIC_TIMER_COUNT 0x380
-#define APIC_TIMER_NOW 0x390
 #define CALIBRATION_NS 5000000u
 
 static struct kvm_clock_reading g_base; /* tsc: when */
@@ -32,23 +30,21 @@ uint64_t clock_ns_of_ticks(uint64_t ticks)
 /* A bare machine says nothing of its counter: compare it with the APIC's timer, which counts nanoseconds there. */
 static uint32_t measure_khz(void)
 {
-    volatile uint32_t *count = (volatile uint32_t *)(DEVICE_AREA + APIC_TIMER_COUNT);
-    volatile uint32_t *now = (volatile uint32_t *)(DEVICE_AREA + APIC_TIMER_NOW);
-    *count = UINT32_MAX;
-    uint32_t start = *now;
+    apic_count_start(UINT32_MAX);
+    uint32_t start = apic_count_left();
     uint64_t from = read_tsc();
-    while (start - *now < CALIBRATION_NS)
+    while (start - apic_count_left() < CALIBRATION_NS)
         __builtin_ia32_pause();
     uint64_t ticks = read_tsc() - from;
-    uint32_t ns = start - *now;
-    *count = 0;
+    uint32_t ns = start - apic_count_left();
+    apic_count_end();
     return (uint32_t)(ticks * 1000000 / ns);
 }
 
 void clock_setup(void)
 {
     uint32_t khz = g_boot.tsc_khz;
-    if (khz == 0 && !g_features.x2apic)
+    if (khz == 0)
         khz = measure_khz();
     PLATFORM_REQUIRE(khz > 0);
     g_ns_per_tick = (1000000ull << 32) / khz;

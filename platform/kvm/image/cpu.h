@@ -173,6 +173,10 @@ void apic_end_of_interrupt(void);
 void apic_send(unsigned cpu, uint8_t vector);
 /* Interrupt at this counter value, at once when it has passed; UINT64_MAX: never. Interrupts off. */
 void apic_arm(struct cpu *cpu, uint64_t tsc);
+/* The timer counts down without an interrupt, for who measures; then it is as after apic_setup() again. */
+void apic_count_start(uint32_t count);
+uint32_t apic_count_left(void);
+void apic_count_end(void);
 
 /* clock.c */
 void clock_setup(void);
