@@ -12,6 +12,7 @@
 
 #include "platform/front.h"
 #include "platform/linux_user/lu.h"
+#include "platform/linux_user/route.h"
 #include "platform/stock/linux_open.h"
 #include "platform/stock/linux_stat.h"
 
@@ -119,7 +120,7 @@ static struct host_file *lu_file_open(struct platform *p UNUSED, struct host_fil
 }
 
 /* /proc/self/fd/N names exactly the file the handle names, so no lookup can be diverted. */
-static void fd_path(char out[32], int fd)
+void lu_fd_path(char out[LU_FD_PATH], int fd)
 {
     static const char prefix[] = "/proc/self/fd/";
     char digits[12];
@@ -150,8 +151,8 @@ static struct host_file *lu_file_reopen(struct platform *p UNUSED, struct host_f
         *err = (int)found;
         return NULL;
     }
-    char path[32];
-    fd_path(path, file->fd);
+    char path[LU_FD_PATH];
+    lu_fd_path(path, file->fd);
     return wrap(lu_host(__NR_openat, AT_FDCWD, path, linux_open_flags(flags) & ~O_NOFOLLOW, 0),
                 file->read_only, err);
 }
@@ -196,6 +197,10 @@ static int lu_file_stat_path(struct platform *p UNUSED, struct host_file *dir, c
 {
     struct open_how how = linux_look_below();
     struct stat st;
+    if (lu_route_stat(dir, path, &st)) {
+        *out = linux_host_stat(&st);
+        return 0;
+    }
     long fd = lu_host(__NR_openat2, dir->fd, path, &how, sizeof(how));
     if (fd < 0)
         return linux_look_below_error((int)fd);
@@ -332,8 +337,8 @@ static int lu_file_setattr(struct platform *p UNUSED, struct host_file *file, un
 {
     if (file->read_only)
         return -EROFS;
-    char path[32]; /* works for HOST_OPEN_PATH handles too, where the f-calls do not */
-    fd_path(path, file->fd);
+    char path[LU_FD_PATH]; /* works for HOST_OPEN_PATH handles too, where the f-calls do not */
+    lu_fd_path(path, file->fd);
     long err = 0;
     if (err == 0 && (mask & HOST_SET_SIZE))
         err = lu_host(__NR_truncate, path, attr->size);
@@ -367,26 +372,26 @@ static int lu_file_allocate(struct platform *p UNUSED, struct host_file *file, u
 static int64_t lu_file_get_xattr(struct platform *p UNUSED, struct host_file *file,
                                  const char *name, void *value, size_t size)
 {
-    char path[32];
-    fd_path(path, file->fd);
+    char path[LU_FD_PATH];
+    lu_fd_path(path, file->fd);
     return lu_host(__NR_getxattr, path, name, value, size);
 }
 
 static int64_t lu_file_list_xattr(struct platform *p UNUSED, struct host_file *file, char *names,
                                   size_t size)
 {
-    char path[32];
-    fd_path(path, file->fd);
+    char path[LU_FD_PATH];
+    lu_fd_path(path, file->fd);
     return lu_host(__NR_listxattr, path, names, size);
 }
 
 static int lu_file_set_xattr(struct platform *p UNUSED, struct host_file *file, const char *name,
                              const void *value, size_t size, unsigned flags)
 {
-    char path[32];
+    char path[LU_FD_PATH];
     if (file->read_only)
         return -EROFS;
-    fd_path(path, file->fd);
+    lu_fd_path(path, file->fd);
     return (int)(value ? lu_host(__NR_setxattr, path, name, value, size, flags)
                        : lu_host(__NR_removexattr, path, name));
 }
@@ -419,8 +424,8 @@ static int lu_file_link(struct platform *p UNUSED, struct host_file *file, struc
 {
     if (dir->read_only || file->read_only)
         return -EROFS;
-    char path[32];
-    fd_path(path, file->fd);
+    char path[LU_FD_PATH];
+    lu_fd_path(path, file->fd);
     return (int)lu_host(__NR_linkat, AT_FDCWD, path, dir->fd, name,
                         0x400 /* AT_SYMLINK_FOLLOW: the /proc link itself */);
 }

@@ -7,8 +7,6 @@
  */
 #include "shim/fs/hostfs_names.h"
 
-#include <asm/statfs.h>
-
 #include "platform/contract.h"
 #include "platform/errno.h"
 #include "platform/host_file.h"
@@ -229,6 +227,25 @@ static struct inode *node_known(const struct host_fs *fs, const struct host_key 
     return known->inode;
 }
 
+static bool is_named(struct host_node *n, const struct inode *parent, const char *name)
+{
+    mutex_lock(&g_host_lock);
+    bool named = n->pinned || (n->parent == parent && str_equal(n->name, name));
+    mutex_unlock(&g_host_lock);
+    return named;
+}
+
+/* It is there now: the host has moved it, or it has several names. It is opened by this one from now on. */
+static void found_at(struct inode *inode, struct inode *parent, const char *name)
+{
+    struct host_node *n = node_of(inode);
+    if (n->fs->mode == HOSTFS_FIXED || !parent || is_named(n, parent, name))
+        return;
+    char *copy = shim_strdup(name);
+    if (copy)
+        hostfs_renamed(inode, parent, copy);
+}
+
 struct inode *hostfs_seen(struct superblock *sb, struct inode *parent, const char *name,
                           const struct host_stat *st, int *err)
 {
@@ -237,8 +254,10 @@ struct inode *hostfs_seen(struct superblock *sb, struct inode *parent, const cha
     mutex_lock(&g_host_lock);
     struct inode *inode = node_known(fs, &key, st->mode);
     mutex_unlock(&g_host_lock);
-    if (inode) /* as a rule: names of the host are looked up anew each time */
+    if (inode) { /* as a rule: names of the host are looked up anew each time */
+        found_at(inode, parent, name);
         return inode;
+    }
     struct host_node *n = shim_zalloc(sizeof(*n));
     char *copy = shim_strdup(name);
     inode = n && copy ? inode_create(sb, &g_hostfs_ops, st->mode, n, err) : NULL;
@@ -363,12 +382,26 @@ static int look(struct inode *dir, const char *name,
 static int hostfs_look(struct inode *dir, const char *name, struct inode *known,
                        struct file_stat *out)
 {
-    return look(dir, name, host_file_stat_at, known, out);
+    int err = look(dir, name, host_file_stat_at, known, out);
+    if (known && err == 0)
+        found_at(known, dir, name);
+    return err;
+}
+
+static const char *last_of(const char *path)
+{
+    const char *last = path;
+    for (; *path; path++)
+        if (*path == '/')
+            last = path + 1;
+    return last;
 }
 
 static int hostfs_look_path(struct inode *dir, const char *path, struct inode *known,
-                            struct file_stat *out)
+                            const struct inode *above, struct file_stat *out)
 {
+    if (known && !is_named(node_of(known), above, last_of(path)))
+        return -ESTALE;
     return look(dir, path, host_file_stat_path, known, out);
 }
 
@@ -686,10 +719,15 @@ void hostfs_renamed(struct inode *inode, struct inode *parent, char *name)
     struct host_node *n = node_of(inode);
     inode_get(parent);
     mutex_lock(&g_host_lock);
-    struct inode *old_parent = n->parent;
-    char *old_name = n->name;
-    n->parent = parent;
-    n->name = name;
+    struct inode *above = parent;
+    while (above && above != inode) /* what the host moves meanwhile could become a circle */
+        above = node_of(above)->parent;
+    struct inode *old_parent = above ? parent : n->parent;
+    char *old_name = above ? name : n->name;
+    if (!above) {
+        n->parent = parent;
+        n->name = name;
+    }
     mutex_unlock(&g_host_lock);
     if (old_parent)
         inode_put(old_parent);
@@ -723,24 +761,10 @@ static const struct inode_ops g_hostfs_ops = {
     .release = hostfs_release,
 };
 
-static int hostfs_statfs(struct superblock *sb, void *abi_statfs)
+static int statfs_of(struct superblock *sb, void *abi_statfs)
 {
-    struct statfs *out = abi_statfs;
-    struct host_fs *fs = sb->data;
-    struct host_statfs st;
-    int err = host_file_statfs(g_platform, fs->root, &st);
-    if (err)
-        return err;
-    out->f_type = (long)st.type;
-    out->f_bsize = (long)st.block_size;
-    out->f_frsize = (long)st.block_size;
-    out->f_blocks = (long)st.blocks;
-    out->f_bfree = (long)st.blocks_free;
-    out->f_bavail = (long)st.blocks_available;
-    out->f_files = (long)st.files;
-    out->f_ffree = (long)st.files_free;
-    out->f_namelen = (long)st.name_max;
-    return 0;
+    const struct host_fs *fs = sb->data;
+    return hostfs_statfs(fs->root, abi_statfs);
 }
 
 struct inode *hostfs_root(const char *grant, enum hostfs_mode mode, int *err)
@@ -759,7 +783,7 @@ struct inode *hostfs_root(const char *grant, enum hostfs_mode mode, int *err)
         sb->data = fs;
         sb->read_only = mode != HOSTFS_WRITABLE;
         sb->volatile_names = mode != HOSTFS_FIXED;
-        sb->statfs = hostfs_statfs;
+        sb->statfs = statfs_of;
         inode = hostfs_seen(sb, NULL, "", &st, err);
     } else if (*err == 0) {
         *err = -ENOMEM;

@@ -40,6 +40,7 @@ int64_t hostfs_get_xattr(struct inode *inode, const char *name, void *value, siz
 int64_t hostfs_list_xattr(struct inode *inode, char *names, size_t size);
 int hostfs_set_xattr(struct inode *inode, const char *name, const void *value, size_t size,
                      unsigned flags);
+MUST_USE int hostfs_statfs(struct host_file *file, void *abi_statfs);
 MUST_USE int hostfs_open(struct task *task, struct inode *inode, struct file *f);
 
 #endif

@@ -2,6 +2,7 @@
  * hostfs_file.c: open files and directories of the host.
  */
 #include <asm/fcntl.h>
+#include <asm/statfs.h>
 #include <linux/fs.h>
 
 #include "platform/errno.h"
@@ -126,5 +127,25 @@ int hostfs_open(struct task *task, struct inode *inode, struct file *f)
     }
     bool writes = (f->flags & O_ACCMODE) != O_RDONLY;
     f->data = hostfs_data(inode, writes ? HOSTFS_READ_WRITE : HOSTFS_READ, &err);
-    return err;
+    /* The host may have given it another name since, which looking at each step of the way finds. */
+    return err == -ENOENT ? -ESTALE : err;
+}
+
+int hostfs_statfs(struct host_file *file, void *abi_statfs)
+{
+    struct statfs *out = abi_statfs;
+    struct host_statfs st;
+    int err = host_file_statfs(g_platform, file, &st);
+    if (err)
+        return err;
+    out->f_type = (long)st.type;
+    out->f_bsize = (long)st.block_size;
+    out->f_frsize = (long)st.block_size;
+    out->f_blocks = (long)st.blocks;
+    out->f_bfree = (long)st.blocks_free;
+    out->f_bavail = (long)st.blocks_available;
+    out->f_files = (long)st.files;
+    out->f_ffree = (long)st.files_free;
+    out->f_namelen = (long)st.name_max;
+    return 0;
 }

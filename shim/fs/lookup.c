@@ -159,6 +159,7 @@ bool names_ahead(struct dentry *dir, const char *name, unsigned flags, struct na
                                              !(S_ISLNK(d->inode->mode) && flags & LOOKUP_FOLLOW)));
         at += *at == '/';
     }
+    out->above = d && plain && d->parent ? d->parent->inode : NULL;
     if (d && plain)
         dentry_get_locked(d);
     mutex_unlock(&g_dcache_lock);

@@ -16,6 +16,12 @@
 #include "shim/process.h"
 
 #define MAX_LINKS 40 /* path_resolution(7) */
+/* A name of the host may come to lead elsewhere between two looks at it (-ESTALE): then the walk begins anew, so often. */
+#define STALE_TRIES 100
+static unsigned again(int tries)
+{
+    return tries ? LOOKUP_STEPWISE : 0;
+}
 
 struct walk {
     struct task *task;
@@ -270,11 +276,11 @@ static bool walk_ahead(struct walk *w, const char **name, unsigned flags, int *e
         return false;
     int r = -ESTALE;
     if (tells) {
-        r = top->ops->look_path(top, ahead.text, NULL, w->seen);
+        r = top->ops->look_path(top, ahead.text, NULL, NULL, w->seen);
         done = w->told = r == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
         w->seen->nlink = done ? w->seen->nlink : 0;
     } else if (ahead.end) {
-        r = top->ops->look_path(top, ahead.text, ahead.end->inode, &st);
+        r = top->ops->look_path(top, ahead.text, ahead.end->inode, ahead.above, &st);
     }
     done |= r == -ENOENT;
     if (!done && !tells && r == 0) {
@@ -400,7 +406,8 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
     return want_directory && !S_ISDIR(w->cur.dentry->inode->mode) ? -ENOTDIR : 0;
 }
 
-int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+static int lookup_once(struct task *task, int dirfd, const char *name, unsigned flags,
+                       struct path *out)
 {
     struct walk w;
     int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
@@ -413,7 +420,16 @@ int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, 
     return err;
 }
 
-int path_stat(struct task *task, int dirfd, const char *name, unsigned flags, struct file_stat *st)
+int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, struct path *out)
+{
+    int err = -ESTALE;
+    for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
+        err = lookup_once(task, dirfd, name, flags | again(i), out);
+    return err;
+}
+
+static int stat_once(struct task *task, int dirfd, const char *name, unsigned flags,
+                     struct file_stat *st)
 {
     struct walk w;
     int err = walk_begin(&w, task, dirfd, name, flags & ~(LOOKUP_BENEATH - 1u));
@@ -428,17 +444,34 @@ int path_stat(struct task *task, int dirfd, const char *name, unsigned flags, st
     return err;
 }
 
-int path_parent(struct task *task, int dirfd, const char *name, struct path *dir,
-                struct last_name *last)
+int path_stat(struct task *task, int dirfd, const char *name, unsigned flags, struct file_stat *st)
+{
+    int err = -ESTALE;
+    for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
+        err = stat_once(task, dirfd, name, flags | again(i), st);
+    return err;
+}
+
+static int parent_once(struct task *task, int dirfd, const char *name, unsigned resolve,
+                       struct path *dir, struct last_name *last)
 {
     struct walk w;
-    int err = walk_begin(&w, task, dirfd, name, 0);
+    int err = walk_begin(&w, task, dirfd, name, resolve);
     if (err)
         return err;
     err = walk(&w, name, LOOKUP_PARENT, last);
     if (err == 0)
         *dir = take_end(&w);
     walk_end(&w);
+    return err;
+}
+
+int path_parent(struct task *task, int dirfd, const char *name, struct path *dir,
+                struct last_name *last)
+{
+    int err = -ESTALE;
+    for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
+        err = parent_once(task, dirfd, name, again(i), dir, last);
     return err;
 }
 
@@ -651,18 +684,10 @@ static int open_create(struct walk *w, const struct last_name *last, uint32_t fl
     return err;
 }
 
-struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
-                      int *err)
-{
-    return vfs_open_how(task, dirfd, name, flags, mode, 0, err);
-}
-
-struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32_t flags,
-                          uint32_t mode, unsigned resolve, int *err)
+static struct file *open_once(struct task *task, int dirfd, const char *name, uint32_t flags,
+                              uint32_t mode, unsigned resolve, int *err)
 {
     struct file *f = NULL;
-    if (flags & O_PATH)
-        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
     bool tmpfile = (flags & O_TMPFILE) == O_TMPFILE;
     if (!(flags & O_CREAT) || tmpfile) {
         struct path path;
@@ -705,17 +730,28 @@ struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32
     return f;
 }
 
-struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags,
-                           int *err)
+struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32_t flags,
+                          uint32_t mode, unsigned resolve, int *err)
 {
-    unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
-                     (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct file *f = NULL;
+    if (flags & O_PATH)
+        flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    *err = -ESTALE;
+    for (int i = 0; *err == -ESTALE && i < STALE_TRIES; i++)
+        f = open_once(task, dirfd, name, flags, mode, resolve | again(i), err);
+    return f;
+}
+
+struct file *vfs_open(struct task *task, int dirfd, const char *name, uint32_t flags, uint32_t mode,
+                      int *err)
+{
+    return vfs_open_how(task, dirfd, name, flags, mode, 0, err);
+}
+
+static struct file *open_exec_once(struct task *task, int dirfd, const char *name, unsigned flags,
+                                   int *err)
+{
     struct path path;
-    /* not every name comes from the guest's memory */
-    if (str_nlength(name, PATH_MAX) >= PATH_MAX) {
-        *err = -ENAMETOOLONG;
-        return NULL;
-    }
     *err = path_lookup(task, dirfd, name, flags, &path);
     if (*err)
         return NULL;
@@ -731,5 +767,18 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     if (*err == 0)
         f = tell_opened(open_file(task, &path, O_RDONLY, err));
     path_put(&path);
+    return f;
+}
+
+struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsigned at_flags,
+                           int *err)
+{
+    unsigned flags = (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                     (at_flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    struct file *f = NULL;
+    /* not every name comes from the guest's memory */
+    *err = str_nlength(name, PATH_MAX) >= PATH_MAX ? -ENAMETOOLONG : -ESTALE;
+    for (int i = 0; *err == -ESTALE && i < STALE_TRIES; i++)
+        f = open_exec_once(task, dirfd, name, flags | again(i), err);
     return f;
 }

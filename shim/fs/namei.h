@@ -102,8 +102,9 @@ bool name_is_dots(const char *name, size_t length);
  */
 struct names_ahead {
     char text[HOST_PATH_MAX];
-    const char *rest;   /* of the path, behind them */
-    struct dentry *end; /* what they led to; owner: caller. NULL: the cache does not say */
+    const char *rest;          /* of the path, behind them */
+    struct dentry *end;        /* what they led to; owner: caller. NULL: the cache does not say */
+    const struct inode *above; /* where that was found: only to compare with */
 };
 MUST_USE bool names_ahead(struct dentry *dir, const char *name, unsigned flags,
                           struct names_ahead *out);

@@ -55,6 +55,7 @@ enum lookup_flags {
     LOOKUP_NO_SYMLINKS = 64,
     LOOKUP_NO_MAGICLINKS = 128,
     LOOKUP_NO_XDEV = 256,
+    LOOKUP_STEPWISE = 512, /* each name is looked at */
 };
 /* dirfd: AT_FDCWD or a descriptor. Errors: -ENOENT, -ENOTDIR, -ELOOP, -ENAMETOOLONG, -EACCES,
  * -EBADF. */
@@ -143,10 +144,10 @@ struct inode_ops {
     int (*look)(struct inode *dir, const char *name, struct inode *known, struct file_stat *out);
     /*
      * The same of a path shorter than HOST_PATH_MAX: plain names with one slash between, no link on the way, as if each had been looked
-     * at. Any error but -ENOENT: go step by step. NULL: always.
+     * at. known was found in `above`, which is only compared. Any error but -ENOENT: go step by step. NULL: always.
      */
     int (*look_path)(struct inode *dir, const char *path, struct inode *known,
-                     struct file_stat *out);
+                     const struct inode *above, struct file_stat *out);
     int (*getattr)(struct inode *inode, struct file_stat *out);
     /* mask: HOST_SET_* bits */
     int (*setattr)(struct inode *inode, unsigned mask, const struct file_stat *attr);

@@ -196,6 +196,7 @@
     CASE(HostFileContract, SymbolicLinksAreNotFollowed, PLATFORM_FEATURE_HOST_FILES)               \
     CASE(HostFileContract, StatByNameSeesWhatAHandleWould, PLATFORM_FEATURE_HOST_FILES)            \
     CASE(HostFileContract, StatOfAPathStaysBelowAndFollowsNoLink, PLATFORM_FEATURE_HOST_FILES)     \
+    CASE(HostFileContract, StatOfAPathAskedForOftenSeesEachChange, PLATFORM_FEATURE_HOST_FILES)    \
     CASE(HostFileContract, PathHandleCanBeReopened, PLATFORM_FEATURE_HOST_FILES)                   \
     CASE(HostFileContract, DirectoriesListEachEntryOnce, PLATFORM_FEATURE_HOST_FILES)              \
     CASE(HostFileContract, NamesCanBeMovedLinkedAndRemoved, PLATFORM_FEATURE_HOST_FILES)           \

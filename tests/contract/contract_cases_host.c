@@ -210,6 +210,79 @@ done:
     host_file_close(c->p, top);
 }
 
+/* The answer to the last of many questions; 0: *ino is the file's. */
+static int asked_often(struct contract *c, struct host_file *top, const char *path, uint64_t *ino)
+{
+    struct host_stat st = {0};
+    int first = host_file_stat_path(c->p, top, path, &st), err = first;
+    uint64_t first_ino = st.ino;
+    for (int i = 0; i < 100; i++) {
+        st.ino = 0;
+        err = host_file_stat_path(c->p, top, path, &st);
+        CHECK_EQUAL(err, first);
+        CHECK(err != 0 || st.ino == first_ino);
+    }
+    *ino = st.ino;
+    return err;
+}
+
+void HostFileContract_StatOfAPathAskedForOftenSeesEachChange(struct contract *c)
+{
+    static const char path[] = "one/two/three/file";
+    struct host_file *top = granted(c, "rw"), *one, *two, *three;
+    uint64_t made = 0, other = 0, seen = 0;
+    CHECK_EQUAL(host_file_mkdir(c->p, top, "one", 0700), 0);
+    one = opened(c, top, "one", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    CHECK_EQUAL(host_file_mkdir(c->p, one, "two", 0700), 0);
+    two = opened(c, one, "two", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    CHECK_EQUAL(host_file_mkdir(c->p, two, "three", 0700), 0);
+    three = opened(c, two, "three", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    host_file_close(c->p, opened(c, three, "file", g_create));
+    if (asked_often(c, top, path, &made) == -EOPNOTSUPP) /* nothing more is promised */
+        goto done;
+    CHECK(made != 0);
+    /* The last name. */
+    CHECK_EQUAL(host_file_rename(c->p, three, "file", three, "moved", 0), 0);
+    CHECK_EQUAL(asked_often(c, top, path, &seen), -ENOENT);
+    CHECK_EQUAL(host_file_rename(c->p, three, "moved", three, "file", 0), 0);
+    CHECK_EQUAL(asked_often(c, top, path, &seen), 0);
+    CHECK_EQUAL(seen, made);
+    /* Each directory above goes and comes back. */
+    struct host_file *above[] = {top, one, two};
+    static const char *const names[] = {"one", "two", "three"};
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(host_file_rename(c->p, above[i], names[i], top, "away", 0), 0);
+        CHECK_EQUAL(asked_often(c, top, path, &seen), -ENOENT);
+        CHECK_EQUAL(host_file_symlink(c->p, above[i], names[i], "../away"), 0);
+        CHECK(asked_often(c, top, path, &seen) < 0);
+        CHECK_EQUAL(host_file_unlink(c->p, above[i], names[i], false), 0);
+        CHECK_EQUAL(host_file_rename(c->p, top, "away", above[i], names[i], 0), 0);
+        CHECK_EQUAL(asked_often(c, top, path, &seen), 0);
+        CHECK_EQUAL(seen, made);
+    }
+    /* Another of the same name. */
+    CHECK_EQUAL(host_file_rename(c->p, two, "three", top, "away", 0), 0);
+    CHECK_EQUAL(host_file_mkdir(c->p, two, "three", 0700), 0);
+    host_file_close(c->p, three);
+    three = opened(c, two, "three", HOST_OPEN_READ | HOST_OPEN_DIRECTORY);
+    CHECK_EQUAL(asked_often(c, top, path, &seen), -ENOENT);
+    host_file_close(c->p, opened(c, three, "file", g_create));
+    CHECK_EQUAL(asked_often(c, top, path, &other), 0);
+    CHECK(other != made);
+    /* Removed, and made again. */
+    CHECK_EQUAL(host_file_unlink(c->p, three, "file", false), 0);
+    CHECK_EQUAL(host_file_unlink(c->p, two, "three", true), 0);
+    CHECK_EQUAL(asked_often(c, top, path, &seen), -ENOENT);
+    CHECK_EQUAL(host_file_rename(c->p, top, "away", two, "three", 0), 0);
+    CHECK_EQUAL(asked_often(c, top, path, &seen), 0);
+    CHECK_EQUAL(seen, made);
+done:
+    host_file_close(c->p, three);
+    host_file_close(c->p, two);
+    host_file_close(c->p, one);
+    host_file_close(c->p, top);
+}
+
 void HostFileContract_PathHandleCanBeReopened(struct contract *c)
 {
     char buffer[64];
