@@ -59,6 +59,12 @@ int aspace_activate(struct platform *p, const struct aspace *as)
     return p->aspace->activate(p, as);
 }
 
+void aspace_vacate(struct platform *p, const struct aspace *as)
+{
+    aspace_require_live(p, as);
+    p->aspace->vacate(p, as);
+}
+
 void aspace_destroy(struct platform *p, struct aspace *as)
 {
     aspace_require_live(p, as);

@@ -99,6 +99,19 @@ struct aspace_ops {
     int (*activate)(struct platform *p, const struct aspace *as);
 
     /*
+     * The caller is about to end by thread_exit() with the token of `as`, but first tells those who wait for the
+     * process, which may count on what it had. A platform that runs out of memory of its own
+     * (memory_ops.on_shortage) has that of the space back when this returns. Where a host has it, the exit may
+     * give it back: whoever waits goes on sooner.
+     * Requires: live; the caller is inside, and nobody else; afterwards `as` serves for thread_exit() alone, and
+     *           the caller touches no guest memory.
+     * Owner:    the token stays the caller's.
+     * Errors:   cannot fail.
+     * Threads:  the one inside.
+     */
+    void (*vacate)(struct platform *p, const struct aspace *as);
+
+    /*
      * Consume the token and release its memory, at once or in the background.
      * Requires: live; no thread inside. "Still active" is a bug of the caller and aborts.
      * Owner:    the token is gone, whatever happens.
@@ -118,9 +131,9 @@ struct aspace_ops {
 #define ASPACE_OPS(impl)                                                                           \
     {                                                                                              \
         .create = impl##_create, .fork = impl##_fork, .activate = impl##_activate,                 \
-        .destroy = impl##_destroy, .stats = impl##_stats                                           \
+        .vacate = impl##_vacate, .destroy = impl##_destroy, .stats = impl##_stats                  \
     }
-_Static_assert(sizeof(struct aspace_ops) == 5 * sizeof(void (*)(void)),
+_Static_assert(sizeof(struct aspace_ops) == 6 * sizeof(void (*)(void)),
                "new slot: extend ASPACE_OPS");
 
 void aspace_destroy(struct platform *p, struct aspace *as) TAKES_TOKEN(2);
@@ -128,6 +141,7 @@ MAKES_TOKEN(aspace_destroy, 2) struct aspace *aspace_create(struct platform *p, 
 MAKES_TOKEN(aspace_destroy, 2)
 struct aspace *aspace_fork(struct platform *p, const struct aspace *parent, int *err);
 MUST_USE int aspace_activate(struct platform *p, const struct aspace *as);
+void aspace_vacate(struct platform *p, const struct aspace *as);
 void aspace_stats(struct platform *p, const struct aspace *as, struct aspace_stats *out);
 
 /* A number for futex keys and logs; never reused in one instance. Requires: live. */

@@ -1,6 +1,6 @@
 /*
- * exit.c: how tasks and processes end. What a dying task owns goes in Linux's order: robust futexes, files, then its place
- * in the tree (the parent hears of it), then its memory.
+ * exit.c: how tasks and processes end. What a dying task owns goes in Linux's order: robust futexes, memory, files, then its place in
+ * the tree (the parent hears of it).
  */
 #include <linux/futex.h>
 #include <linux/signal.h>
@@ -374,22 +374,41 @@ static void end_instance(const struct task *task, int code)
     instance_finish(g_platform, code);
 }
 
-/* Cleared under the lock: /proc takes references to what it finds there. */
-static void drop_files(struct task *task)
+/*
+ * Memory and files, in that order. Cleared under the lock: /proc takes references to what it finds there. Result: the token of
+ * the space if it was the task's alone, for thread_exit.
+ *
+ * The memory is free before the parent hears of the end, which may count on it: so of several threads each leaves before the last
+ * one tells. Not that of the first process, whose end is that of all; nor does a parent in vfork(2), whose memory it is, wait.
+ */
+static struct aspace *drop_memory_and_files(struct task *task)
 {
     struct fd_table *files = task->files;
     struct fs_state *fs = task->fs;
+    struct mm *mm = NULL;
+    struct aspace *token = NULL;
 
     mutex_lock(&g_process_lock);
     task->files = NULL;
     task->fs = NULL;
+    if (task->process->pid != FIRST_PID && !task->process->vfork_waiter) {
+        mm = task->mm;
+        task->mm = NULL;
+    }
     mutex_unlock(&g_process_lock);
+    if (mm && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
+        stats_space_ends(mm->as, task->process->pid, task->comm);
+    if (mm)
+        token = mm_put(mm, MM_DROP_LEAVING);
+    if (token)
+        aspace_vacate(g_platform, token);
     fd_table_put(task, files);
     fs_state_put(fs);
+    return token;
 }
 
-/* Out of the tree. true: it was the last task of its process. The end of the first process is the end of everything. */
-static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_t system_ns)
+/* Out of the tree. The end of the first process is the end of everything. */
+static void leave_process(struct task *task, int code, uint64_t user_ns, uint64_t system_ns)
 {
     struct process *process = task->process;
     struct process *dead = NULL;
@@ -428,13 +447,11 @@ static bool leave_process(struct task *task, int code, uint64_t user_ns, uint64_
         process_free(dead);
         dead = next;
     }
-    return last;
 }
 
 void task_exit(struct task *task, int code)
 {
     struct mm *mm = task->mm;
-    int pid = task->process->pid;
     uint64_t user_ns, system_ns;
 
     trace_end(task, code);
@@ -443,13 +460,12 @@ void task_exit(struct task *task, int code)
     sem_undo_drop(task);
     if (mm && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
         mm_detach_all(mm);
-    drop_files(task);
+    struct aspace *token = drop_memory_and_files(task);
     thread_cpu_time(g_platform, task->thread, &user_ns, &system_ns);
     task_forget_thread(task, task->thread);
-    bool last = leave_process(task, code, user_ns, system_ns);
-    if (mm && last && __atomic_load_n(&mm->users, __ATOMIC_ACQUIRE) == 1)
-        stats_space_ends(mm->as, pid, task->comm);
-    struct aspace *token = mm ? mm_put(mm, MM_DROP_LEAVING) : NULL;
+    leave_process(task, code, user_ns, system_ns);
+    if (task->mm)
+        token = mm_put(task->mm, MM_DROP_LEAVING);
     task_free(task);
     thread_exit(g_platform, token);
 }

@@ -45,6 +45,11 @@ static struct noop_platform *own(struct platform *p)
  * Address spaces: the stock provider has one and knows nothing of memory. So destroy is our own:
  * the token goes first, then what was mapped.
  */
+static void noop_aspace_vacate(struct platform *p UNUSED, const struct aspace *as UNUSED)
+{
+    noop_memory_clear();
+}
+
 static void noop_aspace_destroy(struct platform *p, struct aspace *as)
 {
     stock_single_aspace_destroy(p, as);

@@ -42,6 +42,10 @@ int stock_single_aspace_activate(struct platform *p UNUSED, const struct aspace 
     return 0;
 }
 
+void stock_single_aspace_vacate(struct platform *p UNUSED, const struct aspace *as UNUSED)
+{
+}
+
 void stock_single_aspace_destroy(struct platform *p UNUSED, struct aspace *as)
 {
     PLATFORM_REQUIRE(as != g_active);

@@ -13,6 +13,7 @@
 struct aspace *stock_single_aspace_create(struct platform *p, int *err);
 struct aspace *stock_single_aspace_fork(struct platform *p, const struct aspace *parent, int *err);
 int stock_single_aspace_activate(struct platform *p, const struct aspace *as);
+void stock_single_aspace_vacate(struct platform *p, const struct aspace *as); /* does nothing */
 void stock_single_aspace_destroy(struct platform *p, struct aspace *as);
 void stock_single_aspace_stats(struct platform *p, const struct aspace *as,
                                struct aspace_stats *out);

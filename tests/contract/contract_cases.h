@@ -175,6 +175,7 @@
     CASE(ThreadContract, WakeWakesWaiters, PLATFORM_FEATURE_THREADS)                               \
     CASE(ThreadContract, WaitIsNotEndedByAnInterrupt, PLATFORM_FEATURE_THREADS)                    \
     CASE(ThreadContract, ExitDestroysTheSpaceItIsGiven, PLATFORM_FEATURE_THREADS)                  \
+    CASE(ThreadContract, VacatedSpaceIsFreeBeforeItsThreadEnds, PLATFORM_FEATURE_THREADS)          \
     CASE(ThreadContract, SpawnFailingAtAnyHostCallStartsNothing, PLATFORM_FEATURE_THREADS)         \
     CASE(ThreadContract, SpawnFailingAgainAndAgainTakesNothing, PLATFORM_FEATURE_THREADS)          \
     CASE(ThreadContract, FiveHundredThreadsComeAndGo, PLATFORM_FEATURE_THREADS)                    \

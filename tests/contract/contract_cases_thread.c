@@ -248,6 +248,59 @@ void ThreadContract_ExitDestroysTheSpaceItIsGiven(struct contract *c)
     CHECK(after.memory_bytes < before.memory_bytes + (4 << 20));
 }
 
+enum { VACATED_PAGES = 512 };
+struct vacater {
+    struct contract *c;
+    struct aspace *last;
+    uint64_t before, after; /* bytes that guests hold */
+    uint32_t emptied, go;
+};
+
+static void fill_and_vacate(void *arg)
+{
+    struct vacater *v = arg;
+    struct contract *c = v->c;
+    struct aspace *last = v->last;
+    for (uint64_t i = 0; i < VACATED_PAGES; i++)
+        contract_put(c, AREA + i * PAGE, i + 1);
+    v->before = instance_memory_used(c->p, 0);
+    aspace_vacate(c->p, last);
+    v->after = instance_memory_used(c->p, 0);
+    __atomic_store_n(&v->emptied, 1, __ATOMIC_RELEASE);
+    wait_for(&v->go, c);
+    thread_exit(c->p, last);
+}
+
+/* Its thread still lives, and so does the token, which the exit consumes. A fork shared pages with it: those are not lost. */
+void ThreadContract_VacatedSpaceIsFreeBeforeItsThreadEnds(struct contract *c)
+{
+    const bool own_memory = memory_on_shortage(c->p, NULL) == 0;
+    struct vacater v = {.c = c, .last = contract_space(c)};
+    struct thread *thread;
+    struct aspace *child = NULL;
+    contract_map(c, v.last, AREA, VACATED_PAGES, MEMORY_READ | MEMORY_WRITE);
+    contract_put(c, AREA, 7);
+    if (c->p->features & PLATFORM_FEATURE_FORK)
+        child = contract_fork(c, v.last);
+    contract_activate(c, NULL);
+    CHECK_EQUAL(thread_spawn(c->p, v.last, fill_and_vacate, &v, &thread), 0);
+    wait_for(&v.emptied, c);
+    if (own_memory)
+        CHECK(v.after + VACATED_PAGES * (uint64_t)PAGE <= v.before);
+    if (child) {
+        CHECK_EQUAL(contract_peek(c, child, AREA), 7);
+        aspace_destroy(c->p, child);
+    }
+    struct aspace *next = contract_space(c);
+    contract_map(c, next, AREA, 1, MEMORY_READ | MEMORY_WRITE);
+    CHECK_EQUAL(contract_get(c, AREA), 0);
+    __atomic_store_n(&v.go, 1, __ATOMIC_RELEASE);
+    contract_sleep_ms(c, 50);
+    contract_put(c, AREA, 5);
+    CHECK_EQUAL(contract_get(c, AREA), 5);
+    contract_leave_and_destroy(c, next);
+}
+
 static void nothing(struct contract *c UNUSED, void *arg)
 {
     __atomic_add_fetch((uint32_t *)arg, 1, __ATOMIC_RELEASE);

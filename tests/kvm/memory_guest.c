@@ -63,15 +63,6 @@ static void child(volatile long *taken, enum by by, long most)
         pause();
 }
 
-/* What a killed process had is given back a moment after it was waited for: until then there may be no memory for a fork. */
-static pid_t fork_soon(void)
-{
-    pid_t pid;
-    for (int i = 0; (pid = fork()) < 0 && errno == ENOMEM && i < 1000; i++)
-        usleep(10000);
-    return pid;
-}
-
 int main(int argc, char **argv)
 {
     int rounds = argc > 1 ? atoi(argv[1]) : 2;
@@ -87,7 +78,7 @@ int main(int argc, char **argv)
         const long most = beside && i > 0 ? first - LEFT : 0;
         int status;
         *taken = 0;
-        pid_t pid = fork_soon(), ended = 0;
+        pid_t pid = fork(), ended = 0;
         if (pid < 0) {
             perror("fork");
             return 1;

@@ -82,6 +82,7 @@ static void kvm_host_aspace_destroy(struct platform *p, struct aspace *as)
 }
 
 #define kvm_host_aspace_activate kvm_aspace_activate
+#define kvm_host_aspace_vacate kvm_aspace_vacate
 #define kvm_host_aspace_stats kvm_aspace_stats
 static const struct aspace_ops kvm_host_aspace_ops = ASPACE_OPS(kvm_host_aspace);
 

@@ -75,9 +75,10 @@ static struct token *make_space(int *err)
 }
 
 /* Its lock is free, and nobody is inside. */
-static void unmake_space(struct token *token)
+static void empty_space(struct token *token)
 {
     struct kvm_aspace *as = token->space;
+    PLATFORM_REQUIRE(__atomic_load_n(&as->inside, __ATOMIC_ACQUIRE) == 0);
     mm_mutex_lock(&g_spaces.lock);
     if (as->previous)
         as->previous->next = as->next;
@@ -89,6 +90,13 @@ static void unmake_space(struct token *token)
     mm_flush(as, 0, PT_USER_END); /* a processor may know translations though it has left */
     pt_destroy(&as->pt);
     mapping_clear(&as->maps);
+    token->space = NULL;
+}
+
+static void unmake_space(struct token *token)
+{
+    if (token->space) /* else its last thread did it */
+        empty_space(token);
     pool_give(&g_tokens, token);
 }
 
@@ -179,10 +187,15 @@ void kvm_aspace_leave(void)
     (void)!kvm_aspace_activate(NULL, NULL);
 }
 
+void kvm_aspace_vacate(struct platform *p UNUSED, const struct aspace *as)
+{
+    kvm_aspace_leave();
+    empty_space(token_of((struct aspace *)(uintptr_t)as));
+}
+
 void kvm_aspace_destroy(struct platform *p UNUSED, struct aspace *as)
 {
     struct token *token = token_of(as);
-    PLATFORM_REQUIRE(__atomic_load_n(&token->space->inside, __ATOMIC_ACQUIRE) == 0);
     aspace_unstamp(as);
     unmake_space(token);
 }

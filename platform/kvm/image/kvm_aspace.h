@@ -41,6 +41,7 @@ void kvm_aspace_each(void (*visit)(struct kvm_aspace *as, void *arg), void *arg)
 struct aspace *kvm_aspace_create(struct platform *p, int *err);
 struct aspace *kvm_aspace_fork(struct platform *p, const struct aspace *parent, int *err);
 int kvm_aspace_activate(struct platform *p, const struct aspace *as);
+void kvm_aspace_vacate(struct platform *p, const struct aspace *as);
 void kvm_aspace_destroy(struct platform *p, struct aspace *as);
 void kvm_aspace_stats(struct platform *p, const struct aspace *as, struct aspace_stats *out);
 
