@@ -21,20 +21,18 @@ static bool is_component(const char *name)
 
 static bool is_path(const char *path)
 {
-    size_t length = 0;
     if (!path)
         return false;
-    for (const char *name = path;; length++) {
-        if (length == HOST_PATH_MAX)
-            return false;
-        if (path[length] && path[length] != '/')
-            continue;
-        size_t size = (size_t)(path + length - name);
+    for (const char *name = path;;) {
+        const char *end = name;
+        while (*end && *end != '/')
+            end++;
+        size_t size = (size_t)(end - name);
         if (size == 0 || (name[0] == '.' && (size == 1 || (size == 2 && name[1] == '.'))))
             return false;
-        if (!path[length])
-            return true;
-        name = path + length + 1;
+        if (!*end)
+            return (size_t)(end - path) < HOST_PATH_MAX;
+        name = end + 1;
     }
 }
 

@@ -99,22 +99,23 @@ int dentry_instantiate(struct dentry *dir, const char *name, size_t length, stru
     return 0;
 }
 
-size_t name_length(const char *name)
+bool name_has_mount(struct dentry *dir, const char *name, size_t length)
 {
-    size_t n = 0;
-    while (name[n] && name[n] != '/')
-        n++;
-    return n;
-}
-
-bool name_is_dots(const char *name, size_t length)
-{
-    return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+    if (!__atomic_load_n(&dir->inode->sb->carries_mounts, __ATOMIC_ACQUIRE))
+        return false;
+    uint32_t hash = dentry_hash(dir, name, length);
+    mutex_lock(&g_dcache_lock);
+    /* who carries a mount is found */
+    struct dentry *d = dentry_find_locked(dir, name, length, hash);
+    bool found = d && d->mounted;
+    mutex_unlock(&g_dcache_lock);
+    return found;
 }
 
 /* The names that are wanted as one text, with one slash between; 0: they cannot be. Result: how many. */
 static unsigned join_names(const char *name, unsigned flags, struct names_ahead *out)
 {
+    const char *start = name;
     unsigned count = 0;
     size_t used = 0;
     for (;;) {
@@ -122,28 +123,48 @@ static unsigned join_names(const char *name, unsigned flags, struct names_ahead 
         const char *rest = name + length;
         while (*rest == '/')
             rest++;
-        if (name_is_dots(name, length) && (!(flags & LOOKUP_PARENT) || *rest))
+        bool last = !*rest;
+        if (name_is_dots(name, length) && (!(flags & LOOKUP_PARENT) || !last))
             return 0;
-        if (!*rest && flags & LOOKUP_PARENT)
+        if (last && flags & LOOKUP_PARENT)
             break;
-        if (used + length + 2 > sizeof(out->text) || (!*rest && name[length]))
+        if (used + length + 2 > sizeof(out->own) || (last && name[length]))
             return 0;
-        if (count++)
-            out->text[used++] = '/';
-        memcpy(out->text + used, name, length);
-        used += length;
+        count++;
+        used += length + 1;
         name = rest;
-        if (!*rest)
+        if (last)
             break;
     }
-    out->text[used] = '\0';
     out->rest = name;
+    out->text = start;
+    /* As a rule the path itself is that text. */
+    if (!*name && used == (size_t)(name - start) + 1)
+        return count;
+    char *to = out->own;
+    for (unsigned i = 0; i < count; i++) {
+        size_t length = name_length(start);
+        memcpy(to, start, length);
+        to[length] = i + 1 < count ? '/' : '\0';
+        to += length + 1;
+        start += length;
+        while (*start == '/')
+            start++;
+    }
+    out->text = out->own;
     return count;
+}
+
+bool names_joined(const char *name, unsigned flags, struct names_ahead *out)
+{
+    out->end = NULL;
+    out->above = NULL;
+    return join_names(name, flags, out) >= AHEAD_MIN;
 }
 
 bool names_ahead(struct dentry *dir, const char *name, unsigned flags, struct names_ahead *out)
 {
-    if (join_names(name, flags, out) < AHEAD_MIN)
+    if (!names_joined(name, flags, out))
         return false;
     struct dentry *d = dir;
     bool plain = true;

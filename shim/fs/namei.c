@@ -77,14 +77,14 @@ static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
         return name; /* search permission may need attributes; mounts are looked at one by one */
     mutex_lock(&g_dcache_lock);
     struct path at = w->cur;
-    for (;;) {
+    while (!at.dentry->inode->sb->volatile_names) {
         size_t length = name_length(name);
         const char *rest = name + length;
         while (*rest == '/')
             rest++;
         bool is_last = !*rest;
         if ((is_last && (flags & LOOKUP_PARENT || !length)) || length > NAME_MAX ||
-            name_is_dots(name, length) || at.dentry->inode->sb->volatile_names)
+            name_is_dots(name, length))
             break;
         struct dentry *d =
             dentry_find_locked(at.dentry, name, length, dentry_hash(at.dentry, name, length));
@@ -98,11 +98,14 @@ static const char *walk_cached(struct walk *w, const char *name, unsigned flags)
         name = rest;
     }
     bool moved = at.dentry != w->cur.dentry;
-    if (moved)
+    bool kept = at.dentry == at.mount->root; /* by the mount, for good */
+    if (moved && !kept)
         dentry_get_locked(at.dentry);
     mutex_unlock(&g_dcache_lock);
-    if (moved)
+    if (moved) {
         step_to(w, at.mount, at.dentry);
+        w->owns_cur = !kept;
+    }
     return name;
 }
 
@@ -181,11 +184,16 @@ static int walk_link(struct walk *w, struct inode *link, const char *rest, const
 static int walk_begin(struct walk *w, struct task *task, int dirfd, const char *name,
                       unsigned resolve)
 {
-    memset(w, 0, sizeof(*w));
     w->task = task;
     w->resolve = resolve;
     w->who = task_credentials(task);
     w->owns_root = fs_use_root(task->fs, &w->root);
+    w->cur = w->before = (struct path){0};
+    w->owns_cur = w->step_by_step = w->told = false;
+    w->text = NULL;
+    w->links = 0;
+    w->before_name = NULL;
+    w->seen = NULL;
     int err = 0;
     if (name[0] == '/' && resolve & LOOKUP_BENEATH) {
         err = -EXDEV;
@@ -230,26 +238,12 @@ static void walk_end(struct walk *w)
     shim_free(w->text);
 }
 
-/* Something hangs on this name. */
-static bool is_mountpoint(struct dentry *dir, const char *name, size_t length)
-{
-    if (!__atomic_load_n(&dir->inode->sb->carries_mounts, __ATOMIC_ACQUIRE))
-        return false;
-    uint32_t hash = dentry_hash(dir, name, length);
-    mutex_lock(&g_dcache_lock);
-    /* who carries a mount is found */
-    struct dentry *d = dentry_find_locked(dir, name, length, hash);
-    bool found = d && d->mounted;
-    mutex_unlock(&g_dcache_lock);
-    return found;
-}
-
 /* For who wants to know what has this name and nothing else: true: *err is the result. */
 static bool just_look(struct walk *w, const char *name, size_t length, unsigned flags, int *err)
 {
     struct inode *dir = w->cur.dentry->inode;
     if (!dir->sb->volatile_names || !dir->ops->look || flags & LOOKUP_DIRECTORY ||
-        is_mountpoint(w->cur.dentry, name, length))
+        name_has_mount(w->cur.dentry, name, length))
         return false;
     *err = dir->ops->look(dir, name, NULL, w->seen);
     w->told = *err == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
@@ -265,11 +259,15 @@ static bool walk_ahead(struct walk *w, const char **name, unsigned flags, int *e
     struct inode *top = w->cur.dentry->inode;
     struct names_ahead ahead;
     if (w->step_by_step || w->resolve || !top->ops->look_path || !top->sb->volatile_names ||
-        !credentials_capable(&w->who, CAP_DAC_OVERRIDE) || !S_ISDIR(top->mode) ||
-        !names_ahead(w->cur.dentry, *name, flags, &ahead))
+        !credentials_capable(&w->who, CAP_DAC_OVERRIDE) || !S_ISDIR(top->mode))
         return false;
     struct file_stat st;
     bool tells = w->seen && !(flags & (LOOKUP_PARENT | LOOKUP_DIRECTORY)), done = false;
+    bool blind = tells && !__atomic_load_n(&top->sb->carries_mounts, __ATOMIC_ACQUIRE) &&
+                 !__atomic_load_n(&top->sb->has_links, __ATOMIC_RELAXED);
+    if (!(blind ? names_joined(*name, flags, &ahead)
+                : names_ahead(w->cur.dentry, *name, flags, &ahead)))
+        return false;
     w->step_by_step = true;
     /* a last name that is new */
     if (!tells && !ahead.end && !names_ahead(w->cur.dentry, *name, flags | LOOKUP_PARENT, &ahead))
@@ -277,6 +275,8 @@ static bool walk_ahead(struct walk *w, const char **name, unsigned flags, int *e
     int r = -ESTALE;
     if (tells) {
         r = top->ops->look_path(top, ahead.text, NULL, NULL, w->seen);
+        if (r == -ELOOP)
+            __atomic_store_n(&top->sb->has_links, true, __ATOMIC_RELAXED);
         done = w->told = r == 0 && !(S_ISLNK(w->seen->mode) && flags & LOOKUP_FOLLOW);
         w->seen->nlink = done ? w->seen->nlink : 0;
     } else if (ahead.end) {
@@ -329,11 +329,18 @@ static int walk(struct walk *w, const char *name, unsigned flags, struct last_na
             break;
         int err = 0;
         name = walk_cached(w, name, flags);
-        if (*name && walk_ahead(w, &name, flags, &err))
-            return err;
         if (!*name)
             break;
         size_t length = name_length(name);
+        if (name[length]) {
+            const char *next = name;
+            if (walk_ahead(w, &next, flags, &err))
+                return err;
+            if (next != name) {
+                name = next;
+                continue;
+            }
+        }
         if (!S_ISDIR(w->cur.dentry->inode->mode))
             return -ENOTDIR;
         if (!credentials_capable(&w->who, CAP_DAC_OVERRIDE))

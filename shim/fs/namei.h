@@ -94,18 +94,32 @@ MUST_USE int dentry_lookup(struct dentry *dir, const char *name, size_t length,
 MUST_USE int dentry_lookup_locked(struct dentry *dir, const char *name, size_t length,
                                   struct dentry **out);
 /* Up to a slash or the end; "." or "..". */
-size_t name_length(const char *name);
-bool name_is_dots(const char *name, size_t length);
+static inline size_t name_length(const char *name)
+{
+    size_t n = 0;
+    while (name[n] && name[n] != '/')
+        n++;
+    return n;
+}
+static inline bool name_is_dots(const char *name, size_t length)
+{
+    return name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.'));
+}
+/* Something is mounted there. */
+bool name_has_mount(struct dentry *dir, const char *name, size_t length);
 /*
  * The names of a path up to its end, or with LOOKUP_PARENT up to its last name, for inode_ops.look_path. What the cache does not hold
  * carries no mount. Result: false: each is to be looked at, since they are few, too long, or have dots, a link or a mount among them.
  */
 struct names_ahead {
-    char text[HOST_PATH_MAX];
-    const char *rest;          /* of the path, behind them */
+    const char *text; /* the path itself, or `own` */
+    const char *rest; /* of the path, behind them */
+    char own[HOST_PATH_MAX];
     struct dentry *end;        /* what they led to; owner: caller. NULL: the cache does not say */
     const struct inode *above; /* where that was found: only to compare with */
 };
+/* The text alone, whatever the cache says; no end. */
+MUST_USE bool names_joined(const char *name, unsigned flags, struct names_ahead *out);
 MUST_USE bool names_ahead(struct dentry *dir, const char *name, unsigned flags,
                           struct names_ahead *out);
 /* Under the directory's lock: `inode` (consumed) got this name. *out may be NULL. */

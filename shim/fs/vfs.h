@@ -131,6 +131,7 @@ struct superblock {
      * and no absence is kept. A lookup that returns the same inode keeps the dentry. */
     bool volatile_names;
     bool carries_mounts; /* atomic: something is or was mounted on a name of it; stays */
+    bool has_links;      /* atomic: look_path met one; stays */
     char *options; /* owned; of tmpfs, as /proc/mounts shows them, a comma first; NULL: none */
     void *data;
     int (*statfs)(struct superblock *sb, void *abi_statfs);
