@@ -54,6 +54,16 @@ void mutex_unlock_two(struct mutex *a, struct mutex *b)
         mutex_unlock(b);
 }
 
+/* Under the queue's lock: w came (1) or went (-1). */
+static void note_change(struct wait_queue *q, const struct waiter *w, int change)
+{
+    const struct waiter *head = q->head;
+    bool alone = head && !head->next && !head->woken;
+    __atomic_store_n(&q->only, alone ? head->thread : NULL, __ATOMIC_RELAXED);
+    if (!w->wants_data)
+        __atomic_store_n(&q->want_room, q->want_room + (uint32_t)change, __ATOMIC_RELAXED);
+}
+
 static void queue_add(struct wait_queue *q, struct waiter *w, bool exclusive)
 {
     w->thread = thread_current(g_platform);
@@ -61,6 +71,7 @@ static void queue_add(struct wait_queue *q, struct waiter *w, bool exclusive)
     w->queue = q;
     mutex_lock(&q->lock);
     DL_APPEND(q->head, w);
+    note_change(q, w, 1);
     mutex_unlock(&q->lock);
 }
 
@@ -81,6 +92,7 @@ void wait_queue_remove(struct waiter *w)
         return;
     mutex_lock(&q->lock);
     DL_DELETE(q->head, w);
+    note_change(q, w, -1);
     w->queue = NULL;
     mutex_unlock(&q->lock);
 }
@@ -116,14 +128,24 @@ static bool somebody_waits(struct wait_queue *q)
     return __atomic_load_n(&q->head, __ATOMIC_RELAXED) != NULL;
 }
 
+bool wait_queue_wants_room(const struct wait_queue *q)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&q->want_room, __ATOMIC_RELAXED) != 0;
+}
+
 void wait_queue_collect(struct wait_queue *q, struct wake_list *list)
 {
     struct waiter *w;
     if (!somebody_waits(q))
         return;
     mutex_lock(&q->lock);
-    DL_FOREACH(q->head, w)
-    waiter_wake(w, list);
+    if (q->only) {
+        wake_list_add(list, q->only);
+    } else {
+        DL_FOREACH(q->head, w)
+        waiter_wake(w, list);
+    }
     mutex_unlock(&q->lock);
 }
 
@@ -140,7 +162,7 @@ void wait_queue_wake_for_room(struct wait_queue *q)
     struct wake_list list;
     struct waiter *w;
     list.count = 0;
-    if (!somebody_waits(q))
+    if (!wait_queue_wants_room(q))
         return;
     mutex_lock(&q->lock);
     DL_FOREACH(q->head, w)

@@ -41,11 +41,18 @@ struct waiter {
      */
     void (*woken)(struct waiter *w, struct wake_list *list);
     bool exclusive;  /* wake_one stops after this one */
-    bool wants_data; /* wait_queue_wake_for_room() passes it by */
+    bool wants_data; /* fixed while queued: wait_queue_wake_for_room() passes it by */
 };
 struct wait_queue {
     struct mutex lock;
+    /* written under lock */
+    uint32_t want_room; /* waiters but those that want data only */
     struct waiter *head;
+    /*
+     * Of the one waiter there is, if it is to be unparked, else NULL. So who wakes it need not look at the waiter: it lies on a stack that
+     * another processor has in its cache, and would have to get back.
+     */
+    struct thread *only;
 };
 /* w->thread = the caller; not exclusive. w->woken is set before: zero-initialise a waiter. */
 void wait_queue_add(struct wait_queue *q, struct waiter *w);
@@ -63,8 +70,15 @@ struct wake_list {
 void wake_list_add(struct wake_list *list, struct thread *thread);
 void wake_list_run(struct wake_list *list);
 void wait_queue_collect(struct wait_queue *q, struct wake_list *list);
+/* The caller is about to wake who waits there: worth it where that is one thread on another processor. */
+static inline void wait_queue_prepare_wake(const struct wait_queue *q)
+{
+    __builtin_prefetch(__atomic_load_n(&q->only, __ATOMIC_RELAXED), 1);
+}
 /* Where those who wait for data and those who wait for room share a queue: there is room. All but the waiters that want data only. */
 void wait_queue_wake_for_room(struct wait_queue *q);
+/* Would that wake anybody? A waiter that adds itself later looks at its condition after that. Costs no lock. */
+bool wait_queue_wants_room(const struct wait_queue *q);
 void wait_queue_wake_one(struct wait_queue *q); /* all non-exclusive waiters and one exclusive */
 
 #endif

@@ -126,13 +126,14 @@ struct thread {
     uint64_t saved_sp;            /* while it runs on no worker */
     /* lu_survivable; 0: not in it. Read by the supervisor when its carrier is dead */
     uint64_t survive_sp;
+    /* enum lu_park_state; futex word. In one cache line with what a thread touches when it wakes */
+    uint32_t park;
     uint32_t stranded_runs; /* of guest_run, since its space died */
     long resumed_with;      /* result of what it waited in, when another worker goes on with it */
     struct lu_worker *worker;
     struct lu_aspace *aspace; /* active space; NULL: none */
     /* Whose extended state is in this host thread's registers; NULL: nobody's */
     struct guest_context *live_ctx;
-    uint32_t park; /* enum lu_park_state; futex word */
     uint32_t exited;
     thread_entry fn;
     void *arg;

@@ -34,14 +34,15 @@ struct block {
 #define MAGIC_FREE 0xf9ee0000u
 _Static_assert(offsetof(struct block, next) == HEADER_SIZE, "the payload starts after the header");
 
-/* One lock a class: threads that allocate different things don't meet. */
+/* One lock and cache line a class: threads that allocate different things don't meet. */
 static struct size_class {
     struct mutex lock;
     struct block *free;
     char *fresh; /* not yet cut */
     size_t fresh_left;
-} g_classes[CLASS_COUNT];
-static uint64_t g_in_use;
+    uint64_t in_use; /* blocks; written under lock */
+} __attribute__((aligned(64))) g_classes[CLASS_COUNT];
+static uint64_t g_big_in_use; /* bytes; atomic */
 static struct region {
     struct mutex lock; /* taken under a class's */
     char *fresh;
@@ -110,7 +111,7 @@ static void *alloc_big(size_t size)
     b->magic = MAGIC_USED;
     b->class_index = CLASS_BIG;
     b->size = whole - HEADER_SIZE;
-    __atomic_fetch_add(&g_in_use, b->size, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&g_big_in_use, b->size, __ATOMIC_RELAXED);
     return block_payload(b);
 }
 
@@ -143,11 +144,11 @@ void *shim_alloc(size_t size)
         c->fresh += whole;
         c->fresh_left -= whole;
     }
+    __atomic_store_n(&c->in_use, c->in_use + 1, __ATOMIC_RELAXED);
     mutex_unlock(&c->lock);
     b->magic = MAGIC_USED;
     b->class_index = index;
     b->size = usable;
-    __atomic_fetch_add(&g_in_use, usable, __ATOMIC_RELAXED);
     return block_payload(b);
 }
 
@@ -164,9 +165,9 @@ void shim_free(void *ptr)
     if (!ptr)
         return;
     struct block *b = payload_block(ptr);
-    __atomic_fetch_sub(&g_in_use, b->size, __ATOMIC_RELAXED);
     b->magic = MAGIC_FREE;
     if (b->class_index == CLASS_BIG) {
+        __atomic_fetch_sub(&g_big_in_use, b->size, __ATOMIC_RELAXED);
         shim_memory_free(g_platform, b, b->size + HEADER_SIZE);
         return;
     }
@@ -175,7 +176,25 @@ void shim_free(void *ptr)
     mutex_lock(&c->lock);
     b->next = c->free;
     c->free = b;
+    __atomic_store_n(&c->in_use, c->in_use - 1, __ATOMIC_RELAXED);
     mutex_unlock(&c->lock);
+}
+
+void *shim_zalloc_line(size_t size)
+{
+    char *block = shim_zalloc(size + CACHE_LINE);
+    if (!block)
+        return NULL;
+    /* Blocks are aligned to 16 bytes: there is room before it for where it comes from */
+    void **p = (void **)(((uintptr_t)block + CACHE_LINE) & ~(uintptr_t)(CACHE_LINE - 1));
+    p[-1] = block;
+    return p;
+}
+
+void shim_free_line(void *ptr)
+{
+    if (ptr)
+        shim_free(((void **)ptr)[-1]);
 }
 
 void *shim_realloc(void *ptr, size_t size)
@@ -211,5 +230,8 @@ char *shim_strdup(const char *s)
 
 size_t shim_alloc_in_use(void)
 {
-    return __atomic_load_n(&g_in_use, __ATOMIC_RELAXED);
+    uint64_t bytes = __atomic_load_n(&g_big_in_use, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < CLASS_COUNT; i++)
+        bytes += __atomic_load_n(&g_classes[i].in_use, __ATOMIC_RELAXED) * class_size(i);
+    return bytes;
 }

@@ -19,6 +19,11 @@ MUST_USE void *shim_realloc(void *ptr, size_t size);
  */
 #define SHIM_ALLOC_STAYS 8192u
 void shim_free(void *ptr);
+/* What processors hand each other: objects that two of them write at once begin on one. */
+#define CACHE_LINE 64u
+/* Zeroed, and begins a cache line; given back by shim_free_line() alone, which takes NULL, too. */
+MUST_USE void *shim_zalloc_line(size_t size);
+void shim_free_line(void *ptr);
 MUST_USE char *shim_strdup(const char *s);
 MUST_USE char *shim_strndup(const char *s, size_t size);
 /* Bytes in use now, for leak tests and /proc/meminfo. */

@@ -29,19 +29,23 @@ struct packet {
 };
 
 struct pipe {
-    struct mutex lock;
     /* under lock */
     size_t size; /* what writers may fill */
-    struct ring
-        ring; /* has room for that at least: what a splice gives back or could not place comes on top */
-    uint64_t taken; /* bytes read so far */
     /* A ring of packet_capacity: one for each page of the pipe at most. NULL: none was ever
      * written */
     struct packet *packets;
     unsigned packet_capacity, packet_first, packet_count;
-    unsigned readers, writers;           /* open files that may read, write */
-    uint64_t readers_ever, writers_ever; /* opens so far: what a fifo's open waits for */
-    struct wait_queue read_wait, write_wait;
+    unsigned readers, writers; /* open files that may read, write */
+    uint64_t readers_ever;     /* opens so far: what a fifo's open waits for */
+    /* Has room for `size` at least: what a splice gives back or could not place comes on top */
+    struct ring ring;
+    /* From ring.head on what both ends write for each byte, in one cache line. */
+    struct mutex lock;
+    uint64_t taken; /* bytes read so far */
+    struct wait_queue read_wait;
+    uint64_t writers_ever; /* as readers_ever */
+    /* The rest, as what comes before, is seldom written */
+    struct wait_queue write_wait;
     struct async_list async_readers, async_writers;
     /* fixed */
     struct inode *inode; /* a fifo's; kept alive by the open files. NULL: a pipe */
@@ -49,18 +53,21 @@ struct pipe {
     /* under g_fifo_lock, fifos only */
     unsigned files;
 };
+_Static_assert(offsetof(struct pipe, ring.head) == CACHE_LINE &&
+                   offsetof(struct pipe, write_wait) == 2 * CACHE_LINE,
+               "what both ends write lies in one line");
 
 static struct mutex g_fifo_lock; /* inode->fifo, and the moment of a fifo's last close */
 
 static struct pipe *pipe_alloc(struct inode *inode)
 {
-    struct pipe *p = shim_zalloc(sizeof(*p));
+    struct pipe *p = shim_zalloc_line(sizeof(*p));
 
     if (!p)
         return NULL;
     p->ring.data = shim_alloc(PIPE_SIZE_DEFAULT);
     if (!p->ring.data) {
-        shim_free(p);
+        shim_free_line(p);
         return NULL;
     }
     p->size = p->ring.capacity = PIPE_SIZE_DEFAULT;
@@ -73,7 +80,7 @@ static void pipe_free(struct pipe *p)
 {
     shim_free(p->packets);
     shim_free(p->ring.data);
-    shim_free(p);
+    shim_free_line(p);
 }
 
 /* ---- all under the lock ------------------------------------------------------------------------------------------- */
@@ -167,10 +174,13 @@ static int pipe_wait(struct task *task, struct pipe *p, struct wait_queue *q, st
     int r = 0;
 
     mutex_unlock(&p->lock);
-    if (w->queue)
+    if (w->queue) {
         r = task_sleep(task, THREAD_WAIT_FOREVER);
-    else
+        /* What was written into an empty pipe is at the front */
+        __builtin_prefetch(__atomic_load_n(&p->ring.data, __ATOMIC_RELAXED));
+    } else {
         wait_queue_add(q, w);
+    }
     mutex_lock(&p->lock);
     return r;
 }
@@ -282,6 +292,7 @@ static int64_t write_waiting(struct task *task, struct file *f, struct mem_ref f
             error = -EPIPE;
             break;
         }
+        wait_queue_prepare_wake(&p->read_wait);
         int64_t moved = put_now(p, from, whole, packets);
         if (moved > 0) {
             done += moved;

@@ -17,21 +17,32 @@
 #define STREAM_CHUNK 32768u
 #define NOBODY 65534u /* the overflow uid and gid */
 
-static void message_free(struct message *m)
+/* `keeper`: of the caller; may keep it for its next send, unless NULL. */
+static void message_free(struct message *m, struct unix_socket *keeper)
 {
     if (m->files) {
         unix_land(m->files);
         socket_files_put(m->files);
     }
-    shim_free(m);
+    if (!m->small)
+        shim_free(m);
+    else if (keeper)
+        shim_free_line(__atomic_exchange_n(&keeper->spare, m, __ATOMIC_ACQ_REL));
+    else
+        shim_free_line(m);
 }
 
-void messages_free(struct message *list)
+static void messages_free_by(struct message *list, struct unix_socket *keeper)
 {
     struct message *m, *tmp;
 
     LL_FOREACH_SAFE(list, m, tmp)
-    message_free(m);
+    message_free(m, keeper);
+}
+
+void messages_free(struct message *list)
+{
+    messages_free_by(list, NULL);
 }
 
 void message_unlink(struct unix_socket *s, struct message *m)
@@ -44,20 +55,41 @@ void message_unlink(struct unix_socket *s, struct message *m)
 
 /* ---- sending ---------------------------------------------------------------------------------------------------- */
 
-static struct message *message_make(struct socket_io *io, size_t size, int *err)
+/* Of a stream's bytes: what was read last may be written anew, and is in this processor's cache. */
+static struct message *message_alloc(struct unix_socket *s, size_t size)
 {
-    struct message *m = shim_alloc(sizeof(*m) + size);
+    bool datagram = s->type == SOCK_DGRAM, small = !datagram && size <= MESSAGE_SMALL;
+    size_t room = small ? MESSAGE_SMALL : (size + 7) & ~(size_t)7;
+    struct message *m = NULL;
+
+    if (small && __atomic_load_n(&s->spare, __ATOMIC_RELAXED))
+        m = __atomic_exchange_n(&s->spare, NULL, __ATOMIC_ACQ_REL);
+    if (!m)
+        m = small ? shim_zalloc_line(sizeof(*m) + room)
+                  : shim_alloc(sizeof(*m) + room + (datagram ? sizeof(*m->from) : 0));
+    if (!m)
+        return NULL;
+    memset(m, 0, sizeof(*m));
+    m->small = small;
+    if (datagram)
+        m->from = (struct socket_address *)(void *)((char *)(m + 1) + room);
+    return m;
+}
+
+static struct message *message_make(struct unix_socket *s, struct socket_io *io, size_t size,
+                                    int *err)
+{
+    struct message *m = message_alloc(s, size);
     size_t moved;
 
     if (!m) {
         *err = -ENOMEM;
         return NULL;
     }
-    memset(m, 0, sizeof(*m));
     moved = socket_io_move(io, m->data, size, IO_FROM_GUEST);
     m->size = moved;
     if (moved < size) {
-        shim_free(m);
+        message_free(m, s);
         *err = -EFAULT;
         return NULL;
     }
@@ -87,7 +119,7 @@ struct delivery {
 };
 
 /* 0: queued, m is the receiver's. -EAGAIN: full. */
-static int try_deliver(const struct unix_socket *from, struct unix_socket *to, struct message *m,
+static int try_deliver(struct unix_socket *from, struct unix_socket *to, struct message *m,
                        struct delivery *d)
 {
     bool stream = from->type != SOCK_DGRAM;
@@ -98,9 +130,11 @@ static int try_deliver(const struct unix_socket *from, struct unix_socket *to, s
         r = stream ? -EPIPE : -ECONNREFUSED;
     else if (to->shut & SHUT_IN)
         r = -EPIPE;
-    else if (!has_room(from, to, m->size))
+    else if (!has_room(from, to, m->size)) {
+        __atomic_store_n(&from->wants_room, true, __ATOMIC_RELAXED);
         r = -EAGAIN;
-    else {
+    } else {
+        wait_queue_prepare_wake(&to->wait);
         DL_APPEND(to->queue, m);
         to->queued += m->size;
         if (d->urgent) {
@@ -126,8 +160,6 @@ static int deliver(struct task *task, struct file *f, struct unix_socket *s, str
     struct waiter w = {0};
     int r = try_deliver(s, to, m, d);
 
-    if (r == -EAGAIN)
-        __atomic_store_n(&s->wants_room, true, __ATOMIC_RELAXED);
     /* The receiver wakes its own queue when it drains. */
     while (r == -EAGAIN && block) {
         int wait = socket_wait(task, &to->wait, &w, deadline);
@@ -170,6 +202,8 @@ static int take_error(struct unix_socket *s)
 {
     int r;
 
+    if (!__atomic_load_n(&s->error, __ATOMIC_RELAXED))
+        return 0;
     mutex_lock(&s->lock);
     r = s->error;
     s->error = 0;
@@ -198,14 +232,14 @@ static int send_piece(struct task *task, struct file *f, struct unix_socket *to,
 {
     struct unix_socket *s = f->data;
     int r = 0;
-    struct message *m = message_make(io, size, &r);
+    struct message *m = message_make(s, io, size, &r);
 
     if (!m)
         return r;
     m->credentials = credentials_for(task, s, to, send);
     if (s->type == SOCK_DGRAM) {
         mutex_lock(&s->lock);
-        m->from = s->name;
+        *m->from = s->name;
         mutex_unlock(&s->lock);
     }
     if (send->files)
@@ -221,7 +255,7 @@ static int send_piece(struct task *task, struct file *f, struct unix_socket *to,
     if (m->files)
         unix_land(m->files);
     m->files = NULL; /* the caller's again */
-    message_free(m);
+    message_free(m, s);
     return r;
 }
 
@@ -297,7 +331,7 @@ static struct socket_files *files_copy(const struct socket_files *files)
 /* Under s->lock: what comes along with message m. */
 static void take_extras(struct unix_socket *s, struct message *m, struct socket_receive *receive)
 {
-    receive->from = m->from;
+    receive->from = m->from ? *m->from : (struct socket_address){0};
     receive->from.family = AF_UNIX;
     receive->credentials = m->credentials;
     receive->facts = s->set.pass_credentials ? FACT_CREDENTIALS : 0;
@@ -437,6 +471,16 @@ static bool roomy(const struct unix_socket *from, struct unix_socket *to)
     return r;
 }
 
+/* Under s->lock, which those who wait for room take for a look after they came to wait: are there any? */
+static bool room_is_wanted(const struct unix_socket *s)
+{
+    const struct unix_socket *peer = s->peer;
+
+    return wait_queue_wants_room(&s->wait) ||
+           (peer && (wait_queue_wants_room(&peer->wait) ||
+                     __atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED)));
+}
+
 /* After reading: whoever waits for room looks again, here (blocked senders) and at the peer (its poll). */
 static void wake_senders(struct unix_socket *s)
 {
@@ -477,6 +521,7 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
 {
     struct message *dead = NULL;
     size_t before = *done;
+    bool wanted = false;
     int64_t r;
 
     mutex_lock(&s->lock);
@@ -493,11 +538,13 @@ static int64_t try_receive(struct unix_socket *s, struct socket_io *io,
     } else {
         r = receive_nothing(s, end);
     }
-    mutex_unlock(&s->lock);
     if (dead ||
         (*done > before && !(receive->flags & MSG_PEEK))) /* else a wait would wake itself */
+        wanted = room_is_wanted(s);
+    mutex_unlock(&s->lock);
+    if (wanted)
         wake_senders(s);
-    messages_free(dead);
+    messages_free_by(dead, s);
     return r;
 }
 
@@ -510,6 +557,7 @@ int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
     struct waiter w = {.wants_data = true};
     size_t done = 0;
     bool end = false;
+    const struct unix_socket *peer;
     int64_t r;
 
     if (receive->flags & MSG_OOB)
@@ -518,7 +566,10 @@ int64_t unix_receive(struct task *task, struct file *f, struct socket_io *io,
         return 0;
     r = try_receive(s, io, receive, &done, &end);
     while (r == -EAGAIN && !end && block) {
+        /* For the cache alone, it may be gone: a read asks it who waits for room */
+        peer = __atomic_load_n(&s->peer, __ATOMIC_RELAXED);
         int wait = socket_wait(task, &s->wait, &w, deadline);
+        __builtin_prefetch(peer);
         r = try_receive(s, io, receive, &done, &end);
         if (r == -EAGAIN && wait) {
             r = wait;

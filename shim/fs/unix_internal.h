@@ -15,12 +15,15 @@ enum socket_shut { SHUT_IN = 1, SHUT_OUT = 2 }; /* bits */
 
 struct message {
     struct message *prev, *next;
-    size_t size, done;          /* done: bytes of a stream that were read */
-    struct socket_files *files; /* on their way: unix_fly() */
+    size_t size, done;           /* done: bytes of a stream that were read */
+    struct socket_files *files;  /* on their way: unix_fly() */
+    struct socket_address *from; /* of a datagram: behind the data. NULL: nobody with a name */
     struct socket_credentials credentials;
-    struct socket_address from;
+    bool small; /* has room for MESSAGE_SMALL bytes and no more */
     char data[];
 };
+/* A socket keeps one such for its next send. */
+#define MESSAGE_SMALL 60u
 
 /* Who listened, connected or made a pair: SO_PEERCRED, SO_PEERGROUPS. */
 struct unix_identity {
@@ -30,19 +33,25 @@ struct unix_identity {
 };
 
 struct unix_socket {
+    /* What both ends write for each message, in one cache line */
     uint32_t refs; /* atomic */
-    int type;      /* SOCK_*; fixed */
-    uint64_t id;   /* inode number */
     struct mutex lock;
     /* under lock */
     enum socket_state state;
-    struct unix_socket *peer; /* owned reference; NULL: none */
     unsigned shut;            /* SHUT_* bits */
-    int error;                /* reported once: SO_ERROR */
+    struct unix_socket *peer; /* owned reference; NULL: none */
     struct message *queue;    /* received */
+    size_t queued;            /* bytes in it */
+    /* woken by everything that happens to the socket: data, room at its peer, connections, hang-up */
+    struct wait_queue wait;
+    /* The rest is seldom written by the other end */
+    struct message *spare; /* atomic: an empty small one, NULL: none */
+    int type;              /* SOCK_*; fixed */
+    int error;             /* under lock; reported once: SO_ERROR */
+    uint64_t id;           /* inode number */
+    /* under lock */
     struct message
-        *urgent;   /* one byte of the queue that MSG_OOB sent and nobody read; NULL: none */
-    size_t queued; /* bytes in it */
+        *urgent; /* one byte of the queue that MSG_OOB sent and nobody read; NULL: none */
     struct unix_socket *pending; /* of a listener: owned references, not accepted yet */
     struct unix_socket *pending_prev, *pending_next;
     unsigned pending_count, backlog;
@@ -62,11 +71,12 @@ struct unix_socket {
     struct unix_socket *all_prev, *all_next;
     /* under g_socket_names_lock (unix_name.c) */
     struct socket_binding *binding;
-    /* woken by everything that happens to the socket: data, room at its peer, connections, hang-up */
-    struct wait_queue wait;
     struct async_list async;
     bool wants_room; /* atomic: a send found none, so its end tells of some (ASYNC_OUT) */
 };
+
+_Static_assert(offsetof(struct unix_socket, spare) == CACHE_LINE,
+               "what both write lies in one line");
 
 static inline void unix_get(struct unix_socket *s)
 {

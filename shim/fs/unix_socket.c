@@ -38,7 +38,7 @@ static void identify(struct unix_identity *who, const struct task *task)
 
 static struct unix_socket *unix_alloc(int type, const struct task *task)
 {
-    struct unix_socket *s = shim_zalloc(sizeof(*s));
+    struct unix_socket *s = shim_zalloc_line(sizeof(*s));
 
     if (!s)
         return NULL;
@@ -60,7 +60,8 @@ void unix_put(struct unix_socket *s)
     mutex_lock(&g_all_lock);
     DL_DELETE2(g_all, s, all_prev, all_next);
     mutex_unlock(&g_all_lock);
-    shim_free(s);
+    shim_free_line(s->spare);
+    shim_free_line(s);
 }
 
 void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg)
