@@ -319,7 +319,7 @@ def shared_overlay(pal, scratch):
             first.stdout.readline()
             second = support.run([*argv, "echo second"], cwd="/")
             if second.out or second.status != 125 or second.err.decode() != f"pal: --overlay: '{kept}' is in use by another run\n":
-                fail(f"a second run beside the first: {second}")
+                fail(f"a second run beside the first: {second.status} {second.out} {second.err}")
             if end == "killed":
                 first.kill()
             else:
@@ -330,7 +330,7 @@ def shared_overlay(pal, scratch):
             if third.status != 125 or time.monotonic() > deadline:
                 break
         if (third.out, third.err, third.status) != (b"third\n", b"", 0):
-            fail(f"after the first was {end}: {third}")
+            fail(f"after the first was {end}: {third.status} {third.out} {third.err}")
     support.leftovers()
 
 
