@@ -107,7 +107,7 @@ static void print_unix_socket(void *arg, struct unix_socket *s)
     struct lines *l = arg;
     bool connected = s->state == SOCKET_CONNECTED;
 
-    str_buf_printf(l->out, "0000000000000000: %08X 00000000 %08X %04X %02X %5llu", s->refs + 1,
+    str_buf_printf(l->out, "0000000000000000: %08X 00000000 %08X %04X %02X %5llu", s->refs,
                    s->state == SOCKET_LISTENING ? listening : 0, (unsigned)s->type,
                    connected ? 3 : 1, (unsigned long long)s->id);
     if (mutex_trylock(&s->lock)) { /* a name is being given, or somebody is at work: then without */

@@ -132,8 +132,10 @@ static int try_deliver(struct unix_socket *from, struct unix_socket *to, struct 
         r = -EPIPE;
     else if (!has_room(from, to, m->size)) {
         __atomic_store_n(&from->wants_room, true, __ATOMIC_RELAXED);
+        __atomic_store_n(&from->room_wanted, m->size, __ATOMIC_RELAXED);
         r = -EAGAIN;
     } else {
+        __atomic_store_n(&from->room_wanted, 0, __ATOMIC_RELAXED);
         wait_queue_prepare_wake(&to->wait);
         DL_APPEND(to->queue, m);
         to->queued += m->size;
@@ -471,12 +473,73 @@ static bool roomy(const struct unix_socket *from, struct unix_socket *to)
     return r;
 }
 
+void unix_crowd_wake(struct unix_socket *s)
+{
+    const struct unix_socket *c;
+    struct unix_socket *first;
+    unsigned count = 0;
+
+    if (s->type != SOCK_DGRAM)
+        return;
+    mutex_lock(&s->lock);
+    DL_FOREACH2(s->crowd, c, crowd_next)
+    count++;
+    /* No more than those: who finds no room again joins again */
+    for (; count && (first = s->crowd); count--) {
+        DL_DELETE2(s->crowd, first, crowd_prev, crowd_next);
+        __atomic_store_n(&first->crowded_at, NULL, __ATOMIC_RELEASE);
+        unix_get(first);
+        mutex_unlock(&s->lock);
+        wait_queue_wake_for_room(&first->wait);
+        async_notify(&first->async, ASYNC_OUT);
+        unix_put(first);
+        mutex_lock(&s->lock);
+    }
+    mutex_unlock(&s->lock);
+}
+
+void unix_crowd_leave(struct unix_socket *s, struct unix_socket *to)
+{
+    if (s->type != SOCK_DGRAM)
+        return;
+    mutex_lock(&to->lock);
+    if (__atomic_load_n(&s->crowded_at, __ATOMIC_ACQUIRE) == to) {
+        DL_DELETE2(to->crowd, s, crowd_prev, crowd_next);
+        __atomic_store_n(&s->crowded_at, NULL, __ATOMIC_RELEASE);
+    }
+    mutex_unlock(&to->lock);
+}
+
+/*
+ * poll's answer for a sender of datagrams that is connected to `to`, and a wake when it changes. A pair's has its sender's buffer to fill, as a
+ * connection. s->peer is looked at without its lock: who changes it calls unix_crowd_leave() after.
+ */
+static bool datagram_room(struct unix_socket *s, struct unix_socket *to)
+{
+    size_t wanted = __atomic_load_n(&s->room_wanted, __ATOMIC_RELAXED);
+
+    mutex_lock(&to->lock);
+    bool r = to->state == SOCKET_DEAD || has_room(s, to, wanted ? wanted : 1);
+    if (__atomic_load_n(&to->peer, __ATOMIC_RELAXED) == s) {
+        r = r && (to->state == SOCKET_DEAD || is_writable(s, to));
+    } else if (!r && __atomic_load_n(&s->peer, __ATOMIC_RELAXED) == to) {
+        const struct unix_socket *at = __atomic_load_n(&s->crowded_at, __ATOMIC_ACQUIRE);
+        if (!at) {
+            DL_APPEND2(to->crowd, s, crowd_prev, crowd_next);
+            __atomic_store_n(&s->crowded_at, to, __ATOMIC_RELEASE);
+        }
+        r = at && at != to; /* about to leave it, by another thread's connect(2): look again */
+    }
+    mutex_unlock(&to->lock);
+    return r;
+}
+
 /* Under s->lock, which those who wait for room take for a look after they came to wait: are there any? */
 static bool room_is_wanted(const struct unix_socket *s)
 {
     const struct unix_socket *peer = s->peer;
 
-    return wait_queue_wants_room(&s->wait) ||
+    return wait_queue_wants_room(&s->wait) || s->crowd ||
            (peer && (wait_queue_wants_room(&peer->wait) ||
                      __atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED)));
 }
@@ -487,6 +550,7 @@ static void wake_senders(struct unix_socket *s)
     struct unix_socket *peer = unix_peer(s);
 
     wait_queue_wake_for_room(&s->wait);
+    unix_crowd_wake(s);
     if (peer) {
         wait_queue_wake_for_room(&peer->wait);
         if (__atomic_load_n(&peer->wants_room, __ATOMIC_RELAXED) && roomy(peer, s) &&
@@ -598,8 +662,8 @@ uint32_t unix_file_poll(struct task *task, struct file *f, struct poll_table *ta
     if (table)
         poll_table_add(table, &s->wait);
     peer = unix_peer(s);
-    if (peer && s->type != SOCK_DGRAM)
-        writable = roomy(s, peer);
+    if (peer)
+        writable = s->type == SOCK_DGRAM ? datagram_room(s, peer) : roomy(s, peer);
     mutex_lock(&s->lock);
     if (s->queue || s->pending || (s->shut & SHUT_IN))
         mask |= POLLIN;

@@ -73,6 +73,13 @@ struct unix_socket {
     struct socket_binding *binding;
     struct async_list async;
     bool wants_room; /* atomic: a send found none, so its end tells of some (ASYNC_OUT) */
+    size_t
+        room_wanted; /* atomic: of a datagram that found no room, the last time one was sent; 0: it found some */
+    /*
+     * Under lock: senders connected here that poll told of no room, and whom a read wakes. Under the lock of the socket that crowded_at
+     * names, which is atomic: NULL: on no such list.
+     */
+    struct unix_socket *crowd, *crowd_prev, *crowd_next, *crowded_at;
 };
 
 _Static_assert(offsetof(struct unix_socket, spare) == CACHE_LINE,
@@ -83,11 +90,15 @@ static inline void unix_get(struct unix_socket *s)
     __atomic_fetch_add(&s->refs, 1, __ATOMIC_RELAXED);
 }
 void unix_put(struct unix_socket *s);
-/* Every socket there is. fn may try the lock of the socket, and sleeps for nothing. */
+/* Every socket there is, with a reference while fn has it. Takes no lock around fn. */
 void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg);
 /* The peer with a reference; NULL: none. */
 struct unix_socket *unix_peer(struct unix_socket *s);
 void messages_free(struct message *list); /* linked by ->next */
+/* There is room in s, or never will be: senders of datagrams look again. Without locks. */
+void unix_crowd_wake(struct unix_socket *s);
+/* s no longer has `to` for its peer, which the caller keeps alive. Without locks. */
+void unix_crowd_leave(struct unix_socket *s, struct unix_socket *to);
 /* Under s->lock: m is the caller's. */
 void message_unlink(struct unix_socket *s, struct message *m);
 

@@ -64,14 +64,34 @@ void unix_put(struct unix_socket *s)
     shim_free_line(s);
 }
 
+/* Under g_all_lock: `s` or the first after it that has not lost its last reference, with one more. */
+static struct unix_socket *lasting(struct unix_socket *s)
+{
+    for (; s; s = s->all_next) {
+        uint32_t refs = __atomic_load_n(&s->refs, __ATOMIC_RELAXED);
+        while (refs && !__atomic_compare_exchange_n(&s->refs, &refs, refs + 1, false,
+                                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        if (refs)
+            return s;
+    }
+    return NULL;
+}
+
 void unix_walk(void (*fn)(void *arg, struct unix_socket *s), void *arg)
 {
-    struct unix_socket *s;
+    struct unix_socket *s, *next;
 
     mutex_lock(&g_all_lock);
-    DL_FOREACH2(g_all, s, all_next)
-    fn(arg, s);
+    s = lasting(g_all);
     mutex_unlock(&g_all_lock);
+    for (; s; s = next) {
+        fn(arg, s);
+        mutex_lock(&g_all_lock);
+        next = lasting(s->all_next);
+        mutex_unlock(&g_all_lock);
+        unix_put(s);
+    }
 }
 
 struct unix_socket *unix_peer(struct unix_socket *s)
@@ -125,7 +145,9 @@ static void unix_end(struct unix_socket *s)
     s->pending = NULL;
     mutex_unlock(&s->lock);
     wait_queue_wake_all(&s->wait);
+    unix_crowd_wake(s);
     if (peer) {
+        unix_crowd_leave(s, peer);
         peer_gone(peer, s, queue != NULL);
         unix_put(peer);
     }
@@ -318,8 +340,11 @@ static int connect_datagram(struct task *task, struct unix_socket *s,
     s->peer = to;
     s->state = to ? SOCKET_CONNECTED : SOCKET_OPEN;
     mutex_unlock(&s->lock);
-    if (old)
+    if (old) {
+        if (old != to)
+            unix_crowd_leave(s, old);
         unix_put(old);
+    }
     return 0;
 }
 

@@ -520,11 +520,101 @@ static void backpressure(void)
     }
 }
 
+/* A datagram socket with a name that the system chose; *name, for others to connect to. */
+static int datagrams(struct sockaddr_un *name, socklen_t *size)
+{
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&(struct sockaddr_un){.sun_family = AF_UNIX},
+                          sizeof(sa_family_t)) == 0);
+    *size = sizeof(*name);
+    CHECK(getsockname(fd, (struct sockaddr *)name, size) == 0);
+    return fd;
+}
+
+static void drain(int fd)
+{
+    static char data[1000];
+    while (recv(fd, data, sizeof(data), MSG_DONTWAIT) >= 0)
+        ;
+    CHECK(errno == EAGAIN);
+}
+
+/* Waits for room in a process of its own, by poll or epoll, while `room` makes some. */
+static void told_of_room(int fd, bool by_epoll, void (*room)(int), int receiver, const char *how)
+{
+    int ready[2];
+    char byte;
+
+    CHECK(pipe(ready) == 0);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        struct pollfd p = {.fd = fd, .events = POLLOUT};
+        struct epoll_event event = {.events = EPOLLOUT};
+        int set = epoll_create1(0);
+        close(receiver);
+        CHECK(set >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+        CHECK(epoll_wait(set, &event, 1, 0) == 0);
+        CHECK(write(ready[1], "x", 1) == 1);
+        _exit(by_epoll ? epoll_wait(set, &event, 1, 60000) : poll(&p, 1, 60000));
+    }
+    int status;
+    CHECK(read(ready[0], &byte, 1) == 1);
+    usleep(20000);
+    room(receiver);
+    CHECK(waitpid(child, &status, 0) == child);
+    printf("%s, by %s: %d\n", how, by_epoll ? "epoll" : "poll",
+           WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void close_it(int fd)
+{
+    close(fd);
+}
+
+static void room_for_datagrams(void)
+{
+    static char data[1000];
+    struct sockaddr_un name, other;
+    socklen_t size, other_size;
+    int receiver = datagrams(&name, &size), empty = datagrams(&other, &other_size);
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    int second = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+    CHECK(connect(sender, (struct sockaddr *)&name, size) == 0);
+    CHECK(connect(second, (struct sockaddr *)&name, size) == 0);
+    printf("datagrams: %d,", can_write(sender));
+    fill(sender, data, sizeof(data));
+    fill(second, data,
+         sizeof(data)); /* its own buffer may be what is full, as the host is set up */
+    printf(" %d and %d when full,", can_write(sender), can_write(second));
+    CHECK(connect(second, (struct sockaddr *)&other, other_size) == 0);
+    printf(" %d elsewhere,", can_write(second));
+    CHECK(connect(second, (struct sockaddr *)&name, size) == 0);
+    drain(receiver);
+    printf(" %d when all are\n", can_write(sender));
+    for (int by_epoll = 0; by_epoll < 2; by_epoll++) {
+        fill(sender, data, sizeof(data));
+        told_of_room(sender, by_epoll, drain, receiver, "room for datagrams");
+    }
+    fill(sender, data, sizeof(data));
+    fill(second, data, sizeof(data));
+    CHECK(!can_write(second));
+    close(second); /* while it waits for room */
+    told_of_room(sender, true, close_it, receiver, "the receiver is gone");
+    close(sender);
+    close(empty);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
     signal(SIGPIPE, SIG_IGN);
     backpressure();
+    room_for_datagrams();
     urgent();
     who();
     cycle_of_two();
