@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""nested.py --kernel DIR [--hold HOLD_VM] [--cpu FLAGS] [--memory MIB] [--seconds N] [--count] [--share N] LIST: runs tests on a real KVM inside an
-emulated machine.
+"""nested.py --kernel DIR [--emulator NAME] [--hold HOLD_VM] [--cpu FLAGS] [--memory MIB] [--seconds N] [--count] [--share N] LIST: runs tests on a real
+KVM inside an emulated machine.
 
-QEMU emulates two processors with AMD's virtualization and boots Debian's kernel from DIR (scripts/fetch-kernel) on a disk made here, which
-holds busybox, the modules of KVM, and every file that LIST names, at the path it has outside. The machine runs the
+QEMU emulates two processors with AMD's virtualization, or Bochs some with Intel's (bochs_machine.py), and boots Debian's kernel from DIR
+(scripts/fetch-kernel) on a disk made here, which holds busybox, the modules of KVM, and every file that LIST names, at the path it has outside. The machine runs the
 tests one after the other and hands back what they printed; this program judges. A machine whose own kernel stands still, or one of its
 processors (QEMU before 8.1 may lose the race between a processor that translates code and another that patches it: hold_vm.c; or, by the
 like, go round for ever in its list of a page's translations), is said to, with where its processors are, and another one goes on with the
@@ -37,6 +37,7 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests", "programs"))
+import bochs_machine
 import cases
 
 SKIPPED, BROKEN = 77, 125
@@ -51,7 +52,9 @@ NOT_RUN = (126, 127, 134) # statuses of programs that could not start or gave up
 BUSYBOX = "/bin/busybox"
 MUSL = "/lib/ld-musl-x86_64.so.1"
 MKFS = shutil.which("mke2fs") or "/sbin/mke2fs"
-MODULES = ("irqbypass.ko", "kvm.ko", "kvm-amd.ko")
+MODULES = ("irqbypass", "kvm")
+# The module of KVM that each emulator's processor wants, and what that calls nested page tables.
+VENDORS = {"qemu": ("kvm-amd", "npt"), "bochs": ("kvm-intel", "ept")}
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir /applets
@@ -65,9 +68,9 @@ mkdir -p /dev/pts /dev/shm; mount -t devpts pts /dev/pts; mount -t tmpfs shm /de
 ln -s /proc/self/fd /dev/fd; ln -s fd/0 /dev/stdin; ln -s fd/1 /dev/stdout; ln -s fd/2 /dev/stderr
 hostname machine
 ip link set lo up
-stty -F /dev/ttyS1 raw -echo
+stty -F /dev/ttyS1 raw -echo 115200 # what Bochs keeps to
 exec 3>/dev/ttyS1
-for module in irqbypass kvm "kvm-amd npt=@npt@"; do
+for module in irqbypass kvm "@module@ @nested@=@npt@"; do
     insmod /modules/${module%% *}.ko ${module#${module%% *}} || echo "insmod $module: $?" >&3
 done
 if [ -x /hold_vm ]; then
@@ -76,7 +79,7 @@ if [ -x /hold_vm ]; then
     grep -qx held /run/held || cat /run/held >&3
 fi
 while sleep 5; do echo "@@ alive"; done >/dev/ttyS0 &
-echo "@@ up $(cut -d ' ' -f 1 /proc/uptime) $(cat /sys/module/kvm_amd/parameters/npt)" >&3
+echo "@@ up $(cut -d ' ' -f 1 /proc/uptime) $(cat /sys/module/*/parameters/@nested@)" >&3
 number=0 lost=0
 now() { cut -d ' ' -f 1 /proc/uptime; }
 run() {
@@ -254,12 +257,19 @@ def make_disk(arguments, tests, files, scripts, folder):
         tree.text(path, content)
     if arguments.hold:
         tree.file(arguments.hold, "/hold_vm")
-    for module in MODULES:
-        tree.file(os.path.join(arguments.kernel, module), "/modules/" + module)
+    vendor, nested = VENDORS[arguments.emulator]
+    for module in (*MODULES, vendor):
+        tree.file(os.path.join(arguments.kernel, f"{module}.ko"), f"/modules/{module}.ko")
     tree.text("/tests", "".join(lines).encode())
-    tree.text("/init", INIT.replace("@npt@", "1" if arguments.npt == "Y" else "0").replace("@share@", str(arguments.share))
-              .replace("@lost@", LOST).replace("@lost_most@", str(LOST_MOST)).encode())
-    tree.disk(os.path.join(folder, "disk"), arguments.disk)
+    init = INIT
+    for name, value in (("module", vendor), ("nested", nested), ("npt", int(arguments.npt == "Y")), ("share", arguments.share), ("lost", LOST),
+                        ("lost_most", LOST_MOST if arguments.emulator == "qemu" else 0)):
+        init = init.replace(f"@{name}@", str(value))
+    tree.text("/init", init.encode())
+    if arguments.emulator == "bochs":
+        bochs_machine.make_disk(tree.root, arguments.kernel, folder)
+    else:
+        tree.disk(os.path.join(folder, "disk"), arguments.disk)
     shutil.rmtree(tree.root)
 
 
@@ -267,13 +277,15 @@ class Watch(threading.Thread):
     """Ends QEMU at the deadline, or when nothing has come on the machine's console for long, or when its kernel says there that a processor
     has been out of its reach for long: no program can keep one so."""
 
-    def __init__(self, qemu, console, monitor, deadline, silent):
+    def __init__(self, machine, console, monitor, deadline, silent):
         super().__init__(daemon=True)
-        self.qemu, self.console, self.monitor, self.deadline, self.silent = qemu, console, monitor, deadline, silent
+        self.machine, self.console, self.monitor, self.deadline, self.silent = machine, console, monitor, deadline, silent
         self.stuck = None # where the processors were
 
     def _where(self):
         """What QEMU says of the processors' registers."""
+        if not self.monitor:
+            return "not told"
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(20)
             s.connect(self.monitor)
@@ -295,7 +307,7 @@ class Watch(threading.Thread):
 
     def run(self):
         end, size, seen = time.monotonic() + self.deadline, -1, time.monotonic()
-        while self.qemu.poll() is None:
+        while self.machine.poll() is None:
             time.sleep(1)
             now = time.monotonic()
             if os.path.getsize(self.console) != size:
@@ -306,7 +318,7 @@ class Watch(threading.Thread):
                 except (OSError, ValueError) as error:
                     self.stuck = f"not told: {error}"
             if now > end or self.stuck is not None:
-                self.qemu.kill()
+                self.machine.kill()
                 return
 
 
@@ -315,38 +327,47 @@ def boot(arguments, folder, first, deadline):
     console, monitor = os.path.join(folder, "console"), os.path.join(folder, "monitor")
     with open(console, "wb"):
         pass
-    # No tb-size: when QEMU 7.2's cache of translations is full, and it is emptied, a processor inside the guest of the guest may go on with the state of
-    # the machine's kernel (1 of 12 runs of the contract tests with 64 MiB; none with its gigabyte, which they do not fill).
-    processors = ["-accel", "tcg,thread=multi", "-smp", "2"]
-    if arguments.count: # a tick of the counter and of the clock is an instruction
-        processors = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
+    words = f"console=ttyS0 quiet panic=-1 mitigations=off no_timer_check first={first}"
     start = time.monotonic()
-    qemu = subprocess.Popen(
-        ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", PROCESSOR + arguments.cpu,
-         "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot", "-qmp", f"unix:{monitor},server=on,wait=off",
-         "-serial", "file:" + console, "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
-         "-drive", f"file={os.path.join(folder, 'disk')},if=none,id=disk,format=raw,cache=unsafe,snapshot=on", "-device", "nvme,drive=disk,serial=disk",
-         "-append", f"root=/dev/nvme0n1 rw init=/init console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable no_timer_check first={first}"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if arguments.emulator == "bochs":
+        machine, monitor = bochs_machine.start(arguments, folder, words), None
+    else:
+        machine = start_qemu(arguments, folder, monitor, words)
     # Where instructions are counted, the machine's seconds may be minutes, and one processor has nobody to race with.
-    watch = Watch(qemu, console, monitor, deadline, deadline if arguments.count else SILENT)
+    counts = arguments.count or arguments.emulator == "bochs"
+    watch = Watch(machine, console, monitor, deadline, deadline if counts else SILENT)
     watch.start()
     said = []
     with open(os.path.join(folder, "said"), "ab", buffering=0) as so_far: # for whoever looks on
-        for line in qemu.stdout:
+        for line in machine.stdout or bochs_machine.lines(machine, folder):
             so_far.write(line)
             line = line.decode(errors="replace")
             said.append(line)
             if line.startswith("@@ up"):
                 took, told = time.monotonic() - start, float(line.split()[2])
                 print(f"the machine is up after {took:.1f} s, {told:.1f} s by its own clock", flush=True)
-                if told > 2 * took + 5: # measured its processors' clocks while the host had other things to do
+                if told > 2 * took + 5 and not counts: # measured its processors' clocks while the host had other things to do
                     watch.stuck = "ran too fast"
-                    qemu.kill()
-    qemu.wait()
+                    machine.kill()
+    machine.wait()
     watch.join()
     with open(console, encoding="utf-8", errors="replace") as f:
         return "".join(said), re.sub(r"@@ alive\r?\n", "", f.read()), watch.stuck
+
+
+def start_qemu(arguments, folder, monitor, words):
+    # No tb-size: when QEMU 7.2's cache of translations is full, and it is emptied, a processor inside the guest of the guest may go on with the state of
+    # the machine's kernel (1 of 12 runs of the contract tests with 64 MiB; none with its gigabyte, which they do not fill).
+    processors = ["-accel", "tcg,thread=multi", "-smp", "2"]
+    if arguments.count: # a tick of the counter and of the clock is an instruction
+        processors = ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=0,sleep=off"]
+    return subprocess.Popen(
+        ["qemu-system-x86_64", *processors, "-M", arguments.machine, "-cpu", PROCESSOR + arguments.cpu,
+         "-m", str(arguments.memory), "-nodefaults", "-display", "none", "-no-reboot", "-qmp", f"unix:{monitor},server=on,wait=off",
+         "-serial", "file:" + os.path.join(folder, "console"), "-serial", "stdio", "-kernel", os.path.join(arguments.kernel, "vmlinuz"),
+         "-drive", f"file={os.path.join(folder, 'disk')},if=none,id=disk,format=raw,cache=unsafe,snapshot=on", "-device", "nvme,drive=disk,serial=disk",
+         "-append", f"root=/dev/nvme0n1 rw init=/init tsc=reliable {words}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def answers(said):
@@ -431,9 +452,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--hold", help="hold_vm, which keeps a virtual machine throughout")
-    parser.add_argument("--cpu", default="", help="more of QEMU's -cpu, with a comma before")
+    parser.add_argument("--emulator", choices=sorted(VENDORS), default="qemu")
+    parser.add_argument("--cpu", default="", help="more of QEMU's -cpu, with a comma before; Bochs's model")
+    parser.add_argument("--processors", type=int, default=2, help="of Bochs's machine")
     parser.add_argument("--machine", default="pc")
-    parser.add_argument("--npt", choices=("Y", "N"), default="Y", help="nested page tables, which kvm_amd must say it uses or not")
+    parser.add_argument("--npt", choices=("Y", "N"), default="Y", help="nested page tables, of which KVM must say that it uses them or not")
     parser.add_argument("--count", action="store_true", help="one processor, whose time stamp counter counts instructions")
     parser.add_argument("--show", action="store_true", help="print what passing tests print, too")
     parser.add_argument("--memory", type=int, default=1024)
@@ -444,13 +467,16 @@ def main():
     parser.add_argument("--deadline", type=int, default=1100, help="for all machines")
     parser.add_argument("list")
     arguments = parser.parse_args()
-    if not shutil.which("qemu-system-x86_64"):
-        skip("no qemu-system-x86_64 here")
+    missing = None if shutil.which("qemu-system-x86_64") else "no qemu-system-x86_64 here"
+    if arguments.emulator == "bochs":
+        missing = bochs_machine.missing()
+    if missing:
+        skip(missing)
     if not os.path.exists(BUSYBOX):
         skip("no /bin/busybox here (Debian: busybox-static)")
     if not os.path.exists(os.path.join(arguments.kernel, "version")):
         skip(f"no kernel in {arguments.kernel}: scripts/fetch-kernel fetches it")
-    if not os.path.exists(MKFS):
+    if arguments.emulator == "qemu" and not os.path.exists(MKFS):
         skip("no mke2fs here (Debian: e2fsprogs)")
     tests, files, scripts = read_list(arguments.list)
     with tempfile.TemporaryDirectory(prefix="nested-") as folder:
@@ -463,7 +489,7 @@ def main():
         print(f"the machine did not come up; it said:\n{said}\nconsole:\n{console[-8000:]}")
         return 1
     if up[2] != arguments.npt:
-        print(f"kvm_amd's npt is {up[2]}, not {arguments.npt}")
+        print(f"{' '.join(VENDORS[arguments.emulator])} is {up[2]}, not {arguments.npt}")
         return 1
     failed = 0
     for number, test in enumerate(tests, 1):
