@@ -135,18 +135,28 @@ static void prepare_host_writable(void)
     check(g_fd >= 0 && write(g_fd, g_buffer, 4096) == 4096, g_path);
 }
 
-/* Five directories down there. */
-static void prepare_deep(void)
+/* So many directories down there. */
+static void prepare_below(int count)
 {
     int length = snprintf(g_path, sizeof(g_path), "/var/tmp/palimpsest-bench-%ld", (long)getpid());
     check(mkdir(g_path, 0700) == 0, g_path);
-    for (char name = 'a'; name < 'e'; name++) {
+    for (char name = 'a'; name < 'a' + count - 1; name++) {
         length += snprintf(g_path + length, sizeof(g_path) - (size_t)length, "/%c", name);
         check(mkdir(g_path, 0700) == 0, g_path);
     }
     snprintf(g_path + length, sizeof(g_path) - (size_t)length, "/file");
     int fd = open(g_path, O_RDWR | O_CREAT | O_EXCL, 0600);
     check(fd >= 0 && close(fd) == 0, g_path);
+}
+
+static void prepare_deep(void)
+{
+    prepare_below(5);
+}
+
+static void prepare_one_down(void)
+{
+    prepare_below(1);
 }
 
 /* What was made, up to the directory or file that is this process's. */
@@ -348,6 +358,8 @@ static const struct measurement {
     {"write-mount", prepare_host_writable, write_page, NULL, 500, 1},
     {"open-mount", prepare_host_writable, open_close, NULL, 500, 1},
     {"stat-mount", prepare_host_writable, stat_call, NULL, 1000, 1},
+    {"open-below", prepare_one_down, open_close, NULL, 500, 1},
+    {"stat-below", prepare_one_down, stat_call, NULL, 1000, 1},
     {"open-deep", prepare_deep, open_close, NULL, 500, 1},
     {"stat-deep", prepare_deep, stat_call, NULL, 1000, 1},
     {"pipe", prepare_pipe, trip, finish_trips, 200, 1},

@@ -112,7 +112,8 @@ struct host_file_ops {
                    struct host_stat *out);
     /*
      * The same at the end of a path shorter than HOST_PATH_MAX, however directories are renamed meanwhile.
-     * Errors: as open; -ELOOP: a symbolic link on the way; -EOPNOTSUPP: this host goes step by step only.
+     * Errors: as open; -ELOOP: a symbolic link on the way; -EOPNOTSUPP: go step by step, as for every path on this host, or here because it
+     * is no slower.
      */
     int (*stat_path)(struct platform *p, struct host_file *dir, const char *path,
                      struct host_stat *out);

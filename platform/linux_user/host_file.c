@@ -192,6 +192,14 @@ static int lu_file_stat_at(struct platform *p UNUSED, struct host_file *dir, con
     return stat_below(dir->fd, name, AT_SYMLINK_NOFOLLOW_FLAG, out);
 }
 
+static bool has_two_names(const char *path)
+{
+    unsigned slashes = 0;
+    for (; *path; path++)
+        slashes += *path == '/';
+    return slashes == 1;
+}
+
 static int lu_file_stat_path(struct platform *p UNUSED, struct host_file *dir, const char *path,
                              struct host_stat *out)
 {
@@ -201,6 +209,8 @@ static int lu_file_stat_path(struct platform *p UNUSED, struct host_file *dir, c
         *out = linux_host_stat(&st);
         return 0;
     }
+    if (has_two_names(path)) /* the caller's two looks cost less than what follows */
+        return -EOPNOTSUPP;
     long fd = lu_host(__NR_openat2, dir->fd, path, &how, sizeof(how));
     if (fd < 0)
         return linux_look_below_error((int)fd);

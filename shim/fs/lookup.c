@@ -5,7 +5,7 @@
 #include "shim/base/string.h"
 #include "shim/fs/namei.h"
 
-#define AHEAD_MIN 3 /* below that, looking at each name costs the host less */
+#define AHEAD_MIN 2
 
 static int lookup_locked(struct dentry *dir, const char *name, size_t length,
                          struct file_stat *seen, struct dentry **out)

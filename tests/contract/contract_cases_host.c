@@ -192,17 +192,18 @@ void HostFileContract_StatOfAPathStaysBelowAndFollowsNoLink(struct contract *c)
     CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/absent", &st), -ENOENT);
     CHECK_EQUAL(host_file_stat_path(c->p, top, "one/absent/three", &st), -ENOENT);
     CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/three/four", &st), -ENOTDIR);
-    CHECK_EQUAL(host_file_stat_path(c->p, two, "three/four", &st), -ENOTDIR);
+    int by_two = host_file_stat_path(c->p, two, "three/four", &st);
+    CHECK(by_two == -ENOTDIR || by_two == -EOPNOTSUPP);
     __builtin_memset(path, 'x', sizeof(path));
-    path[3] = '/';
+    path[3] = path[6] = '/';
     path[sizeof(path) - 1] = '\0';
     CHECK_EQUAL(host_file_stat_path(c->p, top, path, &st), -ENOENT);
-    path[3] = 'x';
+    path[3] = path[6] = 'x';
     CHECK_EQUAL(host_file_stat_path(c->p, top, path, &st), -ENAMETOOLONG);
     /* What it goes by is the names as they are now. */
-    CHECK_EQUAL(host_file_rename(c->p, one, "two", top, "moved", 0), 0);
+    CHECK_EQUAL(host_file_rename(c->p, one, "two", one, "moved", 0), 0);
     CHECK_EQUAL(host_file_stat_path(c->p, top, "one/two/three", &st), -ENOENT);
-    CHECK_EQUAL(host_file_stat_path(c->p, top, "moved/three", &st), 0);
+    CHECK_EQUAL(host_file_stat_path(c->p, top, "one/moved/three", &st), 0);
     CHECK_EQUAL(st.ino, same.ino);
 done:
     host_file_close(c->p, two);
