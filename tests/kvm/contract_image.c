@@ -7,6 +7,7 @@
  */
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
+#include "platform/kvm/image/tlb.h"
 #include "shim/base/string.h"
 #include "tests/contract/contract.h"
 #include "tests/contract/contract_prototypes.h"
@@ -178,6 +179,11 @@ void image_program(struct platform *p, void *blob, size_t size)
         if (only)
             break;
     }
+    uint64_t kept = 0;
+    for (unsigned i = 0; i < g_tlb_count; i++)
+        kept += g_tlb[i].loads_kept;
+    if (kept > 0)
+        say("translations were kept %llu times", (unsigned long long)kept);
     say("end");
     image_exit(failed ? 1 << 8 : 0);
 }

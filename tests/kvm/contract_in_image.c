@@ -1,9 +1,9 @@
 /*
- * contract_in_image.c: contract_in_image [--cpus N] [--qemu SCRIPT] [--whole | --only NAME] IMAGE
+ * contract_in_image.c: contract_in_image [--cpus N] [--qemu SCRIPT] [--expect LINE] [--whole | --only NAME] IMAGE
  *
  * Runs the contract cases that IMAGE (contract_image.c) holds: those that end well one after the other in one machine, the others each in
  * a machine that must die with the right words. On /dev/kvm, or by SCRIPT under QEMU or Bochs without a host behind the image. --whole: where
- * ring 0 is emulated, also what takes long there.
+ * ring 0 is emulated, also what takes long there. --expect: a line that the machine must say, or one that begins so.
  * Status: 0; 1 when a case failed; 77 with a line that says SKIP when this machine has no KVM that could; 125.
  */
 #include <errno.h>
@@ -45,7 +45,7 @@ static const struct {
     CONTRACT_CASES(CASE, DEATH)};
 enum { CASE_COUNT = sizeof(g_cases) / sizeof(g_cases[0]) };
 
-static const char *g_image_path, *g_qemu;
+static const char *g_image_path, *g_qemu, *g_expect;
 static const unsigned char *g_image;
 static size_t g_image_size;
 static const char *g_how_many = "most";
@@ -317,6 +317,8 @@ int main(int argc, char **argv)
             g_cpus = (unsigned)atoi(argv[++i]);
         else if (strcmp(argv[i], "--qemu") == 0 && i + 1 < argc)
             g_qemu = argv[++i];
+        else if (strcmp(argv[i], "--expect") == 0 && i + 1 < argc)
+            g_expect = argv[++i];
         else if (strcmp(argv[i], "--whole") == 0)
             g_how_many = "";
         else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
@@ -347,6 +349,10 @@ int main(int argc, char **argv)
         printf("status %d\n", run.status);
     } else {
         run_good_ones(&run, &tally);
+        if (g_expect && !tally.no_machine && !said(&run, g_expect)) {
+            printf("FAILED: the machine did not say '%s'\n", g_expect);
+            tally.failed++;
+        }
         for (size_t i = 0; i < CASE_COUNT && !tally.no_machine; i++)
             if (g_cases[i].kind == IS_STOPPED)
                 run_stopped_one(&run, i, &tally);

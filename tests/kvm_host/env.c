@@ -62,10 +62,11 @@ void mm_mutex_unlock(struct mm_mutex *l)
     unlock(&l->word);
 }
 
-void mm_flush(struct kvm_aspace *as UNUSED, uint64_t start, uint64_t end)
+void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
 {
     PLATFORM_REQUIRE(start < end);
     __atomic_add_fetch(&g_flushes, 1, __ATOMIC_RELAXED);
+    kvm_host_processors_flush(as, start, end);
 }
 
 uint64_t kvm_host_flushes(void)
@@ -81,6 +82,7 @@ struct kvm_aspace *mm_active(void)
 void mm_set_active(struct kvm_aspace *as)
 {
     *kvm_host_active() = as;
+    kvm_host_processors_load(as);
 }
 
 void mm_zero(uint64_t phys, uint64_t size)

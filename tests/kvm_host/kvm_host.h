@@ -48,6 +48,20 @@ struct kvm_host_translation {
 };
 struct kvm_host_translation kvm_host_translate(uint64_t root, uint64_t addr);
 
+/*
+ * processors.c: from then on there are `count` processors with caches of translations, for who works with one thread. What this thread does
+ * happens on processor 0, or the one set.
+ */
+void kvm_host_processors_start(unsigned count, bool pcids);
+void kvm_host_processor_set(unsigned number);
+/* As ring 3 there: by the cache, else by the tables, which then are cached, else by a fault. False: the fault is the guest's own. */
+bool kvm_host_processor_touch(uint64_t addr, bool write);
+/* NULL: nothing that a processor may use now is older than the tables; else what is, now or before. */
+const char *kvm_host_processors_check(void);
+/* For env.c. */
+void kvm_host_processors_flush(struct kvm_aspace *as, uint64_t start, uint64_t end);
+void kvm_host_processors_load(struct kvm_aspace *as);
+
 /* A host file for mm_file_*: bytes in memory. */
 struct kvm_host_file {
     uint64_t ino, size, capacity;

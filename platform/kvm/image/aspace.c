@@ -58,6 +58,7 @@ static struct token *make_space(int *err)
     }
     struct kvm_aspace *as = token->space = &token->state;
     *as = (struct kvm_aspace){0};
+    tlb_space_init(&as->tlb);
     mapping_init(&as->maps);
     if (pt_create(&as->pt, as)) {
         pool_give(&g_tokens, token);

@@ -7,6 +7,7 @@
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/machine.h"
 
+#define CR4_PCIDE (1ull << 17)
 #define CR4_SMEP (1ull << 20)
 #define CR4_SMAP (1ull << 21)
 #define CR4_FSGSBASE (1ull << 16)
@@ -76,6 +77,7 @@ void cpu_probe(void)
     cpuid(0, 0, r);
     max = r[0];
     cpuid(1, 0, r);
+    g_features.pcid = r[2] >> 17 & 1;
     g_features.x2apic = r[2] >> 21 & 1;
     g_features.tsc_deadline = r[2] >> 24 & 1;
     g_features.xsave = r[2] >> 26 & 1;
@@ -134,6 +136,8 @@ void cpu_setup(struct cpu *cpu)
         cr4 |= CR4_SMAP; /* only sequence.c ever goes through a guest's address */
     if (g_features.xsave)
         cr4 |= CR4_OSXSAVE;
+    if (g_features.pcid)
+        cr4 |= CR4_PCIDE; /* CR3 has the kernel's tables, with PCID 0, as this demands */
     write_cr4(cr4);
     if (g_features.xsave && !g_has_vmm)
         __asm__ volatile("xsetbv" : : "c"(0), "a"((uint32_t)g_features.xsave_mask), "d"(0));

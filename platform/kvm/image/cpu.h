@@ -113,10 +113,6 @@ struct cpu {
     struct kvm_context *frame_of; /* frame_top and tss.rsp0 are this one's */
     /* Whose extended state the registers hold, if `extended_thread` is current */
     struct kvm_context *extended;
-    /* Whose root is in CR3, and is about to be; NULL: the kernel's. By tlb_load, atomic: read by mm_flush */
-    struct kvm_aspace *loaded, *loading;
-    /* Of mm_flush, atomic: how often it was asked to drop its translations; up to which of these it has */
-    uint32_t flush_wanted, flush_done;
     uint32_t idling;            /* (s) */
     uint32_t reschedule;        /* asked for by an interrupt */
     uint64_t timer_at;          /* tsc the timer is armed for; UINT64_MAX: it is not */
@@ -139,7 +135,7 @@ static inline struct cpu *this_cpu(void)
 
 /* Facts of the processor; cpu.c. Fixed after boot. */
 struct cpu_features {
-    bool xsave, fsgsbase, smep, smap, x2apic, tsc_deadline;
+    bool xsave, fsgsbase, smep, smap, pcid, x2apic, tsc_deadline;
     bool syscall_by_fault; /* software KVM: see docs/design */
     bool guest_pages;      /* ring 3 can execute pages of the upper half that are marked for it */
     uint64_t xsave_mask;
@@ -184,6 +180,11 @@ uint64_t clock_monotonic(void);
 uint64_t clock_tsc_of(uint64_t monotonic_ns);
 uint64_t clock_ns_of_ticks(uint64_t ticks);
 
+/* mm_env.c: this processor leaves the space it has loaded for `as`, or for none (NULL). Interrupts off. */
+void tlb_load(struct cpu *cpu, struct kvm_aspace *as);
+/* Drop this processor's translations if somebody waits for it. Interrupts off. */
+void tlb_serve(struct cpu *cpu);
+
 /* thread.c */
 /* The first thread of the instance, and the idle one of processor 0; does not return. Memory is set up. */
 NO_RETURN void threads_start(thread_entry entry, void *arg);
@@ -201,8 +202,7 @@ void context_save_live(struct thread *t);
 bool sequence_resume(struct thread *t, struct guest_regs *regs);
 
 /* kernel_map.c: the kernel's half of every space. */
-void kernel_map_setup(uint64_t *next_free);
-void kernel_map_load(void); /* this processor leaves any space */
+void kernel_map_setup(uint64_t *next_free); /* and loads it */
 uint64_t kernel_map_root(void);
 const uint64_t *kernel_map_half(void); /* entries 256 to 511 */
 /* Map [virt, virt+size) of the stack area to physical memory. false: no memory for tables. */

@@ -124,17 +124,12 @@ void kernel_map_setup(uint64_t *next_free)
     map_page(DEVICE_AREA, APIC_PHYSICAL, PTE_WRITABLE | PTE_NO_EXEC | PTE_UNCACHED, 0, new_table);
     PLATFORM_REQUIRE(below(g_root, STACK_AREA_SLOT, new_table) != NULL);
     g_next_free = NULL;
-    kernel_map_load();
+    write_cr3(kernel_map_root());
 }
 
 uint64_t kernel_map_root(void)
 {
     return image_physical(g_root);
-}
-
-void kernel_map_load(void)
-{
-    write_cr3(kernel_map_root());
 }
 
 const uint64_t *kernel_map_half(void)

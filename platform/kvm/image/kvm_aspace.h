@@ -10,12 +10,13 @@
 #include "platform/kvm/image/mm.h"
 #include "platform/kvm/image/mm_env.h"
 #include "platform/kvm/image/pagetable.h"
+#include "platform/kvm/image/tlb.h"
 
 struct store;
 
 struct kvm_aspace {
     uint32_t inside; /* atomic: threads that are in it */
-    uint64_t cpu[4]; /* of whoever implements mm_flush and mm_set_active; zero in a new space */
+    struct tlb_space tlb;
     struct mm_mutex lock;
     /* under lock: */
     struct page_tables pt;

@@ -12,6 +12,7 @@
 #include "platform/kvm/image/layout.h"
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/mm_env.h"
+#include "platform/kvm/image/tlb.h"
 #include "platform/stock/no_host_sockets.h"
 
 #define LOWEST_GUEST_ADDRESS 0x10000ull
@@ -137,6 +138,8 @@ static NO_RETURN void start(void)
     cpu_probe();
     kernel_map_setup(&free_start);
     cpu_setup(&g_cpu[0]);
+    g_tlb_count = g_boot.cpu_count;
+    g_tlb_pcids = g_features.pcid;
     clock_setup();
     give_memory(free_start);
     threads_start(first_thread, NULL);

@@ -6,6 +6,7 @@
  *    pagetable.h  4-level tables whose pages are shared copy-on-write
  *    mapping.h    what is mapped where in a space, in an ordered list
  *    object.h     memory objects: zeros that grow, pages of host files
+ *    tlb.h        what processors cache of all this, and when they drop it
  *    kvm_aspace.h one space: all of the above under one mutex
  *
  * Locks, in order: the list of spaces, a space's mutex (fork: the child's, then the parent's), the list of files, a store's mutex; then the

@@ -8,6 +8,7 @@
 #include "platform/host_file.h"
 #include "platform/kvm/image/cpu.h"
 #include "platform/kvm/image/image.h"
+#include "platform/kvm/image/kvm_aspace.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/tlb.h"
@@ -15,7 +16,6 @@
 #include <linux/stat.h>
 
 #define PAGE 4096ull
-#define FLUSH_PAGES_MAX 32u /* beyond, dropping everything is cheaper */
 /* From this size on the VMM zeroes and copies: a hypercall is cheaper than emulated instructions. */
 #define BULK_BY_VMM 2048u
 
@@ -63,17 +63,29 @@ struct kvm_aspace *mm_active(void)
     return current()->aspace;
 }
 
+static struct tlb_cpu *tlb_of(const struct cpu *cpu)
+{
+    return &g_tlb[cpu->index];
+}
+
+void tlb_machine_load(struct tlb_cpu *cpu UNUSED, uint64_t cr3)
+{
+    write_cr3(cr3);
+}
+
+void tlb_machine_drop(struct tlb_cpu *cpu UNUSED, uint64_t addr)
+{
+    __asm__ volatile("invlpg (%0)" : : "r"(addr) : "memory");
+}
+
+void tlb_machine_interrupt(struct tlb_cpu *cpu)
+{
+    apic_send((unsigned)(cpu - g_tlb), VECTOR_FLUSH);
+}
+
 void tlb_load(struct cpu *cpu, struct kvm_aspace *as)
 {
-    if (cpu->loaded == as)
-        return;
-    /* The processor may walk the tables of both until CR3 is written, so mm_flush finds it under both names. */
-    __atomic_store_n(&cpu->loading, as, __ATOMIC_RELEASE);
-    if (as)
-        write_cr3(kvm_aspace_root(as));
-    else
-        kernel_map_load();
-    __atomic_store_n(&cpu->loaded, as, __ATOMIC_RELEASE);
+    tlb_cpu_load(tlb_of(cpu), as ? &as->tlb : NULL, as ? kvm_aspace_root(as) : kernel_map_root());
 }
 
 void mm_set_active(struct kvm_aspace *as)
@@ -85,68 +97,25 @@ void mm_set_active(struct kvm_aspace *as)
     interrupts_restore(flags);
 }
 
-static void flush_here(uint64_t start, uint64_t end)
-{
-    if (end - start > FLUSH_PAGES_MAX * PAGE) {
-        write_cr3(read_cr3());
-        return;
-    }
-    for (uint64_t at = start & ~(PAGE - 1); at < end; at += PAGE)
-        __asm__ volatile("invlpg (%0)" : : "r"(at) : "memory");
-}
-
 void tlb_serve(struct cpu *cpu)
 {
-    /* Who asks after this look waits for the next round. */
-    uint32_t wanted = __atomic_load_n(&cpu->flush_wanted, __ATOMIC_ACQUIRE);
-    if (wanted == cpu->flush_done)
+    if (!tlb_cpu_is_asked(tlb_of(cpu)))
         return;
     /* It may be a barrier, and meet a thread that resolves a fault of a restartable sequence. */
     if (!is_booting())
         current()->disturbed = true;
-    write_cr3(read_cr3());
-    __atomic_store_n(&cpu->flush_done, wanted, __ATOMIC_RELEASE);
+    tlb_cpu_serve(tlb_of(cpu));
 }
 
-/* Tickets wrap around. */
-static bool has_flushed(const struct cpu *cpu, uint32_t ticket)
+static void serve_here(void)
 {
-    return (int32_t)(__atomic_load_n(&cpu->flush_done, __ATOMIC_ACQUIRE) - ticket) >= 0;
-}
-
-/* NULL: any space. */
-static bool may_know(const struct cpu *cpu, const struct kvm_aspace *as)
-{
-    const struct kvm_aspace *loaded = __atomic_load_n(&cpu->loaded, __ATOMIC_SEQ_CST);
-    const struct kvm_aspace *loading = __atomic_load_n(&cpu->loading, __ATOMIC_SEQ_CST);
-    return as ? loaded == as || loading == as : loaded || loading;
+    tlb_serve(this_cpu());
 }
 
 void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end)
 {
     uint64_t flags = interrupts_disable();
-    struct cpu *self = this_cpu();
-    uint64_t waiting = 0;
-    uint32_t ticket[KVM_CPU_MAX];
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* tables first, then who has them loaded */
-    if (!as || self->loaded == as)
-        flush_here(start, end);
-    for (unsigned i = 0; i < g_boot.cpu_count; i++) {
-        struct cpu *other = &g_cpu[i];
-        if (other == self || !may_know(other, as))
-            continue;
-        ticket[i] = __atomic_add_fetch(&other->flush_wanted, 1, __ATOMIC_SEQ_CST);
-        apic_send(i, VECTOR_FLUSH);
-        waiting |= 1ull << i;
-    }
-    for (unsigned i = 0; waiting >> i; i++) {
-        while (waiting >> i & 1 && !has_flushed(&g_cpu[i], ticket[i])) {
-            tlb_serve(self);
-            __builtin_ia32_pause();
-        }
-        if (i == 63)
-            break;
-    }
+    tlb_flush(tlb_of(this_cpu()), as ? &as->tlb : NULL, start, end, serve_here);
     interrupts_restore(flags);
 }
 

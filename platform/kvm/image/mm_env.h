@@ -45,7 +45,7 @@ void mm_mutex_unlock(struct mm_mutex *lock);
 
 /*
  * When this returns, no processor will use a translation of [start, end) in `as` (its lower-level entries included) that was
- * cached before the call. Nothing to do where `as` is loaded nowhere, but for a later load (PCID). NULL: of every space. May wait for other
+ * cached before the call; one that has left the space drops it when it loads it again (tlb.h). NULL: of every space. May wait for other
  * processors; called with no spin lock held.
  */
 void mm_flush(struct kvm_aspace *as, uint64_t start, uint64_t end);

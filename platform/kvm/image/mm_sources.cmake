@@ -10,4 +10,5 @@ set(PALIMPSEST_KVM_MM_SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/object_data.c
   ${CMAKE_CURRENT_LIST_DIR}/pagetable.c
   ${CMAKE_CURRENT_LIST_DIR}/pagetable_range.c
-  ${CMAKE_CURRENT_LIST_DIR}/pool.c)
+  ${CMAKE_CURRENT_LIST_DIR}/pool.c
+  ${CMAKE_CURRENT_LIST_DIR}/tlb.c)

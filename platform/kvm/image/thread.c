@@ -15,7 +15,6 @@
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
 #include "platform/kvm/image/mm_env.h"
-#include "platform/kvm/image/tlb.h"
 
 #define SLICE_NS 4000000u
 #define WAIT_BUCKETS 64u

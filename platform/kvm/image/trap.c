@@ -6,7 +6,6 @@
 #include "platform/kvm/image/image.h"
 #include "platform/kvm/image/kvm_image.h"
 #include "platform/kvm/image/machine.h"
-#include "platform/kvm/image/tlb.h"
 
 #define CALLERS 8
 
