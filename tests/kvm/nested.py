@@ -474,8 +474,9 @@ def main():
         skip(missing)
     if not os.path.exists(BUSYBOX):
         skip("no /bin/busybox here (Debian: busybox-static)")
-    if not os.path.exists(os.path.join(arguments.kernel, "version")):
-        skip(f"no kernel in {arguments.kernel}: scripts/fetch-kernel fetches it")
+    for name in ("version", VENDORS[arguments.emulator][0] + ".ko"):
+        if not os.path.exists(os.path.join(arguments.kernel, name)):
+            skip(f"no {name} in {arguments.kernel}: scripts/fetch-kernel fetches the kernel")
     if arguments.emulator == "qemu" and not os.path.exists(MKFS):
         skip("no mke2fs here (Debian: e2fsprogs)")
     tests, files, scripts = read_list(arguments.list)
