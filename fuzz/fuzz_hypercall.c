@@ -134,7 +134,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     g_stderr = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
-    signal(SIGXFSZ, SIG_IGN);
+    /* As vm_run() has it. Ignoring them is not enough: libFuzzer then takes them to be its own. */
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGPIPE);
+    sigaddset(&blocked, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &blocked, NULL);
     signal(VCPU_KICK_SIGNAL, on_kick);
     setrlimit(RLIMIT_FSIZE, &small);
     must(mkdtemp(g_base) != NULL, g_base);
