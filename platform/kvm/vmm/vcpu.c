@@ -12,7 +12,7 @@
 
 #include "platform/kvm/vmm/vm.h"
 
-#define CR0_FOR_64_BIT 0x80010033ull /* PG, WP, NE, ET, MP, PE. SDM vol. 3, 2.5 */
+#define CR0_FOR_64_BIT 0x80050033ull /* PG, AM, WP, NE, ET, MP, PE. SDM vol. 3, 2.5 */
 #define CR4_FOR_64_BIT 0x6a0ull      /* PAE, PGE, OSFXSR, OSXMMEXCPT */
 #define CR4_OSXSAVE (1ull << 18)
 #define EFER_FOR_64_BIT 0xd01ull /* NXE, LMA, LME, SCE */

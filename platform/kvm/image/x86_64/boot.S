@@ -28,7 +28,7 @@ image_start_pvh:
     rdmsr
     or $0x901, %eax /* NXE, LME, SCE */
     wrmsr
-    mov $0x80010033, %eax /* PG, WP, NE, ET, MP, PE */
+    mov $0x80050033, %eax /* PG, AM, WP, NE, ET, MP, PE */
     mov %eax, %cr0
     lgdt PHYSICAL(1f)
     ljmp $SELECTOR_KERNEL_CODE, $PHYSICAL(2f)
