@@ -23,6 +23,12 @@ static unsigned again(int tries)
     return tries ? LOOKUP_STEPWISE : 0;
 }
 
+/* What stays stale has no name any more. */
+static int settled(int err)
+{
+    return err == -ESTALE ? -ENOENT : err;
+}
+
 struct walk {
     struct task *task;
     struct credentials who;
@@ -432,7 +438,7 @@ int path_lookup(struct task *task, int dirfd, const char *name, unsigned flags, 
     int err = -ESTALE;
     for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
         err = lookup_once(task, dirfd, name, flags | again(i), out);
-    return err;
+    return settled(err);
 }
 
 static int stat_once(struct task *task, int dirfd, const char *name, unsigned flags,
@@ -456,7 +462,7 @@ int path_stat(struct task *task, int dirfd, const char *name, unsigned flags, st
     int err = -ESTALE;
     for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
         err = stat_once(task, dirfd, name, flags | again(i), st);
-    return err;
+    return settled(err);
 }
 
 static int parent_once(struct task *task, int dirfd, const char *name, unsigned resolve,
@@ -479,7 +485,7 @@ int path_parent(struct task *task, int dirfd, const char *name, struct path *dir
     int err = -ESTALE;
     for (int i = 0; err == -ESTALE && i < STALE_TRIES; i++)
         err = parent_once(task, dirfd, name, again(i), dir, last);
-    return err;
+    return settled(err);
 }
 
 const struct file_ops g_path_file_ops = {.kind = "path"};
@@ -746,6 +752,7 @@ struct file *vfs_open_how(struct task *task, int dirfd, const char *name, uint32
     *err = -ESTALE;
     for (int i = 0; *err == -ESTALE && i < STALE_TRIES; i++)
         f = open_once(task, dirfd, name, flags, mode, resolve | again(i), err);
+    *err = settled(*err);
     return f;
 }
 
@@ -787,5 +794,6 @@ struct file *vfs_open_exec(struct task *task, int dirfd, const char *name, unsig
     *err = str_nlength(name, PATH_MAX) >= PATH_MAX ? -ENAMETOOLONG : -ESTALE;
     for (int i = 0; *err == -ESTALE && i < STALE_TRIES; i++)
         f = open_exec_once(task, dirfd, name, flags | again(i), err);
+    *err = settled(*err);
     return f;
 }

@@ -6,6 +6,7 @@ soon as the call that made it is over, as a native program does.
 """
 import argparse
 import ctypes
+import errno
 import os
 import random
 import shutil
@@ -335,7 +336,33 @@ def at_once(pal, scratch):
         fail("too few looks")
 
 
-CASES = {case.__name__: case for case in (in_turns, in_turns_by_modes, at_once)}
+HOLDER = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+print("open", flush=True)
+sys.stdin.readline()
+for flags in (os.O_RDONLY, os.O_RDWR):
+    try:
+        os.open(f"/proc/self/fd/{fd}", flags)
+        print(0)
+    except OSError as e:
+        print(e.errno)
+"""
+
+
+def removed_while_open(pal, scratch):
+    """What the host removed can be opened again by its descriptor to be read; to be written, too, natively, but it is never stale."""
+    for runner, where in (([], scratch), (support.pal_run(pal, ["--mount", f"{scratch}:{HERE}:rw"]), HERE)):
+        write(f"{scratch}/gone", "x")
+        with subprocess.Popen([*runner, "python3", "-c", HOLDER, f"{where}/gone"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as guest:
+            guest.stdout.readline()
+            os.unlink(f"{scratch}/gone")
+            out, _ = guest.communicate("go\n", timeout=100)
+        if out not in (["0\n0\n"] if not runner else ["0\n0\n", f"0\n{errno.ENOENT}\n"]):
+            fail(f"{'pal' if runner else 'native'}: {out!r}")
+
+
+CASES = {case.__name__: case for case in (in_turns, in_turns_by_modes, at_once, removed_while_open)}
 
 
 def main():
